@@ -1,0 +1,225 @@
+"""The report: ratios against targets, absolute figures, latency, and the results file."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from measure import Figures
+from rich.console import Console
+from rich.table import Table
+from rounds import Round
+from servers import SETUPS
+
+ABOUT = {setup.name: setup.about for setup in SETUPS}
+TITLES = {
+    "publish": "PUBLISH (initial + modify, no watcher)",
+    "subscribe": "SUBSCRIBE + first NOTIFY",
+    "fanout": "one NOTIFY of a fan-out",
+    "latency": "PUBLISH to NOTIFY, one watcher",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A ratio of total CPU, ours to theirs, that is to be reached."""
+
+    case: str
+    ours: str
+    peer: str
+    most: float
+
+
+TARGETS = [
+    Target("publish", "ours-sqlite-1", "peer-sqlite-1", 0.30),
+    Target("publish", "ours-sqlite-1", "peer-sqlite-wal", 0.30),
+    Target("publish", "ours-sqlite", "peer-memory", 2.5),
+    Target("publish", "ours-pg", "peer-pg", 0.6),
+    Target("publish", "ours-pg", "peer-pg-dbonly", 0.5),
+    Target("subscribe", "ours-sqlite-1", "peer-sqlite-1", 0.5),
+    Target("subscribe", "ours-sqlite-1", "peer-sqlite-wal", 0.5),
+    Target("subscribe", "ours-pg", "peer-pg-dbonly", 0.4),
+    Target("fanout", "ours-sqlite", "peer-memory", 1.3),
+    Target("fanout", "ours-pg", "peer-pg-dbonly", 0.1),
+    Target("fanout", "ours-pg", "peer-pg-direct", 0.1),
+]
+
+
+COMPLETE = [("publish", "ours-sqlite"), ("publish", "ours-pg"), ("fanout", "ours-sqlite"), ("fanout", "ours-pg")]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """The ratio of one target over the rounds."""
+
+    target: Target
+    each: list[float]
+
+    @property
+    def median(self) -> float:
+        """The median; only asked for when there is one."""
+        return statistics.median(self.each)
+
+    @property
+    def reached(self) -> bool:
+        """Whether the median is within the target."""
+        return self.median <= self.target.most
+
+
+def ratios(rounds: list[Round]) -> list[Ratio]:
+    """Those targets for which both sides were measured; each round gives one ratio."""
+    found = []
+    for target in TARGETS:
+        each = [_ratio(target, measured) for measured in rounds]
+        known = [ratio for ratio in each if ratio is not None]
+        if known:
+            found.append(Ratio(target, known))
+    return found
+
+
+def _ratio(target: Target, measured: Round) -> float | None:
+    figures = measured.get(target.case, {})
+    ours, peer = figures.get(target.ours), figures.get(target.peer)
+    if not (ours and peer and ours.operations and peer.operations):
+        return None
+    return ours.total_us / peer.total_us
+
+
+def show(console: Console, rounds: list[Round]) -> None:
+    """Print everything."""
+    console.print(_absolute_table(rounds))
+    console.print(_latency_table(rounds))
+    targets = _target_table(rounds)
+    if targets.row_count:
+        console.print(targets)
+    incomplete = _incomplete(rounds)
+    if incomplete:
+        console.print(_completeness_table(incomplete))
+
+
+def _target_table(rounds: list[Round]) -> Table:
+    table = Table(
+        title="Ratio of the CPU of one operation, ours / theirs, database included; median of the rounds", expand=False
+    )
+    for name in ("work", "ours", "peer"):
+        table.add_column(name)
+    for name in ("ratio", "least-most", "target", ""):
+        table.add_column(name, justify="right")
+    for ratio in ratios(rounds):
+        target = ratio.target
+        spread = f"{min(ratio.each):.2f}-{max(ratio.each):.2f}"
+        names = (TITLES[target.case], target.ours, target.peer)
+        table.add_row(*names, f"{ratio.median:.2f}", spread, f"<= {target.most:g}", _mark(ratio.reached))
+    for case, setup in COMPLETE:
+        arrived = _arrived(rounds, case, setup)
+        if arrived is not None:
+            table.add_row(f"{TITLES[case]}: came", setup, "", f"{arrived:.1f} %", "", "100 %", _mark(arrived == 100))
+    return table
+
+
+def _mark(reached: bool) -> str:
+    return "[green]pass[/]" if reached else "[red]miss[/]"
+
+
+def _arrived(rounds: list[Round], case: str, setup: str) -> float | None:
+    """Per cent of what was asked for that came, over all rounds; None when it was not measured."""
+    figures = _all(rounds, case, setup)
+    expected = sum(figure.expected for figure in figures)
+    return 100.0 * sum(figure.operations for figure in figures) / expected if expected else None
+
+
+def _absolute_table(rounds: list[Round]) -> Table:
+    table = Table(title="CPU microseconds of one operation: server + database, median of the rounds", expand=False)
+    table.add_column("server")
+    table.add_column("is")
+    cases = [case for case in TITLES if case != "latency" and any(case in measured for measured in rounds)]
+    for case in cases:
+        table.add_column(TITLES[case], justify="right")
+    for setup in SETUPS:
+        cells = [_cpu_cell(_all(rounds, case, setup.name)) for case in cases]
+        if any(cells):
+            table.add_row(setup.name, setup.about, *cells)
+    return table
+
+
+def _cpu_cell(figures: list[Figures]) -> str:
+    if not figures:
+        return ""
+    text = f"{_median(figures, lambda f: f.server_us):.0f}"
+    database = _median(figures, lambda f: f.database_us)
+    rate = _median(figures, lambda f: f.rate)
+    return text + (f" + {database:.0f}" if database else "") + f" at {rate:.0f}/s"
+
+
+def _latency_table(rounds: list[Round]) -> Table:
+    table = Table(title="PUBLISH to NOTIFY in ms, p50 / p99, median of the rounds", expand=False)
+    table.add_column("server")
+    table.add_column("one watcher", justify="right")
+    table.add_column("fan-out", justify="right")
+    for setup in SETUPS:
+        cells = [_latency_cell(_all(rounds, case, setup.name)) for case in ("latency", "fanout")]
+        if any(cells):
+            table.add_row(setup.name, *cells)
+    return table
+
+
+def _latency_cell(figures: list[Figures]) -> str:
+    known = [figure for figure in figures if figure.delays_ms]
+    if not known:
+        return ""
+    return f"{_median(known, lambda f: f.percentile(50)):.2f} / {_median(known, lambda f: f.percentile(99)):.2f}"
+
+
+def _incomplete(rounds: list[Round]) -> list[tuple[str, str, float, str]]:
+    found = []
+    for case, title in TITLES.items():
+        for setup in SETUPS:
+            arrived = _arrived(rounds, case, setup.name)
+            if arrived is not None and arrived < 100:
+                failures = sorted({why for figure in _all(rounds, case, setup.name) for why in figure.failures})
+                found.append((title, setup.name, arrived, ", ".join(failures)))
+    return found
+
+
+def _completeness_table(incomplete: list[tuple[str, str, float, str]]) -> Table:
+    table = Table(title="Not everything that was asked for came", expand=False)
+    for name in ("work", "server", "came", "answers"):
+        table.add_column(name, justify="right" if name == "came" else "left")
+    for work, server, per_cent, failures in incomplete:
+        table.add_row(work, server, f"{per_cent:.1f} %", failures)
+    return table
+
+
+def _all(rounds: list[Round], case: str, setup: str) -> list[Figures]:
+    return [measured[case][setup] for measured in rounds if setup in measured.get(case, {})]
+
+
+def _median(figures: list[Figures], value: Callable[[Figures], float]) -> float:
+    return statistics.median(value(figure) for figure in figures)
+
+
+def write(path: Path, rounds: list[Round], about: dict[str, object]) -> None:
+    """Write the results for machines."""
+    result = about | {
+        "ratios": [
+            {
+                "case": ratio.target.case,
+                "ours": ratio.target.ours,
+                "peer": ratio.target.peer,
+                "ratio": round(ratio.median, 3),
+                "each": [round(value, 3) for value in ratio.each],
+                "target": ratio.target.most,
+                "reached": ratio.reached,
+            }
+            for ratio in ratios(rounds)
+        ],
+        "rounds": [
+            {case: {name: figure.as_dict() for name, figure in by_name.items()} for case, by_name in measured.items()}
+            for measured in rounds
+        ],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n")

@@ -1,0 +1,1 @@
+"""kemi-presence: a SIP/SIMPLE presence server inside Kamailio."""

@@ -1,0 +1,34 @@
+"""Rows of the table `subscriber` to accounts and back."""
+
+from kemi.account import Account
+from kemi.database import Database
+
+
+def save(database: Database, username: str, domain: str, ha1: str, ha1_sha256: str) -> None:
+    """Add an account, or give one that is there another password."""
+    parameters = {"username": username, "domain": domain, "ha1": ha1, "ha1_sha256": ha1_sha256}
+    with database.transaction():
+        database.execute("account_save", parameters)
+
+
+def load(database: Database, username: str, domain: str) -> Account | None:
+    """The account of a user, if there is one."""
+    rows = database.execute("account_load", {"username": username, "domain": domain}).rows()
+    return Account(*rows[0]) if rows else None
+
+
+def remove(database: Database, username: str, domain: str) -> bool:
+    """Take an account away.
+
+    Returns:
+        Whether there was one.
+    """
+    with database.transaction():
+        result = database.execute("account_remove", {"username": username, "domain": domain})
+    return result.count > 0
+
+
+def list_all(database: Database) -> list[Account]:
+    """All accounts by domain and name."""
+    accounts = [Account(*row) for row in database.execute("account_list").rows()]
+    return sorted(accounts, key=lambda account: (account.domain, account.username))

@@ -1,0 +1,288 @@
+"""The process's connection to its database, SQLite or PostgreSQL: the only module that knows which one it is.
+
+Every statement is named and lives in sql/queries/*.sql, one text for both engines, with `:name` for parameters:
+
+    -- name: publication_refresh
+    UPDATE publication SET ... WHERE presentity = :presentity ...
+
+What differs is translated here, once, when the connection is made: parameter marks; `FOR UPDATE [SKIP LOCKED]`, which SQLite
+neither has nor needs (it has one writer at a time); and `VALUES :rows`, a table of rows given by the caller, so that a batch is
+one statement however many rows it has. Its columns are called column1, column2 ... in both engines.
+
+A transaction holds back nothing that it was given: on PostgreSQL statements travel in one pipeline, and asking a result for its
+rows is what waits for the network. A result's count is there once its transaction has ended.
+
+Errors: `Unavailable` (locked for too long, full, gone; nothing was committed), `Conflict` (a deadlock lost; run it again).
+"""
+
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, LiteralString, Protocol, cast
+
+import psycopg
+
+from kemi.settings import Settings
+
+Row = tuple[Any, ...]
+Parameters = Mapping[str, Any]
+
+SQL = Path(__file__).resolve().parent.parent / "sql"
+ROWS_MARK = "VALUES :rows"
+NAMED = r"(?<!:):(\w+)"
+LOCKING = r" FOR UPDATE( OF \w+)?( SKIP LOCKED)?"
+NOTHING: Parameters = {}
+
+
+class Unavailable(Exception):
+    """The database did not do what it was asked, and kept nothing of it."""
+
+
+class Conflict(Unavailable):
+    """Another transaction was in the way; the same work may be tried again at once."""
+
+
+class Result(Protocol):
+    """What a statement gave."""
+
+    def rows(self) -> list[Row]:
+        """All rows of a SELECT or of RETURNING."""
+
+    @property
+    def count(self) -> int:
+        """How many rows were written; known when the transaction has ended."""
+
+
+class Database(Protocol):
+    """One connection, used by one process."""
+
+    engine: str
+
+    def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
+        """Run the named statement; `rows` fills its `VALUES :rows`."""
+
+    def script(self, text: str) -> None:
+        """Run statements of a migration."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All statements inside take effect, or none does."""
+
+    def close(self) -> None:
+        """Give the connection back."""
+
+
+def connect(settings: Settings) -> Database:
+    """Open this process's connection.
+
+    Raises:
+        Unavailable: the file cannot be opened or the server cannot be reached.
+    """
+    queries = load_queries(SQL / "queries")
+    if settings.db_url.startswith("sqlite:///"):
+        return SQLiteDatabase(settings, queries)
+    return PostgreSQLDatabase(settings, queries)
+
+
+def load_queries(folder: Path) -> dict[str, str]:
+    """Read every `-- name: ...` statement below a folder.
+
+    Returns:
+        Statement text by its name.
+    """
+    queries: dict[str, str] = {}
+    for path in sorted(folder.glob("*.sql")):
+        for part in re.split(r"^-- name: ", path.read_text(), flags=re.MULTILINE)[1:]:
+            name, text = part.split("\n", 1)
+            if name in queries:
+                raise ValueError(f"{path.name}: two statements are called {name}")
+            queries[name.strip()] = without_comments(text)
+    return queries
+
+
+def without_comments(text: str) -> str:
+    """A statement on one line, its comments and its semicolon taken away."""
+    return " ".join(re.sub(r"--[^\n]*", "", text).split()).rstrip(";")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A named statement in one engine's parameter marks; `tail` is what follows `VALUES :rows`, None where there is none."""
+
+    head: str
+    head_names: tuple[str, ...]
+    tail: str | None
+    tail_names: tuple[str, ...]
+    mark: str
+
+    def fill(self, parameters: Parameters, rows: Sequence[Row]) -> tuple[str, list[Any]]:
+        """The text to run and its values in order.
+
+        Raises:
+            ValueError: `rows` are given without a place for them, or the other way round.
+        """
+        values = [parameters[name] for name in self.head_names]
+        if self.tail is None:
+            if rows:
+                raise ValueError(f"no {ROWS_MARK} in: {self.head}")
+            return self.head, values
+        if not rows:
+            raise ValueError(f"no rows for: {self.head}")
+        bracket = "(" + ", ".join([self.mark] * len(rows[0])) + ")"
+        values.extend(value for row in rows for value in row)
+        values.extend(parameters[name] for name in self.tail_names)
+        return f"{self.head}VALUES {', '.join([bracket] * len(rows))}{self.tail}", values
+
+
+def compile_statement(text: str, mark: str) -> Statement:
+    """Turn `:name` into an engine's positional mark and remember the order of the names."""
+    head, separator, tail = text.partition(ROWS_MARK)
+    return Statement(
+        re.sub(NAMED, mark, head),
+        tuple(re.findall(NAMED, head)),
+        re.sub(NAMED, mark, tail) if separator else None,
+        tuple(re.findall(NAMED, tail)),
+        mark,
+    )
+
+
+class SQLiteResult:
+    """Rows that are here already."""
+
+    __slots__ = ("_rows", "count")
+
+    def __init__(self, cursor: sqlite3.Cursor) -> None:
+        self._rows = cursor.fetchall() if cursor.description else []
+        self.count = cursor.rowcount
+
+    def rows(self) -> list[Row]:
+        return self._rows
+
+
+class SQLiteDatabase:
+    """SQLite 3.40 in WAL mode: readers never wait, writers take turns."""
+
+    engine = "sqlite"
+
+    def __init__(self, settings: Settings, queries: Mapping[str, str]) -> None:
+        self._statements = {name: compile_statement(re.sub(LOCKING, "", text), "?") for name, text in queries.items()}
+        try:
+            self._connection = sqlite3.connect(
+                settings.db_url.removeprefix("sqlite:///"),
+                timeout=settings.db.busy_timeout,
+                isolation_level=None,
+                cached_statements=256,
+            )
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute(f"PRAGMA synchronous = {settings.db.synchronous}")
+            self._connection.execute("PRAGMA foreign_keys = ON")
+        except sqlite3.Error as error:
+            raise Unavailable(f"{settings.db_url}: {error}") from error
+
+    def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
+        text, values = self._statements[name].fill(parameters, rows)
+        try:
+            return SQLiteResult(self._connection.execute(text, values))
+        except sqlite3.Error as error:
+            raise Unavailable(str(error)) from error
+
+    def script(self, text: str) -> None:
+        for statement in filter(None, (part.strip() for part in re.sub(r"--[^\n]*", "", text).split(";"))):
+            self._connection.execute(statement)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise Unavailable(str(error)) from error
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise Unavailable(str(error)) from error
+            raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class PostgreSQLResult:
+    """Rows that may still be on their way; asking for them waits."""
+
+    __slots__ = ("_cursor",)
+
+    def __init__(self, cursor: psycopg.Cursor[Row]) -> None:
+        self._cursor = cursor
+
+    def rows(self) -> list[Row]:
+        return self._cursor.fetchall()
+
+    @property
+    def count(self) -> int:
+        return self._cursor.rowcount
+
+
+class PostgreSQLDatabase:
+    """PostgreSQL by psycopg 3: prepared statements, one pipeline per transaction."""
+
+    engine = "postgresql"
+
+    def __init__(self, settings: Settings, queries: Mapping[str, str]) -> None:
+        self._url = settings.db_url
+        self._timeout = settings.db.busy_timeout
+        self._statements = {name: compile_statement(text, "%s") for name, text in queries.items()}
+        self._connection = self._open()
+
+    def _open(self) -> psycopg.Connection[Row]:
+        try:
+            connection: psycopg.Connection[Row] = psycopg.connect(
+                self._url,
+                autocommit=True,
+                prepare_threshold=1,
+                connect_timeout=self._timeout,
+                options=f"-c lock_timeout={self._timeout * 1000} -c client_min_messages=warning",
+            )
+        except psycopg.Error as error:
+            raise Unavailable(str(error).strip()) from error
+        return connection
+
+    def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
+        text, values = self._statements[name].fill(parameters, rows)
+        with self._errors_named():
+            cursor = self._connection.cursor()
+            cursor.execute(cast(LiteralString, text), values)
+            return PostgreSQLResult(cursor)
+
+    def script(self, text: str) -> None:
+        self._connection.execute(cast(LiteralString, text))
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self._errors_named():
+            if self._connection.closed:
+                self._connection = self._open()
+            with self._connection.pipeline(), self._connection.transaction():
+                yield
+
+    @contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
+            raise Conflict(str(error).strip()) from error
+        except psycopg.OperationalError as error:
+            if self._connection.closed:
+                self._connection = self._open()
+            raise Unavailable(str(error).strip()) from error
+        except psycopg.Error as error:
+            raise Unavailable(str(error).strip()) from error
+
+    def close(self) -> None:
+        self._connection.close()

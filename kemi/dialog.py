@@ -1,0 +1,88 @@
+"""Requests that the notifier sends in a subscription dialog (RFC 3261 section 12.2.1.1, RFC 6665 section 4.2.2)."""
+
+import base64
+import re
+
+from kemi import sip
+from kemi.effects import SendRequest
+from kemi.event_package import Document
+from kemi.subscription import State, Subscription
+
+
+def contact(socket: str, resource: str) -> str:
+    """Our Contact: the socket the watcher reached us on, made a GRUU that names the presentity (RFC 6665 section 4.5.1).
+
+    `gr` carries the resource itself, so the URI works outside the dialog and on every node, also after a restart.
+    """
+    transport, _, address = socket.partition(":")
+    scheme = "sips" if transport in ("tls", "wss") else "sip"
+    parameter = "" if transport in ("udp", "tls") else f";transport={'ws' if transport == 'wss' else transport}"
+    token = base64.urlsafe_b64encode(resource.encode()).decode().rstrip("=")
+    return f"{scheme}:{address}{parameter};gr={token}"
+
+
+def resource_of_contact(uri: sip.Uri) -> str | None:
+    """The presentity that our own Contact names, None where `uri` is not such a Contact."""
+    token = uri.parameter("gr")
+    if not token or not re.fullmatch(r"[A-Za-z0-9_-]+", token):
+        return None
+    try:
+        text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
+        return sip.address_of_record(sip.parse_uri(text))
+    except (ValueError, sip.BadRequest, sip.UnsupportedUriScheme):
+        return None
+
+
+def subscription_state(subscription: Subscription, now: float) -> str:
+    """Value of Subscription-State (RFC 6665 section 4.1.3): expires with active and pending, reason with terminated."""
+    if subscription.state is State.TERMINATED:
+        reason = subscription.reason.value if subscription.reason else "timeout"
+        return f"terminated;reason={reason}"
+    return f"{subscription.state.value};expires={subscription.seconds_left(now)}"
+
+
+def notify(subscription: Subscription, cseq: int, document: Document | None, allow_events: str, now: float) -> SendRequest:
+    """Build the NOTIFY numbered `cseq`.
+
+    Args:
+        document: None for a body-less NOTIFY (pending; RFC 5025 section 3.2.1).
+        allow_events: value of Allow-Events.
+        now: seconds since the epoch, for the lifetime left.
+    """
+    uri, next_hop, route = routing(subscription)
+    event = subscription.package if subscription.event_id is None else f"{subscription.package};id={subscription.event_id}"
+    remote_tag = f";tag={subscription.remote_tag}" if subscription.remote_tag else ""
+    body = document.content if document is not None else b""
+    headers = (
+        f"From: <{subscription.local_uri}>;tag={subscription.id}\r\n"
+        f"To: <{subscription.remote_uri}>{remote_tag}\r\n"
+        f"Call-ID: {subscription.call_id}\r\n"
+        f"CSeq: {cseq} NOTIFY\r\n"
+        f"Contact: <{contact(subscription.socket, subscription.resource)}>\r\n"
+        f"Max-Forwards: 70\r\n"
+        f"Event: {event}\r\n"
+        f"Subscription-State: {subscription_state(subscription, now)}\r\n"
+        f"Allow-Events: {allow_events}\r\n"
+        f"{route}"
+    )
+    if document is not None and body:
+        headers += f"Content-Type: {document.content_type}\r\n"
+    return SendRequest(
+        subscription.id, cseq, "NOTIFY", uri, next_hop, 0 if route else subscription.connection, subscription.socket, headers, body
+    )
+
+
+def routing(subscription: Subscription) -> tuple[str, str, str]:
+    """Where a request of the dialog goes (RFC 3261 section 12.2.1.1).
+
+    Returns:
+        Request-URI, next hop ("": follow the Request-URI), and the Route line with CRLF, or "".
+    """
+    if not subscription.route_set:
+        return subscription.remote_target, subscription.flow, ""
+    routes = sip.split_list(subscription.route_set)
+    first = sip.address_uri(routes[0])
+    if re.search(r";lr\b", first, re.IGNORECASE):
+        return subscription.remote_target, first, f"Route: {subscription.route_set}\r\n"
+    strict = ", ".join([*routes[1:], f"<{subscription.remote_target}>"])
+    return re.sub(r";(method|ttl|maddr)=[^;?]*|\?.*", "", first), "", f"Route: {strict}\r\n"

@@ -1,0 +1,51 @@
+"""What a verb wants done in the world, as values: the handler does it after the commit, in this order."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer the request with `status` and `reason`; `headers` are (name, value)."""
+
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SendRequest:
+    """Send a request in a dialog. Its answer comes back as an `Answer` that carries `id` and `cseq`.
+
+    Args:
+        id: our tag in the dialog.
+        cseq: number of the request.
+        next_hop: URI to send to instead of `uri`; "" for none.
+        connection: Kamailio's id of the connection that `next_hop` needs; 0 for none. When it is gone, `uri` is used.
+        socket: local socket, e.g. udp:127.0.0.1:5060.
+        headers: header field lines, CRLF after each.
+    """
+
+    id: str
+    cseq: int
+    method: str
+    uri: str
+    next_hop: str
+    connection: int
+    socket: str
+    headers: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Have the notifier look for due subscriptions now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One line at INFO about a change of state; never a body or a credential."""
+
+    text: str
+
+
+Effect = Reply | SendRequest | Wake | Log

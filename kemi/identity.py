@@ -1,0 +1,73 @@
+"""Who a URI is to this server: presentities, watchers and ourselves, by canonical address (RFC 3261 section 10.3 step 5)."""
+
+import ipaddress
+from dataclasses import dataclass
+from functools import lru_cache
+
+from kemi import dialog, sip
+from kemi.errors import NotFound
+from kemi.settings import Settings
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Realm:
+    """The domains served here and our own address; the first domain stands for the address."""
+
+    domains: tuple[str, ...]
+    address: str
+    port: int
+
+    def address_of_record(self, text: str) -> str:
+        """Canonical address of a user, here or elsewhere.
+
+        Raises:
+            BadRequest, UnsupportedUriScheme: 400, 416, the URI cannot be used.
+        """
+        uri = sip.parse_uri(text)
+        known = sip.address_of_record(uri)
+        if uri.host in self.domains or not self.is_own(uri):
+            return known
+        return known.replace(f"@{uri.host}", f"@{self.domains[0]}")
+
+    def presentity(self, text: str) -> str:
+        """Canonical address of the presentity that a Request-URI names.
+
+        Raises:
+            NotFound: 404, it is not one of ours, or names nobody.
+        """
+        uri = sip.parse_uri(text)
+        if self.is_own(uri):
+            resource = dialog.resource_of_contact(uri)
+            if resource is not None:
+                return resource
+        elif uri.host not in self.domains:
+            raise NotFound("this domain is not served here")
+        if not uri.user:
+            raise NotFound("the Request-URI names nobody")
+        return self.address_of_record(text)
+
+    def is_own(self, uri: sip.Uri) -> bool:
+        """Whether the URI is this server's address."""
+        return uri.host == self.address and uri.port in (None, self.port)
+
+    def is_served(self, uri: sip.Uri) -> bool:
+        """Whether the URI is for us: one of our domains or our own address."""
+        return uri.host in self.domains or self.is_own(uri)
+
+    def of(self, uri: sip.Uri) -> str:
+        """The realm for a challenge to somebody with this URI (RFC 3261 section 22.1)."""
+        return uri.host if uri.host in self.domains else self.domains[0]
+
+
+def realm(settings: Settings) -> Realm:
+    """What the settings say about who we are."""
+    return Realm(settings.domains, settings.address, settings.port)
+
+
+@lru_cache(maxsize=4096)
+def is_trusted(address: str, networks: tuple[Network, ...]) -> bool:
+    """Whether a source address is one whose From is believed (KP_TRUSTED)."""
+    source = ipaddress.ip_address(address)
+    return any(source in network for network in networks)

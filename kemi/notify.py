@@ -1,0 +1,137 @@
+"""NOTIFY: tell every due subscription the newest state, one NOTIFY in flight a dialog (RFC 6665 section 4.2.2).
+
+One round of the notifier, all of a batch together:
+
+    settle   answers that came in        1 statement for all 2xx, 1 for failures, 1 for what has ended
+    claim    due and not in flight       1 statement; SKIP LOCKED between notifiers
+    render   the documents               1 load a package; one document for each distinct view
+    record   CSeq, in flight, tag        1 statement; commit; only then are the NOTIFYs sent
+
+A subscription that has nothing new to tell since its last NOTIFY stays quiet (RFC 4745 section 3.3).
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kemi import dialog, store
+from kemi.database import Database
+from kemi.effects import Effect, Log, SendRequest
+from kemi.event_package import Document, Packages, View
+from kemi.settings import Settings
+from kemi.subscription import TIMER_F, Reason, State, Subscription, ended, is_ended_by
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a NOTIFY.
+
+    Args:
+        status: of the final response; 0: it could not be sent.
+        contact: URI of Contact in a 2xx, "" where there is none.
+        retry_after: seconds, 0 where there is none.
+    """
+
+    id: str
+    cseq: int
+    status: int
+    contact: str = ""
+    retry_after: int = 0
+
+
+def notify(
+    database: Database, settings: Settings, packages: Packages, answers: Sequence[Answer], now: float
+) -> tuple[list[Effect], bool]:
+    """One round: settle `answers`, then claim and build what is due.
+
+    Returns:
+        What to send and log, and whether another round may find more.
+    """
+    with database.transaction():
+        effects = settle(database, answers, now)
+        claimed = store.claim(database, now, settings.pa.notify_batch)
+        if claimed:
+            effects += _tell(database, settings, packages, claimed, now)
+    return effects, len(claimed) == settings.pa.notify_batch
+
+
+def _tell(database: Database, settings: Settings, packages: Packages, claimed: list[Subscription], now: float) -> list[Effect]:
+    claimed = [ended(each, Reason.TIMEOUT, now) if each.expires_at <= now else each for each in claimed]
+    documents = _render(database, settings, packages, claimed, now)
+    allow_events = ", ".join(packages)
+    sends: list[Effect] = []
+    records, quiet = [], []
+    for each in claimed:
+        document = documents.get(view_of(each)) if each.sees_document else None
+        tag = tag_of(each, document)
+        due_at = each.due_at or now
+        if tag == each.notified_tag:
+            quiet.append((each.id, due_at))
+            continue
+        cseq = each.local_cseq + 1
+        records.append((each.id, cseq, each.state.value, each.reason.value if each.reason else None, due_at, tag))
+        sends.append(dialog.notify(each, cseq, document, allow_events, now))
+    if records:
+        store.sent(database, now, records)
+    if quiet:
+        store.quiet(database, quiet)
+    return sends
+
+
+def view_of(subscription: Subscription) -> View:
+    """Which document this watcher gets."""
+    return View(subscription.resource, subscription.entity, subscription.accept, subscription.decision)
+
+
+def tag_of(subscription: Subscription, document: Document | None) -> str:
+    """Names what a NOTIFY tells; two equal ones in a row are one too many."""
+    return f"{subscription.state.value} {document.tag if document is not None else ''}"
+
+
+def _render(
+    database: Database, settings: Settings, packages: Packages, claimed: list[Subscription], now: float
+) -> dict[View, Document]:
+    views: dict[str, dict[View, None]] = defaultdict(dict)
+    for each in claimed:
+        if each.sees_document:
+            views[each.package][view_of(each)] = None
+    documents: dict[View, Document] = {}
+    for name, wanted in views.items():
+        documents |= packages[name].render(database, settings, list(wanted), now)
+    return documents
+
+
+def settle(database: Database, answers: Sequence[Answer], now: float) -> list[Effect]:
+    """Take what became of NOTIFYs into the table (RFC 6665 section 4.2.2, RFC 5057 section 5.1).
+
+    2xx: answered, its Contact is the new remote target. An ending status, or silence: the row goes. Any other: that NOTIFY is
+    lost, the subscription lives; Retry-After says when to try again. What was terminated goes with its last NOTIFY, whatever
+    the answer.
+    """
+    gone: list[tuple[str]] = [(each.id,) for each in answers if is_ended_by(each.status)]
+    good = [(each.id, each.cseq, each.contact) for each in answers if 200 <= each.status < 300]
+    bad = [(each.id, each.cseq, _retry_at(each, now)) for each in answers if _failed_alone(each.status)]
+    settled = store.answered(database, good).rows() if good else []
+    settled += store.failed(database, bad).rows() if bad else []
+    unsent = {each.id for each in answers if each.status == 0}
+    gone += [(tag,) for tag, state, due_at in settled if state == State.TERMINATED.value and (not due_at or tag in unsent)]
+    return remove(database, gone, "ended") if gone else []
+
+
+def _failed_alone(status: int) -> bool:
+    return (status == 0 or status >= 300) and not is_ended_by(status)
+
+
+def _retry_at(answer: Answer, now: float) -> float:
+    if answer.status == 0:
+        return now + TIMER_F
+    return now + answer.retry_after if answer.retry_after else 0.0
+
+
+def remove(database: Database, gone: Sequence[tuple[str]], why: str) -> list[Effect]:
+    """Delete subscriptions, one log line each."""
+    rows = store.remove(database, gone).rows()
+    return [
+        Log(f"subscription removed: id={tag} event={package} resource={resource} watcher={watcher} why={why}")
+        for tag, resource, watcher, package in rows
+    ]

@@ -1,0 +1,1 @@
+"""The presence agent (RFC 3856): the presence event package, its publications and their composition."""

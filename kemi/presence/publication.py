@@ -1,0 +1,86 @@
+"""A publication and the PUBLISH requests that may change it (RFC 3903 section 6).
+
+    SIP-If-Match  body  Expires   operation
+    ------------  ----  -------   ---------
+    no            yes   > 0       create
+    no            yes   0         nothing is stored, 200
+    no            no    any       400
+    yes           no    > 0       refresh: lifetime only
+    yes           yes   > 0       modify: the document is replaced as a whole
+    yes           any   0         remove
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from kemi import sip
+from kemi.errors import BadRequest
+
+_ENTITY_TAG = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+\Z")
+
+
+class Operation(Enum):
+    """What a PUBLISH does (RFC 3903 section 4.1)."""
+
+    CREATE = "created"
+    REFRESH = "refreshed"
+    MODIFY = "modified"
+    REMOVE = "removed"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One publication; the columns of the table of the same name. Times: seconds since the epoch."""
+
+    id: str
+    package: str
+    presentity: str
+    etag: str
+    content_type: str
+    body: bytes
+    published_at: float
+    created_at: float
+    expires_at: float
+    qualified: bool
+
+
+def operation_of(entity_tag: str | None, has_body: bool, lifetime: int) -> Operation:
+    """Read the table above.
+
+    Raises:
+        BadRequest: 400, an initial publication without a body.
+    """
+    if entity_tag is None:
+        if not has_body:
+            raise BadRequest("an initial PUBLISH needs a body; a refresh needs SIP-If-Match")
+        return Operation.CREATE if lifetime else Operation.NOTHING
+    if lifetime == 0:
+        return Operation.REMOVE
+    return Operation.MODIFY if has_body else Operation.REFRESH
+
+
+def entity_tag_of(value: str | None) -> str | None:
+    """The one entity-tag of SIP-If-Match, None where there is no such header field (RFC 3903 section 11.3.2).
+
+    Raises:
+        BadRequest: 400, it is empty, a list, or a quoted string.
+    """
+    if value is None:
+        return None
+    tag = value.strip()
+    if not _ENTITY_TAG.match(tag):
+        raise BadRequest("SIP-If-Match is not exactly one entity-tag")
+    return tag
+
+
+def entity_tag_for(request: sip.Request, secret: bytes) -> str:
+    """The entity-tag that a 2xx to this request carries: new for every request, the same for its retransmissions.
+
+    So a PUBLISH that comes again after a crash, when no transaction remembers it, finds what it did (RFC 3261 section 17.2.2).
+    """
+    identity = (request.call_id, request.from_tag, request.from_uri, request.uri, request.cseq, request.branch)
+    origin = (request.entity_tag, request.source_address, request.source_port, request.body)
+    return hashlib.blake2b(repr((identity, origin)).encode(), key=secret, digest_size=10).hexdigest()

@@ -1,0 +1,115 @@
+"""Rows of the table publication, as values; queries in sql/queries/publication.sql. No decisions."""
+
+from collections.abc import Sequence
+
+from kemi.database import Database, Result
+from kemi.presence.publication import Publication
+
+
+def create(database: Database, publication: Publication, max_publications: int) -> Result:
+    """Insert a publication; count 0: there is one with this id, or the presentity has its most (0: no limit)."""
+    return database.execute(
+        "publication_create",
+        {
+            "id": publication.id,
+            "package": publication.package,
+            "presentity": publication.presentity,
+            "etag": publication.etag,
+            "content_type": publication.content_type,
+            "body": publication.body,
+            "now": publication.published_at,
+            "expires_at": publication.expires_at,
+            "max_publications": max_publications,
+        },
+    )
+
+
+def swap(database: Database, publication: Publication, entity_tag: str) -> Result:
+    """Replace the document of the publication that has `entity_tag`; count 0: none has it any more."""
+    return database.execute(
+        "publication_modify",
+        {
+            "package": publication.package,
+            "presentity": publication.presentity,
+            "entity_tag": entity_tag,
+            "etag": publication.etag,
+            "content_type": publication.content_type,
+            "body": publication.body,
+            "now": publication.published_at,
+            "expires_at": publication.expires_at,
+        },
+    )
+
+
+def refresh(database: Database, publication: Publication, entity_tag: str) -> Result:
+    """Give the publication that has `entity_tag` a new lifetime and tag; count 0: none has it any more."""
+    return database.execute(
+        "publication_refresh",
+        {
+            "package": publication.package,
+            "presentity": publication.presentity,
+            "entity_tag": entity_tag,
+            "etag": publication.etag,
+            "now": publication.published_at,
+            "expires_at": publication.expires_at,
+        },
+    )
+
+
+def remove(database: Database, publication: Publication, entity_tag: str) -> Result:
+    """Delete the publication that has `entity_tag`; count 0: none has it any more."""
+    return database.execute(
+        "publication_remove",
+        {
+            "package": publication.package,
+            "presentity": publication.presentity,
+            "entity_tag": entity_tag,
+            "now": publication.published_at,
+        },
+    )
+
+
+def published_since(database: Database, publication: Publication, since: float) -> bool:
+    """Whether this very entity-tag was given out since that time."""
+    parameters = {
+        "package": publication.package,
+        "presentity": publication.presentity,
+        "etag": publication.etag,
+        "since": since,
+    }
+    return bool(database.execute("publication_published_since", parameters).rows())
+
+
+def has_tag(database: Database, package: str, presentity: str, entity_tag: str, now: float) -> bool:
+    """Whether a live publication has this entity-tag."""
+    parameters = {"package": package, "presentity": presentity, "entity_tag": entity_tag, "now": now}
+    return bool(database.execute("publication_has_tag", parameters).rows())
+
+
+def load_many(database: Database, package: str, presentities: Sequence[str], now: float) -> list[Publication]:
+    """Live publications of many presentities, each one's oldest first, in one statement."""
+    rows = database.execute(
+        "publication_load_many", {"package": package, "now": now}, [(presentity,) for presentity in presentities]
+    ).rows()
+    return [Publication(*row[:5], bytes(row[5]), *row[6:9], bool(row[9])) for row in rows]
+
+
+def qualify(database: Database, ids: Sequence[str]) -> None:
+    """Remember that these publications' ids carry a suffix in composed documents, for ever."""
+    database.execute("publication_qualify", {}, [(each,) for each in ids])
+
+
+def remove_expired(database: Database, now: float, limit: int) -> list[tuple[str, str]]:
+    """Delete publications whose time is over; gives (presentity, package) of each."""
+    rows = database.execute("publication_remove_expired", {"now": now, "limit": limit}).rows()
+    return [(presentity, package) for presentity, package in rows]
+
+
+def any_expired(database: Database, now: float) -> bool:
+    """Whether there is work for `remove_expired`; takes no lock."""
+    return bool(database.execute("publication_any_expired", {"now": now}).rows()[0][0])
+
+
+def has_id(database: Database, publication_id: str) -> bool:
+    """Whether there is a publication with this id, live or not."""
+    return bool(database.execute("publication_has_id", {"id": publication_id}).rows())

@@ -1,0 +1,223 @@
+"""SIP values that Kamailio hands over as text: URIs, header field values, and a request as the verbs see it (RFC 3261).
+
+Kamailio parses the message; what is read here are the insides of single values: address lists, media ranges, event types.
+A URI is made canonical once, at the door: everything behind compares text.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kemi.errors import BadRequest, UnsupportedUriScheme
+
+MAX_URI = 512
+MAX_EXPIRES = 2**32 - 1
+
+_URI = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?:(?P<user>[^@\s<>\"]*)@)?"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?"
+    r"(?P<parameters>(?:;[^?\s<>\"]*)?)(?:\?[^\s<>\"]*)?\Z"
+)
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~*'()")
+_FOLD = re.compile(r"\s*\r?\n[ \t]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_MEMBER = re.compile(r'((?:"(?:\\.|[^"\\])*"|<[^>]*>|[^,"<])*)(?:,|\Z)')
+_TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Uri:
+    """The parts of a SIP, SIPS, PRES or IM URI (RFC 3261 section 19.1.1, RFC 3859 section 3.1)."""
+
+    scheme: str
+    user: str
+    host: str
+    port: int | None
+    parameters: str
+
+    def parameter(self, name: str) -> str | None:
+        """The value of a URI parameter, '' for one without a value, None where it is missing."""
+        for part in self.parameters.split(";")[1:]:
+            key, _, value = part.partition("=")
+            if key.lower() == name:
+                return value
+        return None
+
+
+def parse_uri(text: str) -> Uri:
+    """Read a URI.
+
+    Raises:
+        BadRequest: 400, it is none, or it is too long.
+        UnsupportedUriScheme: 416, its scheme is not one that presence is asked with.
+    """
+    if len(text) > MAX_URI:
+        raise BadRequest(f"a URI of more than {MAX_URI} characters")
+    match = _URI.match(text)
+    if match is None:
+        scheme = text.partition(":")[0].lower()
+        if scheme in ("tel", "mailto", "http", "https", "urn"):
+            raise UnsupportedUriScheme(f"the scheme {scheme} is not served")
+        raise BadRequest("a URI cannot be read")
+    scheme = match["scheme"].lower()
+    if scheme not in ("sip", "sips", "pres", "im"):
+        raise UnsupportedUriScheme("only sip, sips and pres URIs are served")
+    port = int(match["port"]) if match["port"] else None
+    return Uri(scheme, match["user"] or "", match["host"].lower(), port, match["parameters"] or "")
+
+
+def address_of_record(uri: Uri) -> str:
+    """The canonical text that stands for a user everywhere: sip:user@host (RFC 3261 section 19.1.4, RFC 3859 section 3.2.1).
+
+    Port, parameters and password say how to get there, not who it is. Escaped unreserved characters equal plain ones; the user
+    part keeps its case, the host has none.
+    """
+    user = _ESCAPE.sub(_plain_if_unreserved, uri.user.partition(":")[0])
+    return f"sip:{user}@{uri.host}" if user else f"sip:{uri.host}"
+
+
+def _plain_if_unreserved(match: re.Match[str]) -> str:
+    character = chr(int(match[1], 16))
+    return character if character in _UNRESERVED else match[0].upper()
+
+
+def one_line(value: str) -> str:
+    """A header field value with its folding taken out, safe to be written into a request.
+
+    Raises:
+        BadRequest: 400, it holds CR, LF, NUL or another control character.
+    """
+    value = _FOLD.sub(" ", value).strip()
+    if _CONTROL.search(value):
+        raise BadRequest("control characters in a header field")
+    return value
+
+
+def split_list(value: str) -> list[str]:
+    """The members of a comma separated header field; commas in quotes and angle brackets do not separate."""
+    if "," not in value:
+        return [value.strip()] if value.strip() else []
+    members = (match[1].strip() for match in _MEMBER.finditer(value))
+    return [member for member in members if member]
+
+
+def address_uri(address: str) -> str:
+    """The URI of a name-addr or addr-spec, e.g. of one Contact (RFC 3261 section 20.10).
+
+    Raises:
+        BadRequest: 400, there is none.
+    """
+    match = re.search(r"<([^<>\s]+)>", re.sub(r'"(?:\\.|[^"\\])*"', "", address))
+    uri = match[1] if match else address.partition(";")[0].strip()
+    if not uri or "<" in uri or " " in uri:
+        raise BadRequest("an address cannot be read")
+    return uri
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """Value of the Event header field: package and `id` (RFC 6665 section 8.2.1); other parameters are ignored."""
+
+    package: str
+    id: str | None
+
+
+def parse_event(value: str) -> EventType:
+    """Read an Event header field.
+
+    Raises:
+        BadRequest: 400, the package is no token or the id is not.
+    """
+    package, *parameters = (part.strip() for part in value.split(";"))
+    if not _TOKEN.match(package):
+        raise BadRequest("Event cannot be read")
+    for parameter in parameters:
+        name, _, text = parameter.partition("=")
+        if name.strip().lower() == "id":
+            if not _TOKEN.match(text.strip()):
+                raise BadRequest("the id of Event is no token")
+            return EventType(package, text.strip())
+    return EventType(package, None)
+
+
+def media_type(value: str) -> str:
+    """The type/subtype of a Content-Type, in lower case, without parameters."""
+    return value.partition(";")[0].strip().lower()
+
+
+def choose_media_type(accept: str | None, offered: tuple[str, ...]) -> str | None:
+    """The body type that suits the watcher best (RFC 3261 section 20.1, RFC 6665 section 4.1.2.1).
+
+    Args:
+        accept: all Accept header fields joined by commas; None: there is none.
+        offered: what the package can produce, its default first.
+
+    Returns:
+        One of `offered`, or None when none is acceptable.
+    """
+    if accept is None:
+        return offered[0]
+    qualities = dict(_media_ranges(accept))
+    best, chosen = 0.0, None
+    for candidate in offered:
+        for media_range in (candidate, candidate.partition("/")[0] + "/*", "*/*"):
+            if media_range in qualities:
+                if qualities[media_range] > best:
+                    best, chosen = qualities[media_range], candidate
+                break
+    return chosen
+
+
+def _media_ranges(accept: str) -> Iterator[tuple[str, float]]:
+    for member in split_list(accept):
+        quality = re.search(r";\s*q\s*=\s*(\d*\.?\d+)", member, re.IGNORECASE)
+        yield media_type(member), float(quality[1]) if quality else 1.0
+
+
+def parse_seconds(value: str, name: str) -> int:
+    """Read delta-seconds, e.g. of Expires; more than 32 bits mean the most there is (RFC 3261 section 20.19).
+
+    Raises:
+        BadRequest: 400, it is no number.
+    """
+    text = value.strip()
+    if not re.fullmatch(r"[0-9]+", text):
+        raise BadRequest(f"{name} is no number of seconds")
+    return min(int(text), MAX_EXPIRES) if len(text) < 20 else MAX_EXPIRES
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it came in: Kamailio's parsed values, None where the header field is missing.
+
+    Lists (`contact`, `accept`, `record_route`, `require`) hold all header fields of that name, joined by commas.
+    """
+
+    method: str
+    uri: str
+    from_uri: str
+    from_tag: str
+    to_uri: str
+    to_tag: str | None
+    call_id: str
+    cseq: int
+    branch: str
+    source_address: str
+    source_port: int
+    transport: str
+    socket: str
+    connection: int
+    via_count: int
+    event: str | None = None
+    expires: str | None = None
+    contact: str | None = None
+    accept: str | None = None
+    require: str | None = None
+    record_route: str | None = None
+    user_agent: str = ""
+    entity_tag: str | None = None
+    content_type: str | None = None
+    content_encoding: str | None = None
+    content_disposition: str | None = None
+    body: bytes = b""

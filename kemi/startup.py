@@ -1,0 +1,149 @@
+"""Kamailio as a process: its command line and environment, whether one runs already, whether it answers."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, NoReturn
+
+from kemi import settings
+from kemi.errors import ConfigurationError
+from kemi.settings import Settings
+
+PROJECT: Final = Path(__file__).resolve().parent.parent
+MEMORY: Final = ("-x", "fm", "-X", "fm", "-m", "512", "-M", "16")
+CHECK_TIMEOUT: Final = 60
+ORPHAN_TIMEOUT: Final = 5
+
+
+def refuse_second_server(pid_file: Path) -> list[int]:
+    """Make sure that no server uses this pid file; what a killed one left behind is taken away.
+
+    Kamailio's workers outlive a main process that is killed, and hold its ports.
+
+    Returns:
+        Process ids of such workers, which were ended.
+
+    Raises:
+        ConfigurationError: a server lives.
+    """
+    servers = processes_with(pid_file)
+    text = pid_file.read_text().strip() if pid_file.is_file() else ""
+    if text in servers or (servers and not text):
+        process = text or min(servers, key=int)
+        raise ConfigurationError(f"already running as process {process} ({pid_file}); end it or set another KP_VAR")
+    for orphan in servers:
+        os.kill(int(orphan), signal.SIGKILL)
+    deadline = time.monotonic() + ORPHAN_TIMEOUT
+    while processes_with(pid_file) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    pid_file.unlink(missing_ok=True)
+    return [int(orphan) for orphan in servers]
+
+
+def processes_with(pid_file: Path) -> list[str]:
+    """The ids of the processes that were started as a server with this pid file."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0].endswith(b"kamailio") and os.fsencode(pid_file) in words:
+            found.append(folder.name)
+    return found
+
+
+def command_line(found: Settings, configuration: Path, outer: Mapping[str, str]) -> list[str]:
+    """The command line that becomes the server."""
+    command = ["kamailio", "-f", str(configuration), *MEMORY, "-DD", "-E"]
+    command += ["-P", str(found.var / "kamailio.pid"), "-w", str(PROJECT)]
+    return command + definitions(found, outer)
+
+
+def definitions(found: Settings, outer: Mapping[str, str]) -> list[str]:
+    """The -A arguments: names that kamailio.cfg is to find defined."""
+    arguments: list[str] = []
+    for name, value in settings.defines(outer).items():
+        arguments += ["-A", f"{name}={value}" if value else name]
+    if "auth.algorithm" in settings.overrides(outer):
+        arguments += ["-A", f'AUTH_ALGORITHM="{found.auth.algorithm}"']
+    return arguments
+
+
+def environment(found: Settings, configuration: Path, outer: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the server: every KP_ value in the form that means the same in every process of it.
+
+    Debian has the program in a folder that is not on everybody's PATH.
+    """
+    path = f"{outer.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin"
+    return {**outer, **found.environment(), "KP_CONFIGURATION": str(configuration), "PATH": path}
+
+
+def execute(command: list[str], variables: Mapping[str, str]) -> NoReturn:
+    """Replace this process."""
+    try:
+        os.execvpe(command[0], command, dict(variables))
+    except FileNotFoundError:
+        raise ConfigurationError(f"{command[0]} is not installed; make run installs it") from None
+
+
+def check_syntax(found: Settings, configuration: Path, outer: Mapping[str, str]) -> str:
+    """Let Kamailio check the syntax of its configuration.
+
+    Raises:
+        ConfigurationError: it refuses.
+    """
+    command = ["kamailio", "-c", "-f", str(configuration), *MEMORY, "-w", str(PROJECT), *definitions(found, outer)]
+    try:
+        done = subprocess.run(
+            command,
+            env=environment(found, configuration, outer),
+            capture_output=True,
+            text=True,
+            timeout=CHECK_TIMEOUT,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise ConfigurationError("kamailio is not installed; make run installs it") from None
+    except subprocess.TimeoutExpired:
+        raise ConfigurationError(f"kamailio -c did not end within {CHECK_TIMEOUT} seconds") from None
+    if done.returncode == 0:
+        return "syntax is right"
+    complaints = [line for line in done.stderr.splitlines() if "CRITICAL" in line or "ERROR" in line]
+    raise ConfigurationError((complaints or done.stderr.splitlines() or ["refused"])[0])
+
+
+def answers(found: Settings, server: int, deadline: float) -> bool:
+    """Whether the server answers an OPTIONS request before the deadline."""
+    family = socket.AF_INET6 if ":" in found.address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as client:
+        client.settimeout(0.1)
+        client.connect((found.address, found.port))
+        while time.monotonic() < deadline and Path("/proc", str(server)).exists():
+            if answered(client, found):
+                return True
+    return False
+
+
+def answered(client: socket.socket, found: Settings) -> bool:
+    """Send one OPTIONS request and wait a moment."""
+    host, port = client.getsockname()[:2]
+    host = f"[{host}]" if ":" in host else host
+    token = f"{time.monotonic_ns():x}"
+    request = (
+        f"OPTIONS sip:{found.domains[0]} SIP/2.0\r\nVia: SIP/2.0/UDP {host}:{port};rport;branch=z9hG4bK{token}\r\n"
+        f"Max-Forwards: 1\r\nFrom: <sip:presencectl@{found.domains[0]}>;tag={token}\r\nTo: <sip:{found.domains[0]}>\r\n"
+        f"Call-ID: {token}@{host}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    )
+    try:
+        client.send(request.encode())
+        return bool(client.recv(4096))
+    except TimeoutError:
+        return False
+    except OSError:
+        time.sleep(0.1)
+        return False

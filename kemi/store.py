@@ -1,0 +1,110 @@
+"""Rows of the table subscription, as values (see `kemi.subscription`); queries in sql/queries/subscription.sql. No decisions."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+from kemi.database import Database, Result, Row
+from kemi.event_package import Decision
+from kemi.subscription import Reason, State, Subscription
+
+_COLUMNS = tuple(field.name for field in fields(Subscription))
+_DECISION = _COLUMNS.index("decision")
+_STATE = _COLUMNS.index("state")
+_REASON = _COLUMNS.index("reason")
+
+
+def _subscription(row: Row) -> Subscription:
+    values = list(row)
+    values[_DECISION] = Decision(values[_DECISION])
+    values[_STATE] = State(values[_STATE])
+    values[_REASON] = Reason(values[_REASON]) if values[_REASON] else None
+    return Subscription(*values)
+
+
+def _parameters(subscription: Subscription) -> dict[str, object]:
+    values = {name: getattr(subscription, name) for name in _COLUMNS}
+    values["decision"] = subscription.decision.value
+    values["state"] = subscription.state.value
+    values["reason"] = subscription.reason.value if subscription.reason else None
+    return values
+
+
+def create(database: Database, subscription: Subscription, max_watchers: int, max_subscriptions: int) -> Result:
+    """Insert a subscription; count 0: there is one with this id, or a limit is reached (0: no limit)."""
+    limits = {"max_watchers": max_watchers, "max_subscriptions": max_subscriptions}
+    return database.execute("subscription_create", _parameters(subscription) | limits)
+
+
+def load(database: Database, tag: str) -> Subscription | None:
+    """The subscription whose dialog has our `tag`, locked until the transaction ends."""
+    rows = database.execute("subscription_load", {"id": tag}).rows()
+    return _subscription(rows[0]) if rows else None
+
+
+def refresh(database: Database, subscription: Subscription) -> Result:
+    """Save what an in-dialog SUBSCRIBE changes."""
+    return database.execute("subscription_refresh", _parameters(subscription))
+
+
+def mark_due(database: Database, package: str, resource: str, now: float, interval: float) -> Result:
+    """Mark every active subscription of a resource due, at once or when `interval` seconds since its last NOTIFY are over.
+
+    One statement however many watchers there are. Terminated and pending ones are left alone: they see no document.
+    """
+    parameters = {"package": package, "resource": resource, "now": now, "interval": interval}
+    return database.execute("subscription_mark_due", parameters)
+
+
+def claim(database: Database, now: float, limit: int) -> list[Subscription]:
+    """Subscriptions that are due and have no NOTIFY in flight, earliest first, locked until the transaction ends."""
+    rows = database.execute("subscription_claim", {"now": now, "limit": limit}).rows()
+    return [_subscription(row) for row in rows]
+
+
+def sent(database: Database, now: float, rows: Sequence[tuple[str, int, str, str | None, float, str]]) -> Result:
+    """Record the NOTIFYs about to be sent as (id, cseq, state, reason, the due_at that is served, tag), one statement for all."""
+    return database.execute("subscription_sent", {"now": now}, rows)
+
+
+def quiet(database: Database, rows: Sequence[tuple[str, float]]) -> Result:
+    """Clear (id, due_at) of subscriptions that have nothing new to tell."""
+    return database.execute("subscription_quiet", {}, rows)
+
+
+def answered(database: Database, rows: Sequence[tuple[str, int, str]]) -> Result:
+    """Settle NOTIFYs answered 2xx, as (id, cseq, new remote target or ''), one statement for all.
+
+    Gives (id, state, due_at) of each.
+    """
+    return database.execute("subscription_answered", {}, rows)
+
+
+def failed(database: Database, rows: Sequence[tuple[str, int, float]]) -> Result:
+    """Settle NOTIFYs that failed alone, as (id, cseq, seconds since the epoch to try again or 0.0: with the next change)."""
+    return database.execute("subscription_failed", {}, rows)
+
+
+def remove(database: Database, rows: Sequence[tuple[str]]) -> Result:
+    """Delete subscriptions by id; gives (id, resource, watcher, package) of each."""
+    return database.execute("subscription_remove", {}, rows)
+
+
+def resume(database: Database, now: float) -> Result:
+    """After a start: NOTIFYs whose answer nobody waits for any more are due again."""
+    return database.execute("subscription_resume", {"now": now})
+
+
+def end_expired(database: Database, now: float, limit: int) -> Result:
+    """Terminate what was not refreshed in time (RFC 6665 section 4.2.1.4); gives (id, resource, watcher, package) of each."""
+    return database.execute("subscription_end_expired", {"now": now, "limit": limit})
+
+
+def unanswered(database: Database, before: float, limit: int) -> list[tuple[str]]:
+    """Ids of subscriptions whose NOTIFY went out before that time and has no answer."""
+    return [(row[0],) for row in database.execute("subscription_unanswered", {"before": before, "limit": limit}).rows()]
+
+
+def deadlines(database: Database, now: float, before: float) -> tuple[bool, bool, bool]:
+    """Whether any subscription is (due, expired, unanswered since `before`); takes no lock."""
+    due, expired, silent = database.execute("subscription_deadlines", {"now": now, "before": before}).rows()[0]
+    return bool(due), bool(expired), bool(silent)

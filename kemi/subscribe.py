@@ -1,0 +1,237 @@
+"""SUBSCRIBE: open, refresh, end or fetch a subscription of any event package (RFC 6665 section 4.2.1).
+
+The answer is given when the row is committed; the row says that a NOTIFY is due, and the notifier sends it (`kemi.notify`).
+Our tag in the dialog is made from the request under the server's secret: a SUBSCRIBE that is seen twice, by another worker or
+after a crash, finds the row that it has made already (RFC 3261 section 17.2.2).
+
+SQL: new 1 statement, in a dialog 2.
+"""
+
+import hashlib
+import ipaddress
+from dataclasses import replace
+
+from kemi import dialog, sip, store
+from kemi.database import Database
+from kemi.effects import Effect, Log, Reply, Wake
+from kemi.errors import (
+    BadEvent,
+    BadRequest,
+    Forbidden,
+    IntervalTooBrief,
+    LoopDetected,
+    NotAcceptable,
+    OutOfOrder,
+    ServiceUnavailable,
+    SubscriptionDoesNotExist,
+    UnsupportedMediaType,
+)
+from kemi.event_package import Decision, EventPackage, Packages
+from kemi.settings import Settings
+from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, decided, ended
+
+RETRY_AFTER = 60
+"""Seconds a watcher is asked to wait when a limit is reached."""
+
+
+def tag_of(request: sip.Request, secret: bytes) -> str:
+    """Our tag for the dialog that this SUBSCRIBE opens: the same for the same request, not to be guessed without the secret.
+
+    From, Request-URI and Contact are part of it: Call-IDs and tags of different users may be equal.
+    """
+    identity = (request.call_id, request.from_tag, request.from_uri, request.uri, request.contact, request.event, request.cseq)
+    return "kp-" + hashlib.blake2b(repr(identity).encode(), key=secret, digest_size=12).hexdigest()
+
+
+def subscribe(
+    database: Database, settings: Settings, packages: Packages, request: sip.Request, resource: str, watcher: str, tag: str, now: float
+) -> list[Effect]:
+    """Handle a SUBSCRIBE.
+
+    Args:
+        resource: canonical URI of the presentity; in a dialog it is not looked at.
+        watcher: canonical URI of who asks, authenticated.
+        tag: our tag for a new dialog (`tag_of`).
+        now: seconds since the epoch.
+
+    Raises:
+        SipError: the refusals of RFC 6665 section 4.2.1: 400, 403, 406, 415, 423, 481, 482, 489, 500, 503.
+    """
+    package, event = _package(request, packages)
+    _check_body(request)
+    contact = _contact(request, settings)
+    accept = _accept(request, package)
+    lifetime = _lifetime(request, settings, package)
+    if request.to_tag:
+        return _in_dialog(database, settings, package, event, request, watcher, contact, accept, lifetime, now)
+    decision = package.authorize(database, settings, watcher, resource)
+    if decision not in STATE_BY_DECISION:
+        raise Forbidden("the presentity's rules refuse this watcher")
+    subscription = Subscription(
+        id=tag, package=package.name, event_id=event.id, resource=resource, entity=entity_of(request.uri, resource),
+        watcher=watcher, decision=decision, state=STATE_BY_DECISION[decision], reason=None, accept=accept,
+        created_at=now, expires_at=now + lifetime, call_id=request.call_id, local_uri=request.to_uri,
+        remote_uri=request.from_uri, remote_tag=request.from_tag, remote_target=contact,
+        route_set=sip.one_line(request.record_route or ""), local_cseq=0, remote_cseq=request.cseq, branch=request.branch,
+        socket=request.socket, flow=flow_of(request, contact), connection=request.connection, user_agent=request.user_agent,
+        due_at=now, in_flight_since=None, notified_at=0.0, notified_tag="",
+    )  # fmt: skip
+    if lifetime == 0:
+        subscription = ended(subscription, Reason.TIMEOUT, now)
+    return _open(database, settings, subscription, lifetime)
+
+
+def _open(database: Database, settings: Settings, subscription: Subscription, lifetime: int) -> list[Effect]:
+    limits = settings.pa.max_watchers, settings.pa.max_subscriptions
+    if store.create(database, subscription, *limits).count == 0:
+        _explain_missing_row(store.load(database, subscription.id), subscription)
+        return [_accepted(subscription, lifetime), Wake()]
+    word = "fetched" if lifetime == 0 else "created"
+    return [_accepted(subscription, lifetime), Wake(), _log(word, subscription, lifetime)]
+
+
+def _explain_missing_row(existing: Subscription | None, subscription: Subscription) -> None:
+    """A retransmission finds its own row and is answered again; anything else is refused."""
+    if existing is None:
+        raise ServiceUnavailable("too many subscriptions", RETRY_AFTER)
+    if existing.branch != subscription.branch:
+        raise LoopDetected("this SUBSCRIBE came on another path already")
+
+
+def _in_dialog(
+    database: Database,
+    settings: Settings,
+    package: EventPackage,
+    event: sip.EventType,
+    request: sip.Request,
+    watcher: str,
+    contact: str,
+    accept: str,
+    lifetime: int,
+    now: float,
+) -> list[Effect]:
+    with database.transaction():
+        subscription = _find(database, request)
+        if (subscription.package, subscription.event_id) != (event.package, event.id):
+            raise Forbidden("one subscription a dialog; this one is for another event")
+        if subscription.watcher != watcher:
+            raise Forbidden("the dialog belongs to another watcher")
+        if request.cseq < subscription.remote_cseq:
+            raise OutOfOrder(f"CSeq {request.cseq} after {subscription.remote_cseq}")
+        refreshed = replace(
+            subscription, accept=accept, expires_at=now + lifetime, remote_target=contact, remote_cseq=request.cseq,
+            socket=request.socket, flow=flow_of(request, contact) if not subscription.route_set else "",
+            connection=request.connection, user_agent=request.user_agent, due_at=now, notified_tag="",
+        )  # fmt: skip
+        decision = package.authorize(database, settings, watcher, subscription.resource)
+        refreshed = decided(refreshed, decision, now)
+        if lifetime == 0:
+            refreshed = ended(refreshed, Reason.TIMEOUT, now)
+        store.refresh(database, refreshed)
+    if decision is Decision.BLOCK:
+        refusal = Reply(Forbidden.status, Forbidden.reason)
+        return [refusal, Wake(), _log("rejected", refreshed, lifetime)]
+    word = "ended" if lifetime == 0 else "refreshed"
+    return [_accepted(refreshed, lifetime), Wake(), _log(word, refreshed, lifetime)]
+
+
+def _find(database: Database, request: sip.Request) -> Subscription:
+    subscription = store.load(database, request.to_tag or "")
+    known = subscription is not None and subscription.state is not State.TERMINATED
+    if not known or subscription is None or (subscription.call_id, subscription.remote_tag) != (request.call_id, request.from_tag):
+        raise SubscriptionDoesNotExist("no subscription has this Call-ID and these tags")
+    return subscription
+
+
+def _accepted(subscription: Subscription, lifetime: int) -> Reply:
+    contact = dialog.contact(subscription.socket, subscription.resource)
+    return Reply(200, "OK", (("Expires", str(lifetime)), ("Contact", f"<{contact}>")))
+
+
+def _log(word: str, subscription: Subscription, lifetime: int) -> Log:
+    return Log(
+        f"subscription {word}: id={subscription.id} event={subscription.package} resource={subscription.resource} "
+        f"watcher={subscription.watcher} state={subscription.state.value} expires={lifetime}"
+    )
+
+
+def _package(request: sip.Request, packages: Packages) -> tuple[EventPackage, sip.EventType]:
+    if request.event is None:
+        raise BadEvent(packages, "Event is missing")
+    event = sip.parse_event(request.event)
+    if event.package not in packages:
+        raise BadEvent(packages, "this event package is not served")
+    return packages[event.package], event
+
+
+def _check_body(request: sip.Request) -> None:
+    if request.body and "handling=optional" not in (request.content_disposition or "").lower().replace(" ", ""):
+        encoding = "identity" if request.content_encoding else None
+        raise UnsupportedMediaType("no body is understood in SUBSCRIBE", accept_encoding=encoding)
+
+
+def _accept(request: sip.Request, package: EventPackage) -> str:
+    chosen = sip.choose_media_type(request.accept, package.produces)
+    if chosen is None:
+        raise NotAcceptable(package.produces, "Accept names no type that this package has")
+    return chosen
+
+
+def _lifetime(request: sip.Request, settings: Settings, package: EventPackage) -> int:
+    """Granted seconds: never more than asked for (RFC 6665 section 4.2.1.1)."""
+    if request.expires is None:
+        asked = package.default_expires or settings.pa.default_expires
+    else:
+        asked = sip.parse_seconds(request.expires, "Expires")
+        if 0 < asked < settings.pa.min_expires:
+            raise IntervalTooBrief(settings.pa.min_expires)
+    return min(asked, settings.pa.max_subscription_expiration)
+
+
+def _contact(request: sip.Request, settings: Settings) -> str:
+    """The one URI in Contact (RFC 3261 section 8.1.1.8), checked to be somewhere that a NOTIFY may go."""
+    contacts = sip.split_list(sip.one_line(request.contact or ""))
+    if len(contacts) != 1 or contacts[0] == "*":
+        raise BadRequest("exactly one Contact is needed")
+    text = sip.address_uri(contacts[0])
+    uri = sip.parse_uri(text)
+    if uri.scheme not in ("sip", "sips"):
+        raise BadRequest("Contact is no sip or sips URI")
+    own = request.socket.partition(":")[2]
+    if f"{uri.host}:{uri.port or 5060}" == own and uri.host not in settings.domains:
+        raise BadRequest("Contact is this server")
+    if _is_loopback(uri.host) and not _is_loopback(own.rpartition(":")[0]) and not _is_loopback(request.source_address):
+        raise BadRequest("Contact is a loopback address")
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def flow_of(request: sip.Request, contact: str) -> str:
+    """Where NOTIFYs go when the Contact cannot be reached from here (RFC 5626 section 5.3, RFC 5923 section 8.2).
+
+    A watcher that came directly over a stream is answered on its connection; over UDP its source address is used when the
+    Contact names another host, as behind a NAT. Through a proxy (more than one Via) the route set decides.
+    """
+    if request.record_route or request.via_count > 1:
+        return ""
+    source = f"[{request.source_address}]" if ":" in request.source_address else request.source_address
+    if request.transport != "udp":
+        return f"sip:{source}:{request.source_port};transport={request.transport}"
+    try:
+        host = sip.parse_uri(contact).host
+        differs = ipaddress.ip_address(host.strip("[]")) != ipaddress.ip_address(request.source_address)
+    except ValueError:
+        return ""
+    return f"sip:{source}:{request.source_port}" if differs else ""
+
+
+def entity_of(uri: str, resource: str) -> str:
+    """The presentity's URI in documents: as asked for, so a client finds what it subscribed to (RFC 4479 section 3.1)."""
+    scheme = uri.partition(":")[0].lower()
+    return resource.replace("sip:", "pres:", 1) if scheme == "pres" else resource

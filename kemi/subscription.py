@@ -1,0 +1,122 @@
+"""A subscription and what may happen to it (RFC 6665 section 4.2, RFC 3857 section 4.7.1).
+
+    state        moved by                                     to
+    -----------  -------------------------------------------  ----------------------------------------
+    (none)       SUBSCRIBE, rules say allow, polite-block     active
+    (none)       SUBSCRIBE, rules say confirm                 pending
+    (none)       SUBSCRIBE, rules say block                   (none), 403
+    pending      rules say allow, polite-block                active
+    active       rules say confirm                            pending
+    any          rules say block                              terminated, rejected
+    any          expiry, Expires: 0, a fetch                  terminated, timeout
+    any          the presentity is deleted                    terminated, noresource
+    any          planned shutdown                             terminated, deactivated
+    terminated   the answer to its last NOTIFY, or none       (row removed)
+    any          NOTIFY answered by one of ENDING, or by none (row removed), nothing further is sent
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from kemi.event_package import Decision
+
+TIMER_F = 32.0
+"""Seconds that a NOTIFY transaction lasts at most: 64*T1 (RFC 3261 section 17.1.2.2)."""
+
+ENDING = frozenset({404, 405, 410, 416, *range(480, 486), 489, 501, 604})
+"""Answers to NOTIFY that end the subscription (RFC 6665 section 4.2.2)."""
+
+REQUEST_TIMEOUT = 408
+"""Sent by a proxy in the place of silence; means what Timer F means (RFC 3261 section 12.2.1.2)."""
+
+
+class State(Enum):
+    """Subscription-State (RFC 6665 section 4.1.3)."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    TERMINATED = "terminated"
+
+
+class Reason(Enum):
+    """Why a subscription is terminated: the registered words that a notifier uses (RFC 6665 section 4.1.3)."""
+
+    DEACTIVATED = "deactivated"
+    PROBATION = "probation"
+    REJECTED = "rejected"
+    TIMEOUT = "timeout"
+    GIVEUP = "giveup"
+    NORESOURCE = "noresource"
+
+
+STATE_BY_DECISION = {
+    Decision.ALLOW: State.ACTIVE,
+    Decision.POLITE_BLOCK: State.ACTIVE,
+    Decision.CONFIRM: State.PENDING,
+}
+"""What rules make of a subscription; block is not in it, it ends one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One subscription dialog; the columns of the table of the same name. Times: seconds since the epoch."""
+
+    id: str
+    package: str
+    event_id: str | None
+    resource: str
+    entity: str
+    watcher: str
+    decision: Decision
+    state: State
+    reason: Reason | None
+    accept: str
+    created_at: float
+    expires_at: float
+    call_id: str
+    local_uri: str
+    remote_uri: str
+    remote_tag: str
+    remote_target: str
+    route_set: str
+    local_cseq: int
+    remote_cseq: int
+    branch: str
+    socket: str
+    flow: str
+    connection: int
+    user_agent: str
+    due_at: float | None
+    in_flight_since: float | None
+    notified_at: float
+    notified_tag: str
+
+    @property
+    def sees_document(self) -> bool:
+        """Who is blocked, or not decided about, gets no document in any state (RFC 5025 section 3.2.1)."""
+        return self.decision in (Decision.ALLOW, Decision.POLITE_BLOCK)
+
+    def seconds_left(self, now: float) -> int:
+        """Whole seconds until expiry, rounded so that a lifetime just granted is told as granted; never negative."""
+        return max(0, round(self.expires_at - now))
+
+
+def decided(subscription: Subscription, decision: Decision, now: float) -> Subscription:
+    """The subscription after the rules of now were asked again (RFC 6665 section 4.2.1.4, RFC 5025 section 3.2.1)."""
+    subscription = replace(subscription, decision=decision)
+    state = STATE_BY_DECISION.get(decision)
+    if state is None:
+        return ended(subscription, Reason.REJECTED, now)
+    return replace(subscription, state=state)
+
+
+def ended(subscription: Subscription, reason: Reason, now: float) -> Subscription:
+    """The subscription with only its last NOTIFY left to send; the first reason stays."""
+    if subscription.state is State.TERMINATED:
+        return subscription
+    return replace(subscription, state=State.TERMINATED, reason=reason, due_at=now)
+
+
+def is_ended_by(status: int) -> bool:
+    """Whether this answer to a NOTIFY removes the subscription (RFC 6665 section 4.2.2, RFC 5057 section 5.1)."""
+    return status in ENDING or status == REQUEST_TIMEOUT

@@ -1,0 +1,68 @@
+-- The state of the presence server. Times are seconds since the epoch; one text for SQLite and PostgreSQL.
+
+CREATE TABLE server (
+    name TEXT PRIMARY KEY,          -- secret: key of the tokens this server makes
+    value TEXT NOT NULL
+);
+
+CREATE TABLE subscriber (
+    username TEXT NOT NULL,
+    domain TEXT NOT NULL,
+    ha1 TEXT NOT NULL,              -- MD5(username:domain:password), hexadecimal
+    ha1_sha256 TEXT NOT NULL,       -- SHA-256 of the same
+    PRIMARY KEY (username, domain)
+);
+
+-- One row a publication (RFC 3903). `id` never changes while the publication lives, `etag` with every 2xx.
+CREATE TABLE publication (
+    id TEXT PRIMARY KEY,
+    package TEXT NOT NULL,
+    presentity TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    content_type TEXT NOT NULL,
+    body BYTEA NOT NULL,
+    published_at DOUBLE PRECISION NOT NULL,     -- last 2xx
+    created_at DOUBLE PRECISION NOT NULL,
+    expires_at DOUBLE PRECISION NOT NULL,
+    qualified INTEGER NOT NULL      -- 1: its ids carry a suffix in composed documents, for ever
+);
+CREATE INDEX publication_presentity ON publication (presentity, package);
+CREATE INDEX publication_expires ON publication (expires_at);
+
+-- One row a subscription dialog (RFC 6665). `id` is our tag in it.
+CREATE TABLE subscription (
+    id TEXT PRIMARY KEY,
+    package TEXT NOT NULL,
+    event_id TEXT,
+    resource TEXT NOT NULL,         -- canonical URI of the presentity
+    entity TEXT NOT NULL,           -- the URI that the watcher asked for
+    watcher TEXT NOT NULL,          -- canonical URI, authenticated
+    decision TEXT NOT NULL,         -- of the presentity's rules: block, confirm, polite-block, allow
+    state TEXT NOT NULL,            -- pending, active, terminated
+    reason TEXT,                    -- why terminated
+    accept TEXT NOT NULL,           -- body type of its NOTIFY requests
+    created_at DOUBLE PRECISION NOT NULL,
+    expires_at DOUBLE PRECISION NOT NULL,
+    call_id TEXT NOT NULL,
+    local_uri TEXT NOT NULL,
+    remote_uri TEXT NOT NULL,
+    remote_tag TEXT NOT NULL,
+    remote_target TEXT NOT NULL,
+    route_set TEXT NOT NULL,        -- Route header field value, empty: none
+    local_cseq BIGINT NOT NULL,
+    remote_cseq BIGINT NOT NULL,
+    branch TEXT NOT NULL,           -- of the SUBSCRIBE that created it
+    socket TEXT NOT NULL,           -- ours that the SUBSCRIBE came in on, e.g. udp:127.0.0.1:5060
+    flow TEXT NOT NULL,             -- where the watcher's packets come from, e.g. sip:127.0.0.1:4711;transport=ws; empty: use the target
+    connection BIGINT NOT NULL,     -- Kamailio's id of the connection, 0: none
+    user_agent TEXT NOT NULL,
+    due_at DOUBLE PRECISION,        -- when a NOTIFY is to go out, NULL: nothing to tell
+    in_flight_since DOUBLE PRECISION,   -- when the NOTIFY numbered local_cseq was sent, NULL: answered
+    notified_at DOUBLE PRECISION NOT NULL,
+    notified_tag TEXT NOT NULL      -- names the state and document that the last NOTIFY carried
+);
+CREATE INDEX subscription_resource ON subscription (resource, package);
+CREATE INDEX subscription_watcher ON subscription (watcher);
+CREATE INDEX subscription_expires ON subscription (expires_at);
+CREATE INDEX subscription_due ON subscription (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX subscription_in_flight ON subscription (in_flight_since) WHERE in_flight_since IS NOT NULL;

@@ -1,0 +1,63 @@
+"""Fixtures: the two database engines, a throw-away PostgreSQL cluster, the real server."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.postgresql import Cluster
+from tests.server import Server
+
+ENGINES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """One PostgreSQL for the whole run."""
+    running = Cluster().start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Every test that uses it, directly or through a server, runs on both."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def new_database(engine: str, request: pytest.FixtureRequest) -> Callable[[Path], str]:
+    """Makes the URL of a new, empty database."""
+
+    def make(folder: Path) -> str:
+        if engine == "sqlite":
+            return f"sqlite:///{folder}/presence.db"
+        return str(request.getfixturevalue("cluster").database())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def server(new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that all tests of one engine share: 127.0.0.1 is trusted, NOTIFYs are not held back. Use users of your own."""
+    folder = tmp_path_factory.mktemp("server")
+    running = Server({"KP_DB_URL": new_database(folder)}, folder).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start_server(new_database: Callable[[Path], str], tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers with other settings, for one test; a folder is kept where it fails."""
+    started: list[Server] = []
+
+    def start(variables: Mapping[str, str] | None = None) -> Server:
+        folder = tmp_path / f"server{len(started)}"
+        folder.mkdir()
+        running = Server({"KP_DB_URL": new_database(folder), **(variables or {})}, folder)
+        started.append(running)
+        return running.start()
+
+    yield start
+    for running in started:
+        running.stop()

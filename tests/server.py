@@ -1,0 +1,131 @@
+"""Starting and stopping the real server for tests: own ports, own folder, only its own processes ended."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+START_TIMEOUT = 30.0
+
+
+def free_port() -> int:
+    """A port that is free for UDP and TCP, and so is the one after it."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        try:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                for number in (port, port + 1):
+                    with socket.socket(socket.AF_INET, kind) as probe:
+                        probe.bind(("127.0.0.1", number))
+        except (OSError, OverflowError):
+            continue
+        return port
+
+
+class Server:
+    """One kemi-presence on free ports of 127.0.0.1."""
+
+    def __init__(self, variables: Mapping[str, str] | None = None, folder: Path | None = None) -> None:
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="kemi-presence-test-"))
+        self.port, self.http_port = free_port(), free_port()
+        self.log = self.folder / "server.log"
+        self.variables = {
+            "KP_IP": "127.0.0.1",
+            "KP_PORT": str(self.port),
+            "KP_HTTP_PORT": str(self.http_port),
+            "KP_VAR": str(self.folder),
+            "KP_TRUSTED": "127.0.0.1",
+            "KP_SET": "pa.notify_interval=0",
+            **(variables or {}),
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.port
+
+    @property
+    def environment(self) -> dict[str, str]:
+        outer = {name: value for name, value in os.environ.items() if not name.startswith("KP_")}
+        return outer | self.variables
+
+    def start(self) -> "Server":
+        """Start and wait until it answers OPTIONS."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [ROOT / ".venv/bin/presencectl", "run"],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._wait_until_ready()
+        return self
+
+    def _wait_until_ready(self) -> None:
+        end = time.monotonic() + START_TIMEOUT
+        while not self.answers():
+            if self.process is None or self.process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"the server does not start:\n{self.tail()}")
+
+    def answers(self) -> bool:
+        """Whether it answers OPTIONS within a fifth of a second."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.1", 0))
+            probe.settimeout(0.2)
+            port = probe.getsockname()[1]
+            request = (
+                f"OPTIONS sip:127.0.0.1:{self.port} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bKready{port}\r\n"
+                f"From: <sip:ready@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1:{self.port}>\r\nCall-ID: ready{port}\r\n"
+                "CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+            )
+            try:
+                probe.sendto(request.encode(), self.address)
+                return probe.recv(4096).startswith(b"SIP/2.0 200")
+            except OSError:
+                time.sleep(0.05)
+                return False
+
+    def stop(self) -> None:
+        """End it as an operator does (SIGTERM), or for good when that takes too long."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self.process = None
+
+    def kill(self) -> None:
+        """kill -9 of all its processes at once."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+            self.process = None
+
+    def tail(self, lines: int = 40) -> str:
+        """The end of its log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def control(self, *arguments: str) -> str:
+        """Run presencectl against this server."""
+        done = subprocess.run(
+            [ROOT / ".venv/bin/presencectl", *arguments],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=30, check=True,
+        )  # fmt: skip
+        return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit("this is a part of the tests: run make test")

@@ -1,0 +1,256 @@
+"""presencectl: what it prints, what it refuses, and how it starts Kamailio."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from kemi import console, settings, startup
+from kemi.errors import ConfigurationError
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A kamailio.cfg in a working directory of its own, and no KP_ variable from outside."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("KP_")]:
+        monkeypatch.delenv(name)
+    path = tmp_path / "kamailio.cfg"
+    path.write_text("#!KAMAILIO\n")
+    return path
+
+
+@pytest.fixture
+def run(configuration: Path) -> Run:
+    """Runs presencectl with this configuration."""
+
+    def invoke(*arguments: str, text: str | None = None, **environment: str) -> Result:
+        return CliRunner(env=environment).invoke(
+            console.main, ["--configuration", str(configuration), *arguments], input=text
+        )
+
+    return invoke
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, str]]]:
+    """What would have been executed."""
+    calls: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(startup, "execute", lambda command, variables: calls.append((command, variables)))
+    monkeypatch.setattr(console, "announce_when_listening", lambda found, server: None)
+    return calls
+
+
+def all_commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from all_commands(command)
+
+
+@pytest.mark.parametrize("command", [pytest.param(each, id=name) for name, each in all_commands(console.main)])
+def test_help_has_an_example(command: click.Command) -> None:
+    assert "Example: " in command.get_help(click.Context(command))
+
+
+def test_run_becomes_kamailio(run: Run, tmp_path: Path, started: list[tuple[list[str], dict[str, str]]]) -> None:
+    result = run("run", KP_PORT="5070", KP_DEFINES="WITH_TLS,N=3", KP_SET="auth.algorithm=sha-256")
+    assert result.exit_code == 0, result.output
+    ((command, variables),) = started
+    assert command[:9] == ["kamailio", "-f", str(tmp_path / "kamailio.cfg"), "-x", "fm", "-X", "fm", "-m", "512"]
+    assert command[9:13] == ["-M", "16", "-DD", "-E"]
+    assert command[13:17] == ["-P", str(tmp_path / "var" / "kamailio.pid"), "-w", str(startup.PROJECT)]
+    assert command[17:] == ["-A", "WITH_TLS", "-A", "N=3", "-A", 'AUTH_ALGORITHM="SHA-256"']
+    assert variables["KP_VAR"] == str(tmp_path / "var")
+    assert variables["KP_DB_URL"] == f"sqlite:///{tmp_path}/var/presence.db"
+    assert (variables["KP_PORT"], variables["KP_DOMAINS"]) == ("5070", "example.org")
+    assert variables["KP_SET"] == "auth.algorithm=sha-256"
+    assert "/usr/sbin" in variables["PATH"].split(":")
+
+
+def test_run_tells_its_steps(run: Run, tmp_path: Path, started: list[tuple[list[str], dict[str, str]]]) -> None:
+    first, second = run("run").stdout.splitlines(), run("run").stdout.splitlines()
+    assert first[0] == "configuration  kamailio.cfg: example.org on 127.0.0.1:5060, HTTP on 8080, 2 workers"
+    assert first[1].startswith(f"database       sqlite:///{tmp_path}/var/presence.db, 0001_presence")
+    assert first[2].startswith("starting       kamailio -f ")
+    assert second[1] == f"database       sqlite:///{tmp_path}/var/presence.db, up to date"
+
+
+def test_run_refuses_in_one_line(run: Run, started: list[tuple[list[str], dict[str, str]]]) -> None:
+    result = run("run", KP_PORT="sip")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: KP_PORT = 'sip': not a whole number; 1 to 65534 is allowed\n"
+    assert started == []
+
+
+@contextmanager
+def process_named_kamailio(pid_file: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process whose command line looks like that of a server with this pid file."""
+    code = "import time; print('ready', flush=True); time.sleep(60)"
+    arguments = ["kamailio", "-c", code, "-P", str(pid_file)]
+    with subprocess.Popen(arguments, executable=sys.executable, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def test_run_refuses_a_second_server(run: Run, tmp_path: Path, started: list[tuple[list[str], dict[str, str]]]) -> None:
+    pid_file = tmp_path / "var" / "kamailio.pid"
+    pid_file.parent.mkdir()
+    with process_named_kamailio(pid_file) as server:
+        pid_file.write_text(f"{server.pid}\n")
+        result = run("run")
+        assert server.poll() is None
+    assert (result.exit_code, started) == (1, [])
+    assert (
+        result.stderr == f"Error: already running as process {server.pid} ({pid_file}); end it or set another KP_VAR\n"
+    )
+
+
+def test_a_server_that_is_just_starting_counts(tmp_path: Path) -> None:
+    pid_file = tmp_path / "kamailio.pid"
+    with process_named_kamailio(pid_file) as server:
+        with pytest.raises(ConfigurationError, match=f"already running as process {server.pid} "):
+            startup.refuse_second_server(pid_file)
+        assert server.poll() is None
+
+
+def test_what_a_killed_server_left_behind_is_taken_away(tmp_path: Path) -> None:
+    pid_file = tmp_path / "kamailio.pid"
+    pid_file.write_text("999999999\n")
+    with process_named_kamailio(pid_file) as orphan, process_named_kamailio(tmp_path / "other.pid") as other:
+        reaper = threading.Thread(target=orphan.wait)
+        reaper.start()
+        assert startup.refuse_second_server(pid_file) == [orphan.pid]
+        reaper.join()
+        assert other.poll() is None
+    assert not pid_file.exists()
+
+
+def test_a_pid_file_of_another_program_is_stale(tmp_path: Path) -> None:
+    pid_file = tmp_path / "kamailio.pid"
+    pid_file.write_text(f"{os.getpid()}\n")
+    assert startup.refuse_second_server(pid_file) == []
+    assert not pid_file.exists()
+
+
+def test_a_missing_kamailio_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no-such-kamailio is not installed; make run installs it"):
+        startup.execute(["no-such-kamailio"], {"PATH": str(tmp_path)})
+
+
+def test_check(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup, "check_syntax", lambda found, configuration, outer: "syntax is right")
+    result = run("check", COLUMNS="200")
+    assert result.exit_code == 0, result.output
+    assert "is not there yet; the first start creates it" in result.stdout
+    run("migrate")
+    assert "up to date" in run("check", COLUMNS="200").stdout
+
+
+def test_check_creates_nothing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup, "check_syntax", lambda found, configuration, outer: "syntax is right")
+    run("check")
+    assert [path.name for path in tmp_path.iterdir()] == ["kamailio.cfg"]
+
+
+def test_check_fails_on_a_wrong_value_or_an_unreachable_database(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup, "check_syntax", lambda found, configuration, outer: "syntax is right")
+    result = run("check", COLUMNS="200", KP_WORKERS="many")
+    assert (result.exit_code, "KP_WORKERS = 'many': not a whole number" in result.stdout) == (1, True)
+    result = run("check", COLUMNS="200", KP_DB_URL="postgresql://u:s3cret@127.0.0.1:1/presence")
+    assert (result.exit_code, "s3cret" in result.output) == (1, False)
+
+
+def test_kamailio_says_what_is_wrong(configuration: Path, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "kamailio"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho loading >&2\necho ' 0(1) CRITICAL: line 3: syntax error' >&2\nexit 255\n")
+    program.chmod(0o755)
+    found = settings.load({}, configuration)
+    with pytest.raises(ConfigurationError, match=r"CRITICAL: line 3: syntax error$"):
+        startup.check_syntax(found, configuration, {"PATH": str(program.parent)})
+    program.write_text("#!/bin/sh\n")
+    assert startup.check_syntax(found, configuration, {"PATH": str(program.parent)}) == "syntax is right"
+
+
+def test_migrate(run: Run) -> None:
+    assert "0001_presence" in run("migrate").stdout
+    assert "up to date" in run("migrate").stdout
+
+
+def test_users(run: Run, tmp_path: Path) -> None:
+    assert run("user", "add", "sip:alice@Example.org", "--password", "s3cret").stdout == (
+        "user           alice@example.org may authenticate\n"
+    )
+    assert run("user", "add", "bob@example.org", PASSWORD="s3cret").exit_code == 0
+    assert run("user", "list").stdout == "alice@example.org\nbob@example.org\n"
+    assert run("user", "remove", "alice@example.org").exit_code == 0
+    assert run("user", "list").stdout == "bob@example.org\n"
+    assert b"s3cret" not in b"".join(path.read_bytes() for path in (tmp_path / "var").iterdir())
+
+
+def test_the_password_is_asked_for(run: Run) -> None:
+    result = run("user", "add", "alice@example.org", text="s3cret\ns3cret\n")
+    assert (result.exit_code, "s3cret" in result.output) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("add", "alice", "--password", "x"), "Error: 'alice' is not an address; alice@example.org is one\n"),
+        (
+            ("add", "alice@example.com", "--password", "x"),
+            "Error: example.com is not a served domain; KP_DOMAINS has example.org\n",
+        ),
+        (("remove", "alice@example.org"), "Error: there is no user alice@example.org\n"),
+    ],
+)
+def test_wrong_users(run: Run, arguments: tuple[str, ...], complaint: str) -> None:
+    result = run("user", *arguments)
+    assert (result.exit_code, result.stderr) == (1, complaint)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://kemi:s3cret@db:5432/presence?sslmode=require", "postgresql://kemi@db:5432/presence"),
+        ("postgresql://db/presence?password=s3cret", "postgresql://db/presence"),
+    ],
+)
+def test_the_password_of_the_database_is_not_printed(configuration: Path, url: str, shown: str) -> None:
+    assert console.shown_url(settings.load({"KP_DB_URL": url}, configuration)) == shown
+
+
+def test_readiness_is_an_answer_to_options(configuration: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        found = settings.load({"KP_PORT": str(port)}, configuration)
+
+        def answer() -> None:
+            request, client = server.recvfrom(4096)
+            assert request.startswith(b"OPTIONS sip:example.org SIP/2.0\r\n")
+            server.sendto(b"SIP/2.0 200 OK\r\n\r\n", client)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert startup.answers(found, os.getpid(), time.monotonic() + 10)
+        thread.join()
+
+
+def test_readiness_is_not_waited_for_when_the_server_is_gone(configuration: Path) -> None:
+    found = settings.load({"KP_PORT": "1"}, configuration)
+    assert not startup.answers(found, 999999999, time.monotonic() + 10)

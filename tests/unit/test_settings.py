@@ -1,0 +1,243 @@
+"""Where settings come from, which one wins, and what is said about those that cannot be used."""
+
+import ipaddress
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kemi import settings
+from kemi.errors import ConfigurationError
+from kemi.settings import GROUPS, Settings
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty kamailio.cfg in a working directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "kamailio.cfg"
+    path.write_text("#!KAMAILIO\n")
+    return path
+
+
+def refused(configuration: Path, **environment: str) -> str:
+    with pytest.raises(ConfigurationError) as refusal:
+        settings.load(environment, configuration)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+def parameters(found: Settings) -> dict[str, int | str]:
+    return {
+        f"{group}.{field.name}": getattr(getattr(found, group), field.name)
+        for group, kind in GROUPS.items()
+        for field in fields(kind)
+    }
+
+
+def test_defaults(configuration: Path) -> None:
+    found = settings.load({}, configuration)
+    assert (found.address, found.port, found.http_port, found.workers) == ("127.0.0.1", 5060, 8080, 2)
+    assert (found.domains, found.trusted) == (("example.org",), ())
+    assert found.var == configuration.parent / "var"
+    assert found.db_url == f"sqlite:///{configuration.parent}/var/presence.db"
+    assert (found.pa.notify_interval, found.db.synchronous, found.auth.algorithm) == (5, "normal", "MD5")
+
+
+def test_settings_do_not_change(configuration: Path) -> None:
+    found = settings.load({}, configuration)
+    with pytest.raises(FrozenInstanceError):
+        found.port = 1  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        found.pa.auth = "implicit"  # type: ignore[misc]
+
+
+def test_kamailio_cfg_of_this_project_has_every_parameter_at_its_default() -> None:
+    file = settings.configuration_file.read(PROJECT / "kamailio.cfg", {}, {})
+    ours = {name: each.value for name, each in file.parameters.items() if name.partition(".")[0] in GROUPS}
+    assert ours == parameters(settings.load({}, PROJECT / "kamailio.cfg"))
+    for group, kind in GROUPS.items():
+        for field in fields(kind):
+            assert ours[f"{group}.{field.name}"] == field.default
+
+
+@pytest.mark.parametrize("kind", GROUPS.values(), ids=GROUPS)
+def test_every_parameter_says_what_it_means(kind: type) -> None:
+    for field in fields(kind):
+        assert field.metadata["meaning"]
+        assert field.metadata["unit"] is not None
+        if "choices" in field.metadata:
+            assert field.default in field.metadata["choices"]
+        else:
+            least, most = field.metadata["range"]
+            assert least <= field.default <= most
+
+
+def test_environment(configuration: Path) -> None:
+    environment = {
+        "KP_IP": "[::1]",
+        "KP_PORT": "5070",
+        "KP_HTTP_PORT": "8081",
+        "KP_DB_URL": "postgresql://kemi:s3cret@db.example.org:5433/presence",
+        "KP_DOMAINS": "Example.ORG, example.com,example.org",
+        "KP_TRUSTED": "192.0.2.7, 10.1.2.3/8,2001:db8::/32",
+        "KP_VAR": "/run/../run/kemi",
+        "KP_WORKERS": "8",
+    }
+    found = settings.load(environment, configuration)
+    assert (found.address, found.port, found.http_port, found.workers) == ("::1", 5070, 8081, 8)
+    assert found.domains == ("example.org", "example.com")
+    assert found.trusted == tuple(map(ipaddress.ip_network, ("192.0.2.7", "10.0.0.0/8", "2001:db8::/32")))
+    assert found.db_url == environment["KP_DB_URL"]
+    assert found.var == Path("/run/kemi").resolve()
+
+
+def test_empty_variables_count_as_not_set(configuration: Path) -> None:
+    names = ("KP_IP", "KP_PORT", "KP_DOMAINS", "KP_TRUSTED", "KP_DB_URL", "KP_SET", "KP_DEFINES")
+    assert settings.load(dict.fromkeys(names, ""), configuration) == settings.load({}, configuration)
+
+
+def test_defines_of_kamailio_cfg_give_way_to_the_environment(configuration: Path) -> None:
+    configuration.write_text(
+        "#!trydefenv KP_PORT\n#!ifndef KP_PORT\n#!define KP_PORT 5062 # ours\n#!endif\n"
+        '#!define KP_DOMAINS "example.net"\n#!define KP_DB_URL sqlite:///data/p.db\n'
+    )
+    found = settings.load({}, configuration)
+    assert (found.port, found.domains) == (5062, ("example.net",))
+    assert found.db_url == f"sqlite:///{configuration.parent}/data/p.db"
+    assert settings.load({"KP_PORT": "5064", "KP_DOMAINS": "a.example"}, configuration).port == 5064
+
+
+def test_kp_set_wins_over_kamailio_cfg_and_that_over_defaults(configuration: Path) -> None:
+    configuration.write_text('pa.notify_interval = 7 desc "x"\npa.auth = "implicit"\nother.thing = 1\n')
+    found = settings.load({}, configuration)
+    assert (found.pa.notify_interval, found.pa.auth) == (7, "implicit")
+    environment = {"KP_SET": ' pa.auth = none; pa.notify_interval="0";;auth.algorithm=sha-256'}
+    found = settings.load(environment, configuration)
+    assert (found.pa.notify_interval, found.pa.auth, found.auth.algorithm) == (0, "none", "SHA-256")
+
+
+def test_defines_from_the_environment(configuration: Path) -> None:
+    configuration.write_text(
+        "#!ifdef WITH_X\npa.notify_interval = 9\n#!endif\n#!ifdef N\npa.min_expires = N\n#!endif\n"
+    )
+    found = settings.load({"KP_DEFINES": "WITH_X, N=30"}, configuration)
+    assert (found.pa.notify_interval, found.pa.min_expires) == (9, 30)
+    assert settings.defines({"KP_DEFINES": "WITH_X N=30"}) == {"WITH_X": "", "N": "30"}
+
+
+def test_environment_of_settings_gives_them_again_elsewhere(
+    configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"KP_IP": "::1", "KP_DB_URL": "sqlite:///p.db", "KP_TRUSTED": "10.0.0.0/8", "KP_VAR": "data"}
+    found = settings.load(given, configuration)
+    monkeypatch.chdir("/")
+    assert settings.load(found.environment(), configuration) == found
+    assert found.environment()["KP_IP"] == "[::1]"
+    assert found.environment()["KP_DB_URL"] == f"sqlite:///{tmp_path}/p.db"
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"KP_IP": "localhost"}, "KP_IP = 'localhost': an IPv4 or IPv6 address is needed, e.g. 127.0.0.1"),
+        ({"KP_PORT": "sip"}, "KP_PORT = 'sip': not a whole number; 1 to 65534 is allowed"),
+        ({"KP_PORT": "0"}, "KP_PORT = '0': out of range; 1 to 65534 is allowed"),
+        ({"KP_PORT": "1\n2"}, r"KP_PORT = '1\n2': not a whole number; 1 to 65534 is allowed"),
+        ({"KP_WORKERS": "65"}, "KP_WORKERS = '65': out of range; 1 to 64 is allowed"),
+        ({"KP_PORT": "8080"}, "KP_HTTP_PORT = 8080: SIP uses it (KP_PORT); another port is needed"),
+        (
+            {"KP_DOMAINS": "a_b.example"},
+            "KP_DOMAINS: 'a_b.example' is not a domain; e.g. example.org,example.com is allowed",
+        ),
+        ({"KP_DOMAINS": ","}, "KP_DOMAINS names no domain; at least one is needed, e.g. example.org"),
+        (
+            {"KP_TRUSTED": "10.0.0.0/8,proxy"},
+            "KP_TRUSTED: 'proxy' is neither an address nor a network; "
+            "e.g. 192.0.2.7,10.0.0.0/8,2001:db8::/32 is allowed",
+        ),
+        ({"KP_SET": "pa.auth"}, "KP_SET: 'pa.auth': group.name=value is needed, several parted by \";\""),
+        ({"KP_SET": "pa.outh=none"}, "KP_SET: there is no parameter 'pa.outh'; did you mean pa.auth?"),
+        ({"KP_SET": "pa.auth=any"}, "KP_SET: pa.auth = 'any': not a choice; none or implicit is allowed"),
+        (
+            {"KP_SET": "pa.notify_interval=x"},
+            "KP_SET: pa.notify_interval = 'x': not a whole number; 0 to 3600 seconds is allowed",
+        ),
+        (
+            {"KP_SET": "pa.notify_interval=-1"},
+            "KP_SET: pa.notify_interval = '-1': out of range; 0 to 3600 seconds is allowed",
+        ),
+        (
+            {"KP_SET": "pa.default_expires=7200"},
+            "pa.default_expires = 7200: must not be above pa.max_subscription_expiration = 3600",
+        ),
+        (
+            {"KP_SET": "pa.max_publish_expiration=3000"},
+            "pa.default_expires = 3600: must not be above pa.max_publish_expiration = 3000",
+        ),
+        (
+            {"KP_SET": "pa.min_expires=70;pa.default_expires=60"},
+            "pa.default_expires = 60: must not be below pa.min_expires = 70",
+        ),
+        (
+            {"KP_SET": "pa.min_expires=60;pa.default_expires=60;pa.max_subscription_expiration=60"},
+            "pa.min_expires = 60: must be below pa.max_subscription_expiration = 60",
+        ),
+        ({"KP_DEFINES": "WITH-TLS"}, "KP_DEFINES: 'WITH-TLS': NAME or NAME=value is needed, several parted by commas"),
+    ],
+)
+def test_wrong_values_stop_with_one_line(configuration: Path, environment: dict[str, str], complaint: str) -> None:
+    assert refused(configuration, **environment) == complaint
+
+
+def test_unlike_any_parameter(configuration: Path) -> None:
+    assert refused(configuration, KP_SET="xyzzy=1").startswith("KP_SET: there is no parameter 'xyzzy'; known are: pa.")
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (
+            "pa.notify_intervall = 5",
+            "line 2: there is no parameter 'pa.notify_intervall'; did you mean pa.notify_interval?",
+        ),
+        ('pa.notify_interval = "soon"', "line 2: pa.notify_interval = 'soon': not a whole number"),
+        ("pa.auth = 1", "line 2: pa.auth = 1: not a choice; none or implicit is allowed"),
+        ("db.busy_timeout = 61", "line 2: db.busy_timeout = 61: out of range; 1 to 60 seconds is allowed"),
+    ],
+)
+def test_wrong_parameters_of_kamailio_cfg_are_told_with_their_place(
+    configuration: Path, line: str, complaint: str
+) -> None:
+    configuration.write_text(f"#!KAMAILIO\n{line}\n")
+    assert complaint in refused(configuration)
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://u:s3cret@h/d", "sqlite:///", "sqlite:///var/", "postgresql:x", "postgresql://h:x/d"]
+)
+def test_wrong_database_urls_are_told_without_their_password(configuration: Path, url: str) -> None:
+    complaint = refused(configuration, KP_DB_URL=url)
+    assert complaint.endswith(
+        "not the URL of a database; sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME is allowed"
+    )
+    assert "s3cret" not in complaint
+
+
+def test_the_password_of_the_database_is_not_shown(configuration: Path) -> None:
+    assert "s3cret" not in repr(settings.load({"KP_DB_URL": "postgresql://u:s3cret@h/d"}, configuration))
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="\0"), max_size=40))
+def test_any_text_is_a_setting_or_one_line_of_complaint(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    path = tmp_path_factory.getbasetemp() / "kamailio.cfg"
+    path.write_text("#!KAMAILIO\n")
+    for name in ("KP_IP", "KP_PORT", "KP_DOMAINS", "KP_TRUSTED", "KP_WORKERS", "KP_SET", "KP_DEFINES", "KP_DB_URL"):
+        try:
+            settings.load({name: text}, path)
+        except ConfigurationError as refusal:
+            assert len(str(refusal).splitlines()) == 1  # noqa: PT017  # most texts are refused, some are not
