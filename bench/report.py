@@ -90,20 +90,14 @@ def _ratio(target: Target, measured: Round) -> float | None:
 
 def show(console: Console, rounds: list[Round]) -> None:
     """Print everything."""
-    console.print(_absolute_table(rounds))
-    console.print(_latency_table(rounds))
-    targets = _target_table(rounds)
-    if targets.row_count:
-        console.print(targets)
-    incomplete = _incomplete(rounds)
-    if incomplete:
-        console.print(_completeness_table(incomplete))
+    for make in (_absolute_table, _latency_table, _target_table, _incomplete_table):
+        table = make(rounds)
+        if table.row_count:
+            console.print(table)
 
 
 def _target_table(rounds: list[Round]) -> Table:
-    table = Table(
-        title="Ratio of the CPU of one operation, ours / theirs, database included; median of the rounds", expand=False
-    )
+    table = Table(title="Ratio of the CPU of one operation, ours / theirs, database included; median of the rounds")
     for name in ("work", "ours", "peer"):
         table.add_column(name)
     for name in ("ratio", "least-most", "target", ""):
@@ -132,7 +126,7 @@ def _arrived(rounds: list[Round], case: str, setup: str) -> float | None:
 
 
 def _absolute_table(rounds: list[Round]) -> Table:
-    table = Table(title="CPU microseconds of one operation: server + database, median of the rounds", expand=False)
+    table = Table(title="CPU microseconds of one operation: server + database, median of the rounds")
     table.add_column("server")
     table.add_column("is")
     cases = [case for case in TITLES if case != "latency" and any(case in measured for measured in rounds)]
@@ -155,7 +149,7 @@ def _cpu_cell(figures: list[Figures]) -> str:
 
 
 def _latency_table(rounds: list[Round]) -> Table:
-    table = Table(title="PUBLISH to NOTIFY in ms, p50 / p99, median of the rounds", expand=False)
+    table = Table(title="PUBLISH to NOTIFY in ms, p50 / p99, median of the rounds")
     table.add_column("server")
     table.add_column("one watcher", justify="right")
     table.add_column("fan-out", justify="right")
@@ -173,23 +167,16 @@ def _latency_cell(figures: list[Figures]) -> str:
     return f"{_median(known, lambda f: f.percentile(50)):.2f} / {_median(known, lambda f: f.percentile(99)):.2f}"
 
 
-def _incomplete(rounds: list[Round]) -> list[tuple[str, str, float, str]]:
-    found = []
+def _incomplete_table(rounds: list[Round]) -> Table:
+    table = Table(title="Not everything that was asked for came")
+    for name in ("work", "server", "came", "answers"):
+        table.add_column(name, justify="right" if name == "came" else "left")
     for case, title in TITLES.items():
         for setup in SETUPS:
             arrived = _arrived(rounds, case, setup.name)
             if arrived is not None and arrived < 100:
                 failures = sorted({why for figure in _all(rounds, case, setup.name) for why in figure.failures})
-                found.append((title, setup.name, arrived, ", ".join(failures)))
-    return found
-
-
-def _completeness_table(incomplete: list[tuple[str, str, float, str]]) -> Table:
-    table = Table(title="Not everything that was asked for came", expand=False)
-    for name in ("work", "server", "came", "answers"):
-        table.add_column(name, justify="right" if name == "came" else "left")
-    for work, server, per_cent, failures in incomplete:
-        table.add_row(work, server, f"{per_cent:.1f} %", failures)
+                table.add_row(title, setup.name, f"{arrived:.1f} %", ", ".join(failures))
     return table
 
 

@@ -237,9 +237,7 @@ class _Reader:
         if name not in self.defines or kind.startswith("re"):
             self.defines[name] = value
         elif not kind.startswith("try"):
-            raise ConfigurationError(
-                f"{source.place(position)}: {name} is defined before; use #!trydefine or #!redefine"
-            )
+            raise ConfigurationError(f"{source.place(position)}: {name} is defined before; use #!trydefine or #!redefine")
         return match.end()
 
     def _define_from_environment(self, kind: str, source: Source, position: int) -> int:

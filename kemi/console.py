@@ -215,9 +215,7 @@ def announce_when_listening(found: Settings, server: int) -> None:
         return
     if os.fork() == 0 and startup.answers(found, server, time.monotonic() + START_TIMEOUT):
         say("listening", f"sip:{found.address}:{found.port} (UDP and TCP); end it with Ctrl-C")
-        say(
-            "try next", f"make user ADDRESS=alice@{found.domains[0]} PASSWORD=secret, or make demo, in another terminal"
-        )
+        say("try next", f"make user ADDRESS=alice@{found.domains[0]} PASSWORD=secret, or make demo, in another terminal")
     os._exit(0)
 
 

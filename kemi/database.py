@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, LiteralString, Protocol, cast
+from typing import Any, Protocol
 
 import psycopg
 
@@ -149,6 +149,11 @@ def compile_statement(text: str, mark: str) -> Statement:
     )
 
 
+def statements_of(text: str) -> list[str]:
+    """The statements of a migration, one by one; none of them may hold a semicolon inside."""
+    return [part.strip() for part in re.sub(r"--[^\n]*", "", text).split(";") if part.strip()]
+
+
 class SQLiteResult:
     """Rows that are here already."""
 
@@ -190,8 +195,11 @@ class SQLiteDatabase:
             raise Unavailable(str(error)) from error
 
     def script(self, text: str) -> None:
-        for statement in filter(None, (part.strip() for part in re.sub(r"--[^\n]*", "", text).split(";"))):
-            self._connection.execute(statement)
+        try:
+            for statement in statements_of(text):
+                self._connection.execute(statement)
+        except sqlite3.Error as error:
+            raise Unavailable(str(error)) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -255,21 +263,26 @@ class PostgreSQLDatabase:
 
     def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
         text, values = self._statements[name].fill(parameters, rows)
+        self._reopen_if_lost()
         with self._errors_named():
             cursor = self._connection.cursor()
-            cursor.execute(cast(LiteralString, text), values)
+            cursor.execute(text, values)
             return PostgreSQLResult(cursor)
 
     def script(self, text: str) -> None:
-        self._connection.execute(cast(LiteralString, text))
+        with self._errors_named():
+            for statement in statements_of(text):
+                self._connection.execute(statement)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        with self._errors_named():
-            if self._connection.closed:
-                self._connection = self._open()
-            with self._connection.pipeline(), self._connection.transaction():
-                yield
+        self._reopen_if_lost()
+        with self._errors_named(), self._connection.pipeline(), self._connection.transaction():
+            yield
+
+    def _reopen_if_lost(self) -> None:
+        if self._connection.closed:
+            self._connection = self._open()
 
     @contextmanager
     def _errors_named(self) -> Iterator[None]:
@@ -277,10 +290,6 @@ class PostgreSQLDatabase:
             yield
         except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
             raise Conflict(str(error).strip()) from error
-        except psycopg.OperationalError as error:
-            if self._connection.closed:
-                self._connection = self._open()
-            raise Unavailable(str(error).strip()) from error
         except psycopg.Error as error:
             raise Unavailable(str(error).strip()) from error
 

@@ -5,6 +5,7 @@ import re
 
 from kemi import sip
 from kemi.effects import SendRequest
+from kemi.errors import SipError
 from kemi.event_package import Document
 from kemi.subscription import State, Subscription
 
@@ -29,7 +30,7 @@ def resource_of_contact(uri: sip.Uri) -> str | None:
     try:
         text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
         return sip.address_of_record(sip.parse_uri(text))
-    except (ValueError, sip.BadRequest, sip.UnsupportedUriScheme):
+    except (ValueError, SipError):
         return None
 
 
@@ -68,7 +69,15 @@ def notify(subscription: Subscription, cseq: int, document: Document | None, all
     if document is not None and body:
         headers += f"Content-Type: {document.content_type}\r\n"
     return SendRequest(
-        subscription.id, cseq, "NOTIFY", uri, next_hop, 0 if route else subscription.connection, subscription.socket, headers, body
+        subscription.id,
+        cseq,
+        "NOTIFY",
+        uri,
+        next_hop,
+        0 if route else subscription.connection,
+        subscription.socket,
+        headers,
+        body,
     )
 
 

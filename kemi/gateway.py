@@ -185,7 +185,10 @@ def refuse(refusal: SipError) -> None:
     """Answer with a refusal, in its transaction if it has one; its detail goes into Warning (RFC 3261 section 20.43)."""
     headers = refusal.headers
     if refusal.detail:
-        headers = (*headers, ("Warning", f'399 kemi-presence "{one_log_line(refusal.detail).replace(chr(34), chr(39))}"'))
+        headers = (
+            *headers,
+            ("Warning", f'399 kemi-presence "{one_log_line(refusal.detail).replace(chr(34), chr(39))}"'),
+        )
     lines = "".join(f"{name}: {content}\r\n" for name, content in headers)
     if lines:
         KSR.hdr.append_to_reply(lines)
@@ -216,9 +219,10 @@ def send(request: SendRequest) -> bool:
         if "transport=ws" in next_hop:
             return False
         next_hop = ""
+    socket = request.socket if request.socket.startswith(f"{sip.transport_of(next_hop or request.uri)}:") else ""
     try:
         body = request.body.decode()
-        sent = KSR.tm.t_uac_send(request.method, request.uri, next_hop, request.socket, request.headers, body)
+        sent = KSR.tm.t_uac_send(request.method, request.uri, next_hop, socket, request.headers, body)
     except Exception as failure:
         warn(f"{request.method} not sent: id={request.id} why={failure}")
         return False
@@ -323,7 +327,7 @@ def answer_cancel() -> None:
 
 def is_new_request() -> bool:
     """False for a retransmission; its answer is sent again, or is still to come."""
-    return not KSR.tmx.t_precheck_trans() > 0 and not KSR.tm.t_check_trans() > 0
+    return bool(KSR.tmx.t_precheck_trans() < 0) and bool(KSR.tm.t_check_trans() < 0)
 
 
 def is_from_ourselves() -> bool:

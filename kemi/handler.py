@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -236,9 +237,7 @@ class Handler:
     def _notify(self) -> None:
         for _ in range(ROUNDS):
             answers = gateway.take_answers(self.settings.pa.notify_batch * 5)
-            effects, more = self._again(
-                lambda answers=answers: notify.notify(self.database, self.settings, PACKAGES, answers, time.time())
-            )
+            effects, more = self._again(partial(notify.notify, self.database, self.settings, PACKAGES, answers, time.time()))
             self._execute(effects)
             if not more:
                 return
@@ -290,7 +289,6 @@ class Handler:
         except Exception:
             gateway.error(traceback.format_exc())
         return CONTINUE
-
 
 
 def _configuration_file() -> Path:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from kemi import dialog, store
 from kemi.database import Database
-from kemi.effects import Effect, Log, SendRequest
+from kemi.effects import Effect, Log
 from kemi.event_package import Document, Packages, View
 from kemi.settings import Settings
 from kemi.subscription import TIMER_F, Reason, State, Subscription, ended, is_ended_by

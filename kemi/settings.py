@@ -76,9 +76,7 @@ class AuthSettings:
     check_from: int = _number(1, 0, 1, "", "1: From must be the authenticated user's address, else 403")
 
 
-GROUPS: Final[Mapping[str, Any]] = MappingProxyType(
-    {"pa": PresenceAgentSettings, "db": DatabaseSettings, "auth": AuthSettings}
-)
+GROUPS: Final[Mapping[str, Any]] = MappingProxyType({"pa": PresenceAgentSettings, "db": DatabaseSettings, "auth": AuthSettings})
 
 
 @dataclass(frozen=True, slots=True)

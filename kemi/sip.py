@@ -20,6 +20,7 @@ _URI = re.compile(
 )
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~*'()")
+_TRANSPORT = re.compile(r";transport=(\w+)", re.IGNORECASE)
 _FOLD = re.compile(r"\s*\r?\n[ \t]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _MEMBER = re.compile(r'((?:"(?:\\.|[^"\\])*"|<[^>]*>|[^,"<])*)(?:,|\Z)')
@@ -80,6 +81,14 @@ def address_of_record(uri: Uri) -> str:
 def _plain_if_unreserved(match: re.Match[str]) -> str:
     character = chr(int(match[1], 16))
     return character if character in _UNRESERVED else match[0].upper()
+
+
+def transport_of(uri: str) -> str:
+    """The transport that a SIP URI asks for, udp or tls where it names none (RFC 3263 section 4.1)."""
+    match = _TRANSPORT.search(uri)
+    if match:
+        return match[1].lower()
+    return "tls" if uri.startswith("sips:") else "udp"
 
 
 def one_line(value: str) -> str:

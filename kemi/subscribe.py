@@ -39,12 +39,27 @@ def tag_of(request: sip.Request, secret: bytes) -> str:
 
     From, Request-URI and Contact are part of it: Call-IDs and tags of different users may be equal.
     """
-    identity = (request.call_id, request.from_tag, request.from_uri, request.uri, request.contact, request.event, request.cseq)
+    identity = (
+        request.call_id,
+        request.from_tag,
+        request.from_uri,
+        request.uri,
+        request.contact,
+        request.event,
+        request.cseq,
+    )
     return "kp-" + hashlib.blake2b(repr(identity).encode(), key=secret, digest_size=12).hexdigest()
 
 
 def subscribe(
-    database: Database, settings: Settings, packages: Packages, request: sip.Request, resource: str, watcher: str, tag: str, now: float
+    database: Database,
+    settings: Settings,
+    packages: Packages,
+    request: sip.Request,
+    resource: str,
+    watcher: str,
+    tag: str,
+    now: float,
 ) -> list[Effect]:
     """Handle a SUBSCRIBE.
 
@@ -67,13 +82,14 @@ def subscribe(
     decision = package.authorize(database, settings, watcher, resource)
     if decision not in STATE_BY_DECISION:
         raise Forbidden("the presentity's rules refuse this watcher")
+    flow, connection = flow_of(request, contact, settings)
     subscription = Subscription(
         id=tag, package=package.name, event_id=event.id, resource=resource, entity=entity_of(request.uri, resource),
         watcher=watcher, decision=decision, state=STATE_BY_DECISION[decision], reason=None, accept=accept,
         created_at=now, expires_at=now + lifetime, call_id=request.call_id, local_uri=request.to_uri,
         remote_uri=request.from_uri, remote_tag=request.from_tag, remote_target=contact,
         route_set=sip.one_line(request.record_route or ""), local_cseq=0, remote_cseq=request.cseq, branch=request.branch,
-        socket=request.socket, flow=flow_of(request, contact), connection=request.connection, user_agent=request.user_agent,
+        socket=request.socket, flow=flow, connection=connection, user_agent=request.user_agent,
         due_at=now, in_flight_since=None, notified_at=0.0, notified_tag="",
     )  # fmt: skip
     if lifetime == 0:
@@ -118,10 +134,11 @@ def _in_dialog(
             raise Forbidden("the dialog belongs to another watcher")
         if request.cseq < subscription.remote_cseq:
             raise OutOfOrder(f"CSeq {request.cseq} after {subscription.remote_cseq}")
+        flow, connection = ("", 0) if subscription.route_set else flow_of(request, contact, settings)
         refreshed = replace(
             subscription, accept=accept, expires_at=now + lifetime, remote_target=contact, remote_cseq=request.cseq,
-            socket=request.socket, flow=flow_of(request, contact) if not subscription.route_set else "",
-            connection=request.connection, user_agent=request.user_agent, due_at=now, notified_tag="",
+            socket=request.socket, flow=flow, connection=connection, user_agent=request.user_agent, due_at=now,
+            notified_tag="",
         )  # fmt: skip
         decision = package.authorize(database, settings, watcher, subscription.resource)
         refreshed = decided(refreshed, decision, now)
@@ -212,23 +229,34 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def flow_of(request: sip.Request, contact: str) -> str:
-    """Where NOTIFYs go when the Contact cannot be reached from here (RFC 5626 section 5.3, RFC 5923 section 8.2).
+def flow_of(request: sip.Request, contact: str, settings: Settings) -> tuple[str, int]:
+    """Where NOTIFYs go when not to the Contact itself (RFC 5626 section 5.3, RFC 5923 section 8.2).
 
-    A watcher that came directly over a stream is answered on its connection; over UDP its source address is used when the
-    Contact names another host, as behind a NAT. Through a proxy (more than one Via) the route set decides.
+    A Contact in a domain of ours, such as a GRUU, is found by our own location table: the NOTIFY goes through ourselves. A watcher
+    that came directly over a stream is answered on its connection; over UDP its source address is used when the Contact names
+    another host, as behind a NAT. Through a proxy (more than one Via) the route set decides.
+
+    Returns:
+        Next hop, "": follow the Contact; and Kamailio's id of the connection that it needs, 0: none.
     """
     if request.record_route or request.via_count > 1:
-        return ""
-    source = f"[{request.source_address}]" if ":" in request.source_address else request.source_address
+        return "", 0
+    host = sip.parse_uri(contact).host
+    if host in settings.domains:
+        return f"sip:{bracketed(settings.address)}:{settings.port}", 0
+    source = f"{bracketed(request.source_address)}:{request.source_port}"
     if request.transport != "udp":
-        return f"sip:{source}:{request.source_port};transport={request.transport}"
+        return f"sip:{source};transport={request.transport}", request.connection
     try:
-        host = sip.parse_uri(contact).host
         differs = ipaddress.ip_address(host.strip("[]")) != ipaddress.ip_address(request.source_address)
     except ValueError:
-        return ""
-    return f"sip:{source}:{request.source_port}" if differs else ""
+        return "", 0
+    return (f"sip:{source}", 0) if differs else ("", 0)
+
+
+def bracketed(address: str) -> str:
+    """An IP address as it stands in a URI."""
+    return f"[{address}]" if ":" in address and not address.startswith("[") else address
 
 
 def entity_of(uri: str, resource: str) -> str:

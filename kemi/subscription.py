@@ -1,18 +1,18 @@
 """A subscription and what may happen to it (RFC 6665 section 4.2, RFC 3857 section 4.7.1).
 
-    state        moved by                                     to
-    -----------  -------------------------------------------  ----------------------------------------
-    (none)       SUBSCRIBE, rules say allow, polite-block     active
-    (none)       SUBSCRIBE, rules say confirm                 pending
-    (none)       SUBSCRIBE, rules say block                   (none), 403
-    pending      rules say allow, polite-block                active
-    active       rules say confirm                            pending
-    any          rules say block                              terminated, rejected
-    any          expiry, Expires: 0, a fetch                  terminated, timeout
-    any          the presentity is deleted                    terminated, noresource
-    any          planned shutdown                             terminated, deactivated
-    terminated   the answer to its last NOTIFY, or none       (row removed)
-    any          NOTIFY answered by one of ENDING, or by none (row removed), nothing further is sent
+state        moved by                                     to
+-----------  -------------------------------------------  ----------------------------------------
+(none)       SUBSCRIBE, rules say allow, polite-block     active
+(none)       SUBSCRIBE, rules say confirm                 pending
+(none)       SUBSCRIBE, rules say block                   (none), 403
+pending      rules say allow, polite-block                active
+active       rules say confirm                            pending
+any          rules say block                              terminated, rejected
+any          expiry, Expires: 0, a fetch                  terminated, timeout
+any          the presentity is deleted                    terminated, noresource
+any          planned shutdown                             terminated, deactivated
+terminated   the answer to its last NOTIFY, or none       (row removed)
+any          NOTIFY answered by one of ENDING, or by none (row removed), nothing further is sent
 """
 
 from dataclasses import dataclass, replace

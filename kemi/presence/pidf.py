@@ -207,9 +207,7 @@ def _sorted(root: etree._Element) -> PidfDocument:
         # Seen under a tuple although they belong beside it (RFC 4479 section 5): read as if they stood there.
         kinds[PERSON].extend(element.iterchildren(PERSON))
         kinds[DEVICE].extend(element.iterchildren(DEVICE))
-    return PidfDocument(
-        root, tuple(kinds[TUPLE]), tuple(kinds[PERSON]), tuple(kinds[DEVICE]), tuple(kinds[NOTE]), tuple(others)
-    )
+    return PidfDocument(root, tuple(kinds[TUPLE]), tuple(kinds[PERSON]), tuple(kinds[DEVICE]), tuple(kinds[NOTE]), tuple(others))
 
 
 def split(parent: etree._Element, namespace: str) -> tuple[dict[str, list[etree._Element]], list[etree._Element]]:

@@ -1,13 +1,13 @@
 """A publication and the PUBLISH requests that may change it (RFC 3903 section 6).
 
-    SIP-If-Match  body  Expires   operation
-    ------------  ----  -------   ---------
-    no            yes   > 0       create
-    no            yes   0         nothing is stored, 200
-    no            no    any       400
-    yes           no    > 0       refresh: lifetime only
-    yes           yes   > 0       modify: the document is replaced as a whole
-    yes           any   0         remove
+SIP-If-Match  body  Expires   operation
+------------  ----  -------   ---------
+no            yes   > 0       create
+no            yes   0         nothing is stored, 200
+no            no    any       400
+yes           no    > 0       refresh: lifetime only
+yes           yes   > 0       modify: the document is replaced as a whole
+yes           any   0         remove
 """
 
 import hashlib

@@ -34,7 +34,13 @@ RETRY_AFTER = 60
 
 
 def publish(
-    database: Database, settings: Settings, packages: Packages, request: sip.Request, presentity: str, tag: str, now: float
+    database: Database,
+    settings: Settings,
+    packages: Packages,
+    request: sip.Request,
+    presentity: str,
+    tag: str,
+    now: float,
 ) -> list[Effect]:
     """Handle a PUBLISH whose sender may publish for `presentity`.
 
@@ -66,7 +72,9 @@ def publish(
     else:
         watched = False
     accepted = Reply(200, "OK", (("Expires", str(lifetime)), ("SIP-ETag", publication.etag)))
-    log = Log(f"publication {operation.value}: etag={publication.etag} event={package.name} presentity={presentity} expires={lifetime}")
+    log = Log(
+        f"publication {operation.value}: etag={publication.etag} event={package.name} presentity={presentity} expires={lifetime}"
+    )
     return [accepted, Wake(), log] if watched else [accepted, log]
 
 

@@ -1,9 +1,14 @@
 """Rows of the table publication, as values; queries in sql/queries/publication.sql. No decisions."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 
-from kemi.database import Database, Result
+from kemi.database import Database, Result, Row
 from kemi.presence.publication import Publication
+
+_COLUMNS = tuple(field.name for field in fields(Publication))
+_BODY = _COLUMNS.index("body")
+_QUALIFIED = _COLUMNS.index("qualified")
 
 
 def create(database: Database, publication: Publication, max_publications: int) -> Result:
@@ -91,7 +96,13 @@ def load_many(database: Database, package: str, presentities: Sequence[str], now
     rows = database.execute(
         "publication_load_many", {"package": package, "now": now}, [(presentity,) for presentity in presentities]
     ).rows()
-    return [Publication(*row[:5], bytes(row[5]), *row[6:9], bool(row[9])) for row in rows]
+    return [_publication(row) for row in rows]
+
+
+def _publication(row: Row) -> Publication:
+    values = list(row)
+    values[_BODY], values[_QUALIFIED] = bytes(values[_BODY]), bool(values[_QUALIFIED])
+    return Publication(*values)
 
 
 def qualify(database: Database, ids: Sequence[str]) -> None:

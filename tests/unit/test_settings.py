@@ -157,8 +157,10 @@ def test_environment_of_settings_gives_them_again_elsewhere(
         ({"KP_DOMAINS": ","}, "KP_DOMAINS names no domain; at least one is needed, e.g. example.org"),
         (
             {"KP_TRUSTED": "10.0.0.0/8,proxy"},
-            "KP_TRUSTED: 'proxy' is neither an address nor a network; "
-            "e.g. 192.0.2.7,10.0.0.0/8,2001:db8::/32 is allowed",
+            (
+                "KP_TRUSTED: 'proxy' is neither an address nor a network; "
+                "e.g. 192.0.2.7,10.0.0.0/8,2001:db8::/32 is allowed"
+            ),
         ),
         ({"KP_SET": "pa.auth"}, "KP_SET: 'pa.auth': group.name=value is needed, several parted by \";\""),
         ({"KP_SET": "pa.outh=none"}, "KP_SET: there is no parameter 'pa.outh'; did you mean pa.auth?"),
