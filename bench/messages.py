@@ -65,9 +65,7 @@ class Message:
         return self.data[start : self.data.index(b"\r\n", start)].strip()
 
 
-def request(
-    method: str, sender: str, target: str, callid: str, cseq: int, address: str, extra: str, body: str = ""
-) -> bytes:
+def request(method: str, sender: str, target: str, callid: str, cseq: int, address: str, extra: str, body: str = "") -> bytes:
     """One request outside a dialog; extra holds complete header lines."""
     head = REQUEST.format(
         method=method,
@@ -93,9 +91,7 @@ def publish(user: str, callid: str, cseq: int, address: str, mark: str, etag: by
 
 def subscribe(watcher: str, user: str, callid: str, address: str) -> bytes:
     """A SUBSCRIBE that makes a new dialog."""
-    extra = (
-        f"Contact: <sip:{watcher}@{address}>\r\nEvent: presence\r\nExpires: 3600\r\nAccept: application/pidf+xml\r\n"
-    )
+    extra = f"Contact: <sip:{watcher}@{address}>\r\nEvent: presence\r\nExpires: 3600\r\nAccept: application/pidf+xml\r\n"
     return request("SUBSCRIBE", watcher, user, callid, 1, address, extra)
 
 

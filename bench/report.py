@@ -35,12 +35,14 @@ class Target:
 
 TARGETS = [
     Target("publish", "ours-sqlite-1", "peer-sqlite-1", 0.30),
-    Target("publish", "ours-sqlite-1", "peer-sqlite-wal", 0.30),
+    Target("publish", "ours-sqlite-full", "peer-sqlite-1", 0.30),
+    Target("publish", "ours-sqlite-full", "peer-sqlite-wal", 0.30),
     Target("publish", "ours-sqlite", "peer-memory", 2.5),
     Target("publish", "ours-pg", "peer-pg", 0.6),
     Target("publish", "ours-pg", "peer-pg-dbonly", 0.5),
     Target("subscribe", "ours-sqlite-1", "peer-sqlite-1", 0.5),
-    Target("subscribe", "ours-sqlite-1", "peer-sqlite-wal", 0.5),
+    Target("subscribe", "ours-sqlite-full", "peer-sqlite-1", 0.5),
+    Target("subscribe", "ours-sqlite-full", "peer-sqlite-wal", 0.5),
     Target("subscribe", "ours-pg", "peer-pg-dbonly", 0.4),
     Target("fanout", "ours-sqlite", "peer-memory", 1.3),
     Target("fanout", "ours-pg", "peer-pg-dbonly", 0.1),

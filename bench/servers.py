@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import sqlite3
@@ -22,6 +23,7 @@ ROOT = HERE.parent
 SCHEMAS = Path("/usr/share/kamailio")
 SCHEMA_FILES = ("standard-create.sql", "presence-create.sql")
 SETTINGS = "pa.notify_interval=0;pa.max_watchers=0;pa.max_subscriptions=0"
+FULL = f"{SETTINGS};db.synchronous=full"
 GUARD = ["setpriv", "--pdeathsig", "TERM", "--"]
 START_LIMIT = 20.0
 
@@ -42,10 +44,12 @@ class Setup:
     peer_cfg: str = ""
     journal: str = "delete"
     by_default: bool = True
+    settings: str = SETTINGS
 
 
 SETUPS = [
     Setup("ours-sqlite-1", True, "sqlite", 1, "kemi-presence, SQLite, 1 worker"),
+    Setup("ours-sqlite-full", True, "sqlite", 1, "kemi-presence, SQLite, safe from power cuts, 1 worker", settings=FULL),
     Setup("ours-sqlite", True, "sqlite", 2, "kemi-presence, SQLite"),
     Setup("ours-pg", True, "pg", 2, "kemi-presence, PostgreSQL"),
     Setup("peer-memory", False, "", 2, "C presence, memory only, nothing durable", "memory.cfg"),
@@ -68,9 +72,13 @@ class Server:
     log: Path
 
     def complaints(self) -> list[str]:
-        """The lines of its log that tell of something gone wrong."""
-        lines = self.log.read_text(errors="replace").splitlines()
-        return [line for line in lines if "ERROR" in line or "CRITICAL" in line]
+        """The lines of its log that tell of something gone wrong; of a traceback the last one."""
+        lines = [line for line in self.log.read_text(errors="replace").splitlines() if not line.startswith(" " * 4)]
+        found = []
+        for line, following in itertools.pairwise([*lines, ""]):
+            if "ERROR" in line or "CRITICAL" in line:
+                found.append(following if line.endswith("(most recent call last):") else line)
+        return found
 
 
 def free_port() -> int:
@@ -128,7 +136,7 @@ def _ours(setup: Setup, folder: Path, port: int, database: str) -> tuple[list[st
         "KP_DOMAINS": messages.DOMAIN,
         "KP_TRUSTED": "127.0.0.1",
         "KP_WORKERS": str(setup.workers),
-        "KP_SET": SETTINGS,
+        "KP_SET": setup.settings,
     }
     return [str(command), "run"], environment
 

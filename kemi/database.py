@@ -35,6 +35,8 @@ ROWS_MARK = "VALUES :rows"
 NAMED = r"(?<!:):(\w+)"
 LOCKING = r" FOR UPDATE( OF \w+)?( SKIP LOCKED)?"
 NOTHING: Parameters = {}
+WAL_PAGES = 16000
+"""Pages of 4 KiB that SQLite's log may have before a writer moves them itself."""
 
 
 class Unavailable(Exception):
@@ -63,6 +65,12 @@ class Database(Protocol):
 
     def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
         """Run the named statement; `rows` fills its `VALUES :rows`."""
+
+    def lock(self, resource: str) -> None:
+        """Until this transaction ends, no other one that locked the same resource goes on."""
+
+    def tidy(self) -> None:
+        """Housekeeping that requests should not wait for; called once a second."""
 
     def script(self, text: str) -> None:
         """Run statements of a migration."""
@@ -183,7 +191,7 @@ class SQLiteDatabase:
             )
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute(f"PRAGMA synchronous = {settings.db.synchronous}")
-            self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         except sqlite3.Error as error:
             raise Unavailable(f"{settings.db_url}: {error}") from error
 
@@ -191,6 +199,16 @@ class SQLiteDatabase:
         text, values = self._statements[name].fill(parameters, rows)
         try:
             return SQLiteResult(self._connection.execute(text, values))
+        except sqlite3.Error as error:
+            raise Unavailable(str(error)) from error
+
+    def lock(self, resource: str) -> None:
+        """A transaction that writes is alone anyway."""
+
+    def tidy(self) -> None:
+        """Move the log's pages into the database file; writers do it themselves only when nobody else did for long."""
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
             raise Unavailable(str(error)) from error
 
@@ -268,6 +286,13 @@ class PostgreSQLDatabase:
             cursor = self._connection.cursor()
             cursor.execute(text, values)
             return PostgreSQLResult(cursor)
+
+    def lock(self, resource: str) -> None:
+        with self._errors_named():
+            self._connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (resource,))
+
+    def tidy(self) -> None:
+        """PostgreSQL looks after itself."""
 
     def script(self, text: str) -> None:
         with self._errors_named():

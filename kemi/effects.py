@@ -38,7 +38,13 @@ class SendRequest:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Have the notifier look for due subscriptions now."""
+    """Have the notifier look for due subscriptions now.
+
+    Args:
+        blocked: some of them have a NOTIFY in flight: look again as soon as its answer is there.
+    """
+
+    blocked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

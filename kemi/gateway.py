@@ -7,6 +7,7 @@ method needs; a header field that stands on several lines is read with `[*]`; a 
 
 import binascii
 import re
+import secrets
 from collections.abc import Iterable
 
 import KSR
@@ -22,6 +23,15 @@ MAX_FIELD = 4096
 NOTIFY_GROUP = "notify"
 ANSWERS = "answers"
 WOKEN = "$shv(woken)"
+HURRY = "$shv(hurry)"
+ANSWERS_AT_ONCE = 50
+"""2xx answers are settled together: so many, or those of a second, or when a subscription waits for one of them."""
+
+CHALLENGE = "$avp(digest_challenge)"
+"""The header line that module auth leaves here when credentials are missing or wrong."""
+
+HA1_AND_CHALLENGE = 1 | 4
+"""Flags of module auth: the password is an HA1; on failure make a challenge with qop=auth."""
 
 _FIELDS = {
     "SUBSCRIBE": {
@@ -140,6 +150,8 @@ def execute(effects: Iterable[Effect]) -> list[Answer]:
         elif isinstance(effect, Reply):
             reply(effect)
         elif isinstance(effect, Wake):
+            if effect.blocked:
+                KSR.pv.seti(HURRY, 1)
             wake()
         else:
             log(effect)
@@ -250,7 +262,15 @@ def pass_answer() -> None:
     contact = text("$(hdr(Contact))") if 200 <= status < 300 else ""
     retry_after = text("$hdr(Retry-After)") if status >= 300 else ""
     KSR.mqueue.mq_add(ANSWERS, text("$ft"), f"{text('$cs')} {status} {retry_after.partition(';')[0].strip() or 0} {contact}")
-    wake()
+    if status >= 300 or value(HURRY) == 1 or KSR.mqueue.mq_size(ANSWERS) >= ANSWERS_AT_ONCE:
+        wake()
+
+
+def tick_answers() -> None:
+    """Once a second: what lies in the queue is settled, and nobody waits for an answer any more than this."""
+    KSR.pv.seti(HURRY, 0)
+    if KSR.mqueue.mq_size(ANSWERS) > 0:
+        wake()
 
 
 def take_answers(limit: int) -> list[Answer]:
@@ -313,8 +333,9 @@ def relay_to_registered() -> bool:
 
 
 def save_registration() -> None:
-    """Let Kamailio's registrar change the bindings; it answers."""
-    KSR.registrar.save("location", 0)
+    """Let Kamailio's registrar change the bindings; it answers, and its transaction answers retransmissions."""
+    if begin_transaction(None):
+        KSR.registrar.save("location", 0)
 
 
 def answer_cancel() -> None:
@@ -332,7 +353,7 @@ def is_new_request() -> bool:
 
 def is_from_ourselves() -> bool:
     """Whether the request came from this server's own socket."""
-    return value("$si") == value("$Ri") and value("$sp") == value("$Rp")
+    return bool(value("$si") == value("$Ri") and value("$sp") == value("$Rp"))
 
 
 def asserted_identity() -> str:
@@ -349,13 +370,23 @@ def digest_username(realm: str) -> str:
 
 
 def authenticate(realm: str, ha1: str) -> bool:
-    """Check the credentials in Authorization: response, nonce, nonce count (RFC 7616 section 3.4)."""
-    return bool(KSR.x.modf("pv_www_authenticate", realm, ha1, "1") > 0)
+    """Check the credentials in Authorization: response, nonce, nonce count (RFC 7616 section 3.4).
+
+    KEMI looks at Proxy-Authorization unless it is a REGISTER, so there the credentials are shown under that name.
+    """
+    if text("$rm") != "REGISTER" and value("$hdr(Proxy-Authorization)") is None:
+        for index in range(value("$hdrc(Authorization)") or 0):
+            KSR.hdr.append(f"Proxy-Authorization: {sip.one_line(text(f'$(hdr(Authorization)[{index}])'))}\r\n")
+        KSR.textopsx.msg_apply_changes()
+    return bool(KSR.auth.pv_auth_check(realm, ha1, HA1_AND_CHALLENGE, 0) > 0)
 
 
 def challenge(realm: str) -> None:
-    """401 without a transaction (RFC 3261 section 22.2)."""
-    KSR.x.modf("www_challenge", realm, "1")
+    """401 without a transaction (RFC 3261 section 22.2); KEMI's own challenge would be 407, a proxy's."""
+    if value(CHALLENGE) is None:
+        KSR.auth.pv_auth_check(realm, secrets.token_hex(32), HA1_AND_CHALLENGE, 0)
+    KSR.hdr.append_to_reply(text(CHALLENGE))
+    KSR.sl.sl_send_reply(401, "Unauthorized")
 
 
 def answer_http(websocket_path: str) -> None:

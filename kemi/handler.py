@@ -244,6 +244,8 @@ class Handler:
         gateway.wake()
 
     def _tick(self) -> None:
+        gateway.tick_answers()
+        self.database.tidy()
         now = time.time()
         self._execute(self._again(lambda: sweep.sweep(self.database, now)))
         self._execute(self._again(lambda: expire.expire(self.database, self.settings, PACKAGES, now)))

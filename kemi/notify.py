@@ -3,23 +3,24 @@
 One round of the notifier, all of a batch together:
 
     settle   answers that came in        1 statement for all 2xx, 1 for failures, 1 for what has ended
-    claim    due and not in flight       1 statement; SKIP LOCKED between notifiers
+    claim    whose deadline has come     1 statement; SKIP LOCKED between notifiers
     render   the documents               1 load a package; one document for each distinct view
     record   CSeq, in flight, tag        1 statement; commit; only then are the NOTIFYs sent
 
-A subscription that has nothing new to tell since its last NOTIFY stays quiet (RFC 4745 section 3.3).
+What a deadline means: with a NOTIFY in flight, Timer F is over: removed, no farewell. Past its expiry: terminated;reason=timeout.
+Else a NOTIFY is due; a subscription that has nothing new to tell since its last one stays quiet (RFC 4745 section 3.3).
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kemi import dialog, store
 from kemi.database import Database
-from kemi.effects import Effect, Log
+from kemi.effects import Effect, Log, SendRequest
 from kemi.event_package import Document, Packages, View
 from kemi.settings import Settings
-from kemi.subscription import TIMER_F, Reason, State, Subscription, ended, is_ended_by
+from kemi.subscription import TIMER_F, Reason, State, Subscription, answer_deadline, ended, is_ended_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,26 +57,33 @@ def notify(
 
 
 def _tell(database: Database, settings: Settings, packages: Packages, claimed: list[Subscription], now: float) -> list[Effect]:
-    claimed = [ended(each, Reason.TIMEOUT, now) if each.expires_at <= now else each for each in claimed]
-    documents = _render(database, settings, packages, claimed, now)
-    allow_events = ", ".join(packages)
-    sends: list[Effect] = []
-    records, quiet = [], []
-    for each in claimed:
-        document = documents.get(view_of(each)) if each.sees_document else None
-        tag = tag_of(each, document)
-        due_at = each.due_at or now
-        if tag == each.notified_tag:
-            quiet.append((each.id, due_at))
-            continue
-        cseq = each.local_cseq + 1
-        records.append((each.id, cseq, each.state.value, each.reason.value if each.reason else None, due_at, tag))
-        sends.append(dialog.notify(each, cseq, document, allow_events, now))
-    if records:
-        store.sent(database, now, records)
+    silent = [(each.id,) for each in claimed if each.in_flight_since is not None]
+    effects = remove(database, silent, "no answer to NOTIFY") if silent else []
+    expired = [each for each in claimed if each.expires_at <= now and each.state is not State.TERMINATED]
+    effects += [Log(f"subscription expired: id={each.id} resource={each.resource} watcher={each.watcher}") for each in expired]
+    telling = [
+        ended(each, Reason.TIMEOUT, now) if each.expires_at <= now else each for each in claimed if each.in_flight_since is None
+    ]
+    documents = render(database, settings, packages, telling, now)
+    news = [(each, tag_of(each, documents.get(view_of(each)))) for each in telling]
+    quiet = [(each.id,) for each, tag in news if tag == each.notified_tag]
+    news = [(each, tag) for each, tag in news if tag != each.notified_tag]
     if quiet:
         store.quiet(database, quiet)
-    return sends
+    if news:
+        store.sent(database, now, answer_deadline(now), [_record(each, tag) for each, tag in news])
+    return effects + [send(each, documents, packages, now) for each, _tag in news]
+
+
+def _record(subscription: Subscription, tag: str) -> tuple[str, int, str, str | None, str]:
+    reason = subscription.reason.value if subscription.reason else None
+    return subscription.id, subscription.local_cseq + 1, subscription.state.value, reason, tag
+
+
+def send(subscription: Subscription, documents: Mapping[View, Document], packages: Packages, now: float) -> SendRequest:
+    """The next NOTIFY of a subscription."""
+    document = documents.get(view_of(subscription)) if subscription.sees_document else None
+    return dialog.notify(subscription, subscription.local_cseq + 1, document, ", ".join(packages), now)
 
 
 def view_of(subscription: Subscription) -> View:
@@ -85,14 +93,16 @@ def view_of(subscription: Subscription) -> View:
 
 def tag_of(subscription: Subscription, document: Document | None) -> str:
     """Names what a NOTIFY tells; two equal ones in a row are one too many."""
-    return f"{subscription.state.value} {document.tag if document is not None else ''}"
+    seen = document is not None and subscription.sees_document
+    return f"{subscription.state.value} {document.tag if seen and document else ''}"
 
 
-def _render(
-    database: Database, settings: Settings, packages: Packages, claimed: list[Subscription], now: float
+def render(
+    database: Database, settings: Settings, packages: Packages, subscriptions: Sequence[Subscription], now: float
 ) -> dict[View, Document]:
+    """The documents that these subscriptions see, each distinct one once."""
     views: dict[str, dict[View, None]] = defaultdict(dict)
-    for each in claimed:
+    for each in subscriptions:
         if each.sees_document:
             views[each.package][view_of(each)] = None
     documents: dict[View, Document] = {}

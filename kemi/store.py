@@ -49,25 +49,26 @@ def refresh(database: Database, subscription: Subscription) -> Result:
 def mark_due(database: Database, package: str, resource: str, now: float, interval: float) -> Result:
     """Mark every active subscription of a resource due, at once or when `interval` seconds since its last NOTIFY are over.
 
-    One statement however many watchers there are. Terminated and pending ones are left alone: they see no document.
+    One statement however many watchers there are. Terminated and pending ones are left alone: they see no document. Gives for
+    each whether it has a NOTIFY in flight.
     """
     parameters = {"package": package, "resource": resource, "now": now, "interval": interval}
     return database.execute("subscription_mark_due", parameters)
 
 
 def claim(database: Database, now: float, limit: int) -> list[Subscription]:
-    """Subscriptions that are due and have no NOTIFY in flight, earliest first, locked until the transaction ends."""
+    """Subscriptions whose deadline has come, earliest first, locked until the transaction ends."""
     rows = database.execute("subscription_claim", {"now": now, "limit": limit}).rows()
     return [_subscription(row) for row in rows]
 
 
-def sent(database: Database, now: float, rows: Sequence[tuple[str, int, str, str | None, float, str]]) -> Result:
-    """Record the NOTIFYs about to be sent as (id, cseq, state, reason, the due_at that is served, tag), one statement for all."""
-    return database.execute("subscription_sent", {"now": now}, rows)
+def sent(database: Database, now: float, deadline: float, rows: Sequence[tuple[str, int, str, str | None, str]]) -> Result:
+    """Record the NOTIFYs about to be sent as (id, cseq, state, reason, tag), one statement for all."""
+    return database.execute("subscription_sent", {"now": now, "deadline": deadline}, rows)
 
 
-def quiet(database: Database, rows: Sequence[tuple[str, float]]) -> Result:
-    """Clear (id, due_at) of subscriptions that have nothing new to tell."""
+def quiet(database: Database, rows: Sequence[tuple[str]]) -> Result:
+    """Clear the mark of subscriptions, by id, that have nothing new to tell."""
     return database.execute("subscription_quiet", {}, rows)
 
 
@@ -94,17 +95,6 @@ def resume(database: Database, now: float) -> Result:
     return database.execute("subscription_resume", {"now": now})
 
 
-def end_expired(database: Database, now: float, limit: int) -> Result:
-    """Terminate what was not refreshed in time (RFC 6665 section 4.2.1.4); gives (id, resource, watcher, package) of each."""
-    return database.execute("subscription_end_expired", {"now": now, "limit": limit})
-
-
-def unanswered(database: Database, before: float, limit: int) -> list[tuple[str]]:
-    """Ids of subscriptions whose NOTIFY went out before that time and has no answer."""
-    return [(row[0],) for row in database.execute("subscription_unanswered", {"before": before, "limit": limit}).rows()]
-
-
-def deadlines(database: Database, now: float, before: float) -> tuple[bool, bool, bool]:
-    """Whether any subscription is (due, expired, unanswered since `before`); takes no lock."""
-    due, expired, silent = database.execute("subscription_deadlines", {"now": now, "before": before}).rows()[0]
-    return bool(due), bool(expired), bool(silent)
+def any_deadline(database: Database, now: float) -> bool:
+    """Whether there is work for `claim`; takes no lock."""
+    return bool(database.execute("subscription_deadlines", {"now": now}).rows()[0][0])

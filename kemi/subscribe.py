@@ -1,17 +1,18 @@
 """SUBSCRIBE: open, refresh, end or fetch a subscription of any event package (RFC 6665 section 4.2.1).
 
-The answer is given when the row is committed; the row says that a NOTIFY is due, and the notifier sends it (`kemi.notify`).
+The answer is given when the row is committed. A new subscription is inserted with its first NOTIFY, which goes out right behind
+the 200; in a dialog the row says that a NOTIFY is due, and the notifier sends it (`kemi.notify`), since one may be in flight.
 Our tag in the dialog is made from the request under the server's secret: a SUBSCRIBE that is seen twice, by another worker or
 after a crash, finds the row that it has made already (RFC 3261 section 17.2.2).
 
-SQL: new 1 statement, in a dialog 2.
+SQL: new 2 statements (load what is shown, insert), in a dialog 2 (load, save).
 """
 
 import hashlib
 import ipaddress
 from dataclasses import replace
 
-from kemi import dialog, sip, store
+from kemi import dialog, notify, sip, store
 from kemi.database import Database
 from kemi.effects import Effect, Log, Reply, Wake
 from kemi.errors import (
@@ -28,7 +29,7 @@ from kemi.errors import (
 )
 from kemi.event_package import Decision, EventPackage, Packages
 from kemi.settings import Settings
-from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, decided, ended
+from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, answer_deadline, decided, due, ended
 
 RETRY_AFTER = 60
 """Seconds a watcher is asked to wait when a limit is reached."""
@@ -90,20 +91,30 @@ def subscribe(
         remote_uri=request.from_uri, remote_tag=request.from_tag, remote_target=contact,
         route_set=sip.one_line(request.record_route or ""), local_cseq=0, remote_cseq=request.cseq, branch=request.branch,
         socket=request.socket, flow=flow, connection=connection, user_agent=request.user_agent,
-        due_at=now, in_flight_since=None, notified_at=0.0, notified_tag="",
+        due_at=None, in_flight_since=None, notified_at=0.0, notified_tag="", next_at=now + lifetime,
     )  # fmt: skip
     if lifetime == 0:
         subscription = ended(subscription, Reason.TIMEOUT, now)
-    return _open(database, settings, subscription, lifetime)
+    return _open(database, settings, packages, subscription, lifetime)
 
 
-def _open(database: Database, settings: Settings, subscription: Subscription, lifetime: int) -> list[Effect]:
-    limits = settings.pa.max_watchers, settings.pa.max_subscriptions
-    if store.create(database, subscription, *limits).count == 0:
+def _open(database: Database, settings: Settings, packages: Packages, subscription: Subscription, lifetime: int) -> list[Effect]:
+    """Insert the subscription and its first NOTIFY; a PUBLISH for the same presentity comes wholly before or after."""
+    now = subscription.created_at
+    with database.transaction():
+        database.lock(subscription.resource)
+        documents = notify.render(database, settings, packages, [subscription], now)
+        first = notify.send(subscription, documents, packages, now)
+        told = replace(
+            subscription, local_cseq=first.cseq, in_flight_since=now, notified_at=now, next_at=answer_deadline(now), due_at=None,
+            notified_tag=notify.tag_of(subscription, documents.get(notify.view_of(subscription))),
+        )  # fmt: skip
+        created = store.create(database, told, settings.pa.max_watchers, settings.pa.max_subscriptions)
+    if created.count == 0:
         _explain_missing_row(store.load(database, subscription.id), subscription)
-        return [_accepted(subscription, lifetime), Wake()]
+        return [_accepted(subscription, lifetime)]
     word = "fetched" if lifetime == 0 else "created"
-    return [_accepted(subscription, lifetime), Wake(), _log(word, subscription, lifetime)]
+    return [_accepted(subscription, lifetime), first, _log(word, subscription, lifetime)]
 
 
 def _explain_missing_row(existing: Subscription | None, subscription: Subscription) -> None:
@@ -141,15 +152,16 @@ def _in_dialog(
             notified_tag="",
         )  # fmt: skip
         decision = package.authorize(database, settings, watcher, subscription.resource)
-        refreshed = decided(refreshed, decision, now)
+        refreshed = decided(due(refreshed, now), decision, now)
         if lifetime == 0:
             refreshed = ended(refreshed, Reason.TIMEOUT, now)
         store.refresh(database, refreshed)
+    wake = Wake(blocked=refreshed.in_flight_since is not None)
     if decision is Decision.BLOCK:
         refusal = Reply(Forbidden.status, Forbidden.reason)
-        return [refusal, Wake(), _log("rejected", refreshed, lifetime)]
+        return [refusal, wake, _log("rejected", refreshed, lifetime)]
     word = "ended" if lifetime == 0 else "refreshed"
-    return [_accepted(refreshed, lifetime), Wake(), _log(word, refreshed, lifetime)]
+    return [_accepted(refreshed, lifetime), wake, _log(word, refreshed, lifetime)]
 
 
 def _find(database: Database, request: sip.Request) -> Subscription:

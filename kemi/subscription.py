@@ -26,6 +26,9 @@ TIMER_F = 32.0
 ENDING = frozenset({404, 405, 410, 416, *range(480, 486), 489, 501, 604})
 """Answers to NOTIFY that end the subscription (RFC 6665 section 4.2.2)."""
 
+GRACE = 2.0
+"""Seconds given to Kamailio to report an answer that came at the last moment."""
+
 REQUEST_TIMEOUT = 408
 """Sent by a proxy in the place of silence; means what Timer F means (RFC 3261 section 12.2.1.2)."""
 
@@ -90,6 +93,7 @@ class Subscription:
     in_flight_since: float | None
     notified_at: float
     notified_tag: str
+    next_at: float
 
     @property
     def sees_document(self) -> bool:
@@ -114,7 +118,18 @@ def ended(subscription: Subscription, reason: Reason, now: float) -> Subscriptio
     """The subscription with only its last NOTIFY left to send; the first reason stays."""
     if subscription.state is State.TERMINATED:
         return subscription
-    return replace(subscription, state=State.TERMINATED, reason=reason, due_at=now)
+    return due(replace(subscription, state=State.TERMINATED, reason=reason), now)
+
+
+def due(subscription: Subscription, now: float) -> Subscription:
+    """The subscription with a NOTIFY to send; while one is in flight, its answer comes first."""
+    waiting = subscription.in_flight_since is not None
+    return replace(subscription, due_at=now, next_at=subscription.next_at if waiting else now)
+
+
+def answer_deadline(now: float) -> float:
+    """When to give up on the answer to a NOTIFY sent now (RFC 6665 section 4.2.2)."""
+    return now + TIMER_F + GRACE
 
 
 def is_ended_by(status: int) -> bool:

@@ -21,6 +21,7 @@ def expire(database: Database, settings: Settings, packages: Packages, now: floa
     with database.transaction():
         gone = store.remove_expired(database, now, LIMIT)
         for presentity, package in sorted(set(gone)):
+            database.lock(presentity)
             interval = settings.pa.notify_interval if packages[package].minimum_interval else 0
             subscriptions.mark_due(database, package, presentity, now, interval)
     logs = [Log(f"publication expired: event={package} presentity={presentity}") for presentity, package in gone]

@@ -55,13 +55,13 @@ def render(database: Database, settings: Settings, views: Sequence[View], now: f
         for publication in store.load_many(database, NAME, sorted(resources), now):
             publications[publication.presentity].append(publication)
     offline = Offline[settings.pa.offline_document.upper()]
-    clashing: set[str] = set()
+    clashing: set[tuple[str, str, str]] = set()
     documents = {}
     for view in views:
         shown = publications[view.resource] if view.decision is Decision.ALLOW else []
         sources = [source for source in map(_source, shown) if source is not None]
         composition = compose(view.entity, sources, offline)
-        clashing |= composition.newly_qualified
+        clashing |= {(view.resource, NAME, each) for each in composition.newly_qualified}
         documents[view] = Document(composition.body, PIDF, _tag(composition.body))
     if clashing:
         store.qualify(database, sorted(clashing))

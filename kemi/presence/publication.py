@@ -35,9 +35,9 @@ class Operation(Enum):
 class Publication:
     """One publication; the columns of the table of the same name. Times: seconds since the epoch."""
 
-    id: str
-    package: str
     presentity: str
+    package: str
+    id: str
     etag: str
     content_type: str
     body: bytes

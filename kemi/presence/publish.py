@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from kemi import sip
 from kemi import store as subscriptions
-from kemi.database import Database
+from kemi.database import Database, Row
 from kemi.effects import Effect, Log, Reply, Wake
 from kemi.errors import (
     BadEvent,
@@ -67,15 +67,14 @@ def publish(
         id=tag, package=package.name, presentity=presentity, etag=tag, content_type=request.content_type or "",
         body=request.body, published_at=now, created_at=now, expires_at=now + lifetime, qualified=False,
     )  # fmt: skip
+    wakes: list[Effect] = []
     if operation is not Operation.NOTHING:
-        publication, watched = _save(database, settings, package, publication, operation, entity_tag or "")
-    else:
-        watched = False
+        publication, wakes = _save(database, settings, package, publication, operation, entity_tag or "")
     accepted = Reply(200, "OK", (("Expires", str(lifetime)), ("SIP-ETag", publication.etag)))
     log = Log(
         f"publication {operation.value}: etag={publication.etag} event={package.name} presentity={presentity} expires={lifetime}"
     )
-    return [accepted, Wake(), log] if watched else [accepted, log]
+    return [accepted, *wakes, log]
 
 
 def _save(
@@ -85,11 +84,12 @@ def _save(
     publication: Publication,
     operation: Operation,
     entity_tag: str,
-) -> tuple[Publication, bool]:
-    """Write the change; the publication as it is now, and whether anybody is to be told."""
+) -> tuple[Publication, list[Effect]]:
+    """Write the change; the publication as it is now, and the call to the notifier if anybody watches."""
     interval = settings.pa.notify_interval if package.minimum_interval else 0
     now = publication.published_at
     with database.transaction():
+        database.lock(publication.presentity)
         if operation is Operation.CREATE:
             written = store.create(database, publication, settings.pa.max_publications)
         elif operation is Operation.MODIFY:
@@ -98,13 +98,13 @@ def _save(
             written = store.refresh(database, publication, entity_tag)
         else:
             written = store.remove(database, publication, entity_tag)
-        marked = None
+        in_flight: list[Row] = []
         if operation is not Operation.REFRESH:
-            marked = subscriptions.mark_due(database, package.name, publication.presentity, now, interval)
+            in_flight = subscriptions.mark_due(database, package.name, publication.presentity, now, interval).rows()
     if written.count:
-        return publication, marked is not None and marked.count > 0
+        return publication, [Wake(blocked=any(blocked for (blocked,) in in_flight))] if in_flight else []
     if store.published_since(database, publication, now - 2 * TIMER_F):
-        return publication, False
+        return publication, []
     if operation is not Operation.CREATE:
         raise ConditionalRequestFailed("no publication has this entity-tag")
     return _create_again(database, settings, package, publication)
@@ -112,9 +112,9 @@ def _save(
 
 def _create_again(
     database: Database, settings: Settings, package: EventPackage, publication: Publication
-) -> tuple[Publication, bool]:
+) -> tuple[Publication, list[Effect]]:
     """Nothing was inserted: the limit is reached, or a client counts from the same start again and its old tag still lives."""
-    if not store.has_id(database, publication.id):
+    if not store.has_id(database, publication):
         raise ServiceUnavailable("too many publications of this presentity", RETRY_AFTER)
     other = hashlib.blake2b(f"{publication.id} {publication.published_at}".encode(), digest_size=10).hexdigest()
     return _save(database, settings, package, replace(publication, id=other, etag=other), Operation.CREATE, "")

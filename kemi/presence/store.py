@@ -105,9 +105,9 @@ def _publication(row: Row) -> Publication:
     return Publication(*values)
 
 
-def qualify(database: Database, ids: Sequence[str]) -> None:
-    """Remember that these publications' ids carry a suffix in composed documents, for ever."""
-    database.execute("publication_qualify", {}, [(each,) for each in ids])
+def qualify(database: Database, publications: Sequence[tuple[str, str, str]]) -> None:
+    """Remember that the ids of these (presentity, package, id) carry a suffix in composed documents, for ever."""
+    database.execute("publication_qualify", {}, publications)
 
 
 def remove_expired(database: Database, now: float, limit: int) -> list[tuple[str, str]]:
@@ -121,6 +121,7 @@ def any_expired(database: Database, now: float) -> bool:
     return bool(database.execute("publication_any_expired", {"now": now}).rows()[0][0])
 
 
-def has_id(database: Database, publication_id: str) -> bool:
+def has_id(database: Database, publication: Publication) -> bool:
     """Whether there is a publication with this id, live or not."""
-    return bool(database.execute("publication_has_id", {"id": publication_id}).rows())
+    parameters = {"presentity": publication.presentity, "package": publication.package, "id": publication.id}
+    return bool(database.execute("publication_has_id", parameters).rows())

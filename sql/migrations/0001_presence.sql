@@ -15,18 +15,18 @@ CREATE TABLE subscriber (
 
 -- One row a publication (RFC 3903). `id` never changes while the publication lives, `etag` with every 2xx.
 CREATE TABLE publication (
-    id TEXT PRIMARY KEY,
+    presentity TEXT NOT NULL,       -- canonical URI
     package TEXT NOT NULL,
-    presentity TEXT NOT NULL,
+    id TEXT NOT NULL,
     etag TEXT NOT NULL,
     content_type TEXT NOT NULL,
     body BYTEA NOT NULL,
     published_at DOUBLE PRECISION NOT NULL,     -- last 2xx
     created_at DOUBLE PRECISION NOT NULL,
     expires_at DOUBLE PRECISION NOT NULL,
-    qualified INTEGER NOT NULL      -- 1: its ids carry a suffix in composed documents, for ever
+    qualified INTEGER NOT NULL,     -- 1: its ids carry a suffix in composed documents, for ever
+    PRIMARY KEY (presentity, package, id)
 );
-CREATE INDEX publication_presentity ON publication (presentity, package);
 CREATE INDEX publication_expires ON publication (expires_at);
 
 -- One row a subscription dialog (RFC 6665). `id` is our tag in it.
@@ -53,16 +53,15 @@ CREATE TABLE subscription (
     remote_cseq BIGINT NOT NULL,
     branch TEXT NOT NULL,           -- of the SUBSCRIBE that created it
     socket TEXT NOT NULL,           -- ours that the SUBSCRIBE came in on, e.g. udp:127.0.0.1:5060
-    flow TEXT NOT NULL,             -- where the watcher's packets come from, e.g. sip:127.0.0.1:4711;transport=ws; empty: use the target
-    connection BIGINT NOT NULL,     -- Kamailio's id of the connection, 0: none
+    flow TEXT NOT NULL,             -- next hop when not the target, e.g. sip:127.0.0.1:4711;transport=ws; empty: the target
+    connection BIGINT NOT NULL,     -- Kamailio's id of the connection that the flow needs, 0: none
     user_agent TEXT NOT NULL,
     due_at DOUBLE PRECISION,        -- when a NOTIFY is to go out, NULL: nothing to tell
     in_flight_since DOUBLE PRECISION,   -- when the NOTIFY numbered local_cseq was sent, NULL: answered
     notified_at DOUBLE PRECISION NOT NULL,
-    notified_tag TEXT NOT NULL      -- names the state and document that the last NOTIFY carried
+    notified_tag TEXT NOT NULL,     -- names the state and document that the last NOTIFY carried
+    next_at DOUBLE PRECISION NOT NULL   -- deadline: of the answer if in flight, else due_at, else expires_at
 );
 CREATE INDEX subscription_resource ON subscription (resource, package);
 CREATE INDEX subscription_watcher ON subscription (watcher);
-CREATE INDEX subscription_expires ON subscription (expires_at);
-CREATE INDEX subscription_due ON subscription (due_at) WHERE due_at IS NOT NULL;
-CREATE INDEX subscription_in_flight ON subscription (in_flight_since) WHERE in_flight_since IS NOT NULL;
+CREATE INDEX subscription_next ON subscription (next_at);

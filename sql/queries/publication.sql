@@ -1,14 +1,13 @@
 -- name: publication_create
-INSERT INTO publication (id, package, presentity, etag, content_type, body, published_at, created_at, expires_at, qualified)
-SELECT :id, :package, :presentity, :etag, :content_type, :body, CAST(:now AS DOUBLE PRECISION),
+INSERT INTO publication (presentity, package, id, etag, content_type, body, published_at, created_at, expires_at, qualified)
+SELECT :presentity, :package, :id, :etag, :content_type, :body, CAST(:now AS DOUBLE PRECISION),
     CAST(:now AS DOUBLE PRECISION), CAST(:expires_at AS DOUBLE PRECISION), 0
 WHERE CAST(:max_publications AS INTEGER) = 0 OR CAST(:max_publications AS INTEGER) >
     (SELECT COUNT(*) FROM publication WHERE presentity = :presentity AND package = :package)
-ON CONFLICT (id) DO NOTHING;
+ON CONFLICT (presentity, package, id) DO NOTHING;
 
 -- name: publication_modify
-UPDATE publication SET etag = :etag, content_type = :content_type, body = :body, published_at = :now,
-    expires_at = :expires_at
+UPDATE publication SET etag = :etag, content_type = :content_type, body = :body, published_at = :now, expires_at = :expires_at
 WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND expires_at > :now;
 
 -- name: publication_refresh
@@ -27,22 +26,25 @@ WHERE presentity = :presentity AND package = :package AND etag = :etag AND publi
 SELECT 1 FROM publication
 WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND expires_at > :now;
 
+-- name: publication_has_id
+SELECT 1 FROM publication WHERE presentity = :presentity AND package = :package AND id = :id;
+
 -- name: publication_load_many
-SELECT id, package, presentity, etag, content_type, body, published_at, created_at, expires_at, qualified
+SELECT presentity, package, id, etag, content_type, body, published_at, created_at, expires_at, qualified
 FROM publication
 WHERE package = :package AND expires_at > :now AND presentity IN (SELECT column1 FROM (VALUES :rows) AS wanted)
 ORDER BY created_at, id;
 
 -- name: publication_qualify
-UPDATE publication SET qualified = 1 WHERE id IN (SELECT column1 FROM (VALUES :rows) AS clashing);
+UPDATE publication SET qualified = 1
+WHERE (presentity, package, id) IN (SELECT column1, column2, column3 FROM (VALUES :rows) AS clashing);
 
 -- name: publication_remove_expired
 DELETE FROM publication
-WHERE id IN (SELECT id FROM publication WHERE expires_at <= :now ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
+WHERE (presentity, package, id) IN (
+    SELECT presentity, package, id FROM publication WHERE expires_at <= :now
+    LIMIT :limit FOR UPDATE SKIP LOCKED)
 RETURNING presentity, package;
 
 -- name: publication_any_expired
 SELECT EXISTS (SELECT 1 FROM publication WHERE expires_at <= :now);
-
--- name: publication_has_id
-SELECT 1 FROM publication WHERE id = :id;
