@@ -2,7 +2,7 @@
 #     make run KP_PORT=5070
 
 .DEFAULT_GOAL := help
-.PHONY: help run check migrate user demo test lint conformance bench clean install install-demo install-lint install-test
+.PHONY: help run check migrate user certificate demo test lint conformance bench clean install install-demo install-lint install-test
 
 CTL := .venv/bin/presencectl
 PYTEST_ARGUMENTS ?=
@@ -23,6 +23,11 @@ migrate: install  ## bring the schema of the database up to date (run does it to
 user: install  ## add a user: make user ADDRESS=alice@example.org PASSWORD=secret
 	@test -n "$$ADDRESS" || { echo "usage: make user ADDRESS=alice@example.org [PASSWORD=secret]"; exit 2; }
 	@$(CTL) user add "$$ADDRESS"
+
+certificate: install  ## make a self-signed certificate in var/ to try TLS with (KP_DEFINES=WITH_TLS make run)
+	@mkdir -p var
+	@openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=$${KP_DOMAINS:-example.org} \
+		-keyout var/key.pem -out var/certificate.pem 2>/dev/null && echo "certificate    var/certificate.pem, var/key.pem"
 
 demo: install-demo  ## play a short story on spare ports: alice is watched by bob
 	@.venv/bin/python demo/play.py

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import messages
-from load import ClosedLoop, Operation, Tally, Wire, publish_twice, subscribe_once
+from load import PATIENCE, ClosedLoop, Operation, Tally, Wire, publish_twice, subscribe_once
 from measure import Work
 from messages import Message
 
@@ -181,23 +181,30 @@ class Watched:
         arrivals: list[int] = []
         answered = False
         while waiting or not answered:
-            message = self.wire.receive(LAST_NOTIFY)
+            message = self.wire.receive(LAST_NOTIFY if answered else PATIENCE)
             if message is None:
                 break
             callid = message.header(b"Call-ID")
             if callid == self._publisher.encode():
-                answered = True
+                answered = answered or message.header(b"CSeq").startswith(b"%d " % self._cseq)
                 self._note(message)
             elif callid in waiting and mark in message.data:
                 waiting.remove(callid)
                 arrivals.append(message.arrived)
+        if not answered:
+            self._fail("no answer")
         return arrivals
 
     def _note(self, reply: Message) -> None:
         if reply.status == 200:
             self._etag = reply.header(b"SIP-ETag")
         else:
-            self.failures[reply.status_line] = self.failures.get(reply.status_line, 0) + 1
+            self._fail(reply.status_line)
+
+    def _fail(self, why: str) -> None:
+        """Count a failure; whatever the server made of it, the next PUBLISH is an initial one."""
+        self.failures[why] = self.failures.get(why, 0) + 1
+        self._etag = b""
 
 
 def _work(tally: Tally, requests: int = 1) -> Work:

@@ -10,16 +10,25 @@ from kemi.event_package import Document
 from kemi.subscription import State, Subscription
 
 
-def contact(socket: str, resource: str) -> str:
+def contact(socket: str, resource: str, secure: bool) -> str:
     """Our Contact: the socket the watcher reached us on, made a GRUU that names the presentity (RFC 6665 section 4.5.1).
 
     `gr` carries the resource itself, so the URI works outside the dialog and on every node, also after a restart.
+
+    Args:
+        secure: the dialog is one over SIPS (RFC 3261 section 12.1.1).
     """
     transport, _, address = socket.partition(":")
-    scheme = "sips" if transport in ("tls", "wss") else "sip"
-    parameter = "" if transport in ("udp", "tls") else f";transport={'ws' if transport == 'wss' else transport}"
     token = base64.urlsafe_b64encode(resource.encode()).decode().rstrip("=")
-    return f"{scheme}:{address}{parameter};gr={token}"
+    if secure:
+        return f"sips:{address};gr={token}"
+    parameter = "" if transport == "udp" else f";transport={transport.replace('wss', 'ws')}"
+    return f"sip:{address}{parameter};gr={token}"
+
+
+def contact_of(subscription: Subscription) -> str:
+    """Our Contact in this dialog."""
+    return contact(subscription.socket, subscription.resource, subscription.remote_target.startswith("sips:"))
 
 
 def resource_of_contact(uri: sip.Uri) -> str | None:
@@ -59,7 +68,7 @@ def notify(subscription: Subscription, cseq: int, document: Document | None, all
         f"To: <{subscription.remote_uri}>{remote_tag}\r\n"
         f"Call-ID: {subscription.call_id}\r\n"
         f"CSeq: {cseq} NOTIFY\r\n"
-        f"Contact: <{contact(subscription.socket, subscription.resource)}>\r\n"
+        f"Contact: <{contact_of(subscription)}>\r\n"
         f"Max-Forwards: 70\r\n"
         f"Event: {event}\r\n"
         f"Subscription-State: {subscription_state(subscription, now)}\r\n"

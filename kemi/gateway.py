@@ -17,6 +17,9 @@ from kemi.effects import Effect, Log, Reply, SendRequest, Wake
 from kemi.errors import BadRequest, SipError
 from kemi.notify import Answer
 
+SOCKETS = {"ws": "tcp", "wss": "tls"}
+"""Transports whose sockets Kamailio knows by another name."""
+
 MAX_FIELD = 4096
 """Characters in one header field value."""
 
@@ -32,6 +35,9 @@ CHALLENGE = "$avp(digest_challenge)"
 
 HA1_AND_CHALLENGE = 1 | 4
 """Flags of module auth: the password is an HA1; on failure make a challenge with qop=auth."""
+
+OLD_NONCE = (-4, -6)
+"""Results of module auth: the nonce has expired, or this nonce count was seen already."""
 
 _FIELDS = {
     "SUBSCRIBE": {
@@ -231,7 +237,8 @@ def send(request: SendRequest) -> bool:
         if "transport=ws" in next_hop:
             return False
         next_hop = ""
-    socket = request.socket if request.socket.startswith(f"{sip.transport_of(next_hop or request.uri)}:") else ""
+    transport, _, address = request.socket.partition(":")
+    socket = f"{SOCKETS.get(transport, transport)}:{address}" if transport == sip.transport_of(next_hop or request.uri) else ""
     try:
         body = request.body.decode()
         sent = KSR.tm.t_uac_send(request.method, request.uri, next_hop, socket, request.headers, body)
@@ -378,7 +385,10 @@ def authenticate(realm: str, ha1: str) -> bool:
         for index in range(value("$hdrc(Authorization)") or 0):
             KSR.hdr.append(f"Proxy-Authorization: {sip.one_line(text(f'$(hdr(Authorization)[{index}])'))}\r\n")
         KSR.textopsx.msg_apply_changes()
-    return bool(KSR.auth.pv_auth_check(realm, ha1, HA1_AND_CHALLENGE, 0) > 0)
+    result = KSR.auth.pv_auth_check(realm, ha1, HA1_AND_CHALLENGE, 0)
+    if result in OLD_NONCE:
+        KSR.pv.sets(CHALLENGE, f"{text(CHALLENGE).rstrip()}, stale=true\r\n")
+    return bool(result > 0)
 
 
 def challenge(realm: str) -> None:

@@ -296,4 +296,4 @@ class Handler:
 def _configuration_file() -> Path:
     """The file that Kamailio was started with (-f)."""
     arguments = Path("/proc/self/cmdline").read_bytes().decode().split("\0")
-    return Path(arguments[arguments.index("-f") + 1]) if "-f" in arguments else Path("/etc/kamailio/kamailio.cfg")
+    return Path(arguments[arguments.index("-f") + 1] if "-f" in arguments else "/etc/kamailio/kamailio.cfg")

@@ -17,7 +17,7 @@ class Realm:
 
     domains: tuple[str, ...]
     address: str
-    port: int
+    ports: frozenset[int]
 
     def address_of_record(self, text: str) -> str:
         """Canonical address of a user, here or elsewhere.
@@ -50,7 +50,7 @@ class Realm:
 
     def is_own(self, uri: sip.Uri) -> bool:
         """Whether the URI is this server's address."""
-        return uri.host == self.address and uri.port in (None, self.port)
+        return uri.host.strip("[]") == self.address and (uri.port is None or uri.port in self.ports)
 
     def is_served(self, uri: sip.Uri) -> bool:
         """Whether the URI is for us: one of our domains or our own address."""
@@ -63,7 +63,7 @@ class Realm:
 
 def realm(settings: Settings) -> Realm:
     """What the settings say about who we are."""
-    return Realm(settings.domains, settings.address, settings.port)
+    return Realm(settings.domains, settings.address, frozenset((settings.port, settings.http_port, settings.tls_port)))
 
 
 @lru_cache(maxsize=4096)

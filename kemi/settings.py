@@ -4,7 +4,7 @@ Each value is looked for in turn, the last one found wins:
 
 1. the default of its field;
 2. kamailio.cfg: `group.name = value desc "..."` for a parameter, `#!define KP_PORT 5060` for a variable of 3;
-3. the environment: `KP_IP`, `KP_PORT`, `KP_HTTP_PORT`, `KP_DB_URL`, `KP_DOMAINS`, `KP_TRUSTED`, `KP_VAR`,
+3. the environment: `KP_IP`, `KP_PORT`, `KP_HTTP_PORT`, `KP_TLS_PORT`, `KP_DB_URL`, `KP_DOMAINS`, `KP_TRUSTED`, `KP_VAR`,
    `KP_WORKERS`;
 4. `KP_SET`: any parameter, as in `KP_SET="pa.auth=none;pa.notify_interval=0"`.
 
@@ -86,6 +86,7 @@ class Settings:
     address: str
     port: int
     http_port: int
+    tls_port: int
     db_url: str = field(repr=False)
     domains: tuple[str, ...]
     trusted: tuple[Network, ...]
@@ -101,6 +102,7 @@ class Settings:
             "KP_IP": f"[{self.address}]" if ":" in self.address else self.address,
             "KP_PORT": str(self.port),
             "KP_HTTP_PORT": str(self.http_port),
+            "KP_TLS_PORT": str(self.tls_port),
             "KP_DB_URL": self.db_url,
             "KP_DOMAINS": ",".join(self.domains),
             "KP_TRUSTED": ",".join(str(network) for network in self.trusted),
@@ -126,6 +128,7 @@ def load(environment: Mapping[str, str], configuration: Path) -> Settings:
         address=start.address("KP_IP", "127.0.0.1"),
         port=start.number("KP_PORT", 5060, 1, 65534),
         http_port=start.number("KP_HTTP_PORT", 8080, 1, 65535),
+        tls_port=start.number("KP_TLS_PORT", 5061, 1, 65535),
         db_url=_db_url(start.text("KP_DB_URL", f"sqlite:///{var}/presence.db")),
         domains=start.domains("KP_DOMAINS", "example.org"),
         trusted=start.networks("KP_TRUSTED"),

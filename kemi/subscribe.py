@@ -173,7 +173,7 @@ def _find(database: Database, request: sip.Request) -> Subscription:
 
 
 def _accepted(subscription: Subscription, lifetime: int) -> Reply:
-    contact = dialog.contact(subscription.socket, subscription.resource)
+    contact = dialog.contact_of(subscription)
     return Reply(200, "OK", (("Expires", str(lifetime)), ("Contact", f"<{contact}>")))
 
 

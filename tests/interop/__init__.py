@@ -1,0 +1,1 @@
+"""Real SIP clients against the real server."""
