@@ -18,9 +18,10 @@ Errors: `Unavailable` (locked for too long, full, gone; nothing was committed), 
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol
 
 import psycopg
@@ -75,8 +76,7 @@ class Database(Protocol):
     def script(self, text: str) -> None:
         """Run statements of a migration."""
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """All statements inside take effect, or none does."""
 
     def close(self) -> None:
@@ -132,7 +132,7 @@ class Statement:
         Raises:
             ValueError: `rows` are given without a place for them, or the other way round.
         """
-        values = [parameters[name] for name in self.head_names]
+        values = list(map(parameters.__getitem__, self.head_names))
         if self.tail is None:
             if rows:
                 raise ValueError(f"no {ROWS_MARK} in: {self.head}")
@@ -219,24 +219,35 @@ class SQLiteDatabase:
         except sqlite3.Error as error:
             raise Unavailable(str(error)) from error
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> "SQLiteTransaction":
+        return SQLiteTransaction(self._connection)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class SQLiteTransaction:
+    """BEGIN IMMEDIATE ... COMMIT; written out as a class because it is on the way of every request."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             raise Unavailable(str(error)) from error
+
+    def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
         try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException as error:
+            self._connection.execute("COMMIT" if kind is None else "ROLLBACK")
+        except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
+            if kind is None:
                 raise Unavailable(str(error)) from error
-            raise
-
-    def close(self) -> None:
-        self._connection.close()
 
 
 class PostgreSQLResult:

@@ -36,6 +36,12 @@ CHALLENGE = "$avp(digest_challenge)"
 HA1_AND_CHALLENGE = 1 | 4
 """Flags of module auth: the password is an HA1; on failure make a challenge with qop=auth."""
 
+RECEIVED = "$avp(received)"
+"""Where module registrar expects the address that a REGISTER came from."""
+
+MAX_CREDENTIALS = 8
+"""Authorization header fields that are looked at."""
+
 OLD_NONCE = (-4, -6)
 """Results of module auth: the nonce has expired, or this nonce count was seen already."""
 
@@ -340,8 +346,14 @@ def relay_to_registered() -> bool:
 
 
 def save_registration() -> None:
-    """Let Kamailio's registrar change the bindings; it answers, and its transaction answers retransmissions."""
+    """Let Kamailio's registrar change the bindings; it answers, and its transaction answers retransmissions.
+
+    What is sent to a binding made over a stream goes back there: over a WebSocket its Contact cannot be resolved
+    (RFC 7118 section 5.2).
+    """
     if begin_transaction(None):
+        if text("$pr").lower() != "udp":
+            KSR.pv.sets(RECEIVED, text("$su"))
         KSR.registrar.save("location", 0)
 
 
@@ -369,11 +381,23 @@ def asserted_identity() -> str:
     return sip.address_uri(members[0]) if members else ""
 
 
+def credentials(realm: str) -> str:
+    """Authorization for this realm, "" where there is none; others may stand beside it (RFC 3261 section 22.3)."""
+    for index in range(min(value("$hdrc(Authorization)") or 0, MAX_CREDENTIALS)):
+        found = sip.one_line(text(f"$(hdr(Authorization)[{index}])"))
+        if _parameter(found, "realm") == realm:
+            return found
+    return ""
+
+
+def _parameter(digest: str, name: str) -> str:
+    match = re.search(rf'\b{name}\s*=\s*"((?:\\.|[^"\\])*)"', digest, re.IGNORECASE)
+    return re.sub(r"\\(.)", r"\1", match[1]) if match else ""
+
+
 def digest_username(realm: str) -> str:
     """User name of the credentials for this realm, without a domain; "" where there are none."""
-    if value("$ar") != realm:
-        return ""
-    return text("$au").partition("@")[0]
+    return _parameter(credentials(realm), "username").partition("@")[0]
 
 
 def authenticate(realm: str, ha1: str) -> bool:
@@ -381,9 +405,8 @@ def authenticate(realm: str, ha1: str) -> bool:
 
     KEMI looks at Proxy-Authorization unless it is a REGISTER, so there the credentials are shown under that name.
     """
-    if text("$rm") != "REGISTER" and value("$hdr(Proxy-Authorization)") is None:
-        for index in range(value("$hdrc(Authorization)") or 0):
-            KSR.hdr.append(f"Proxy-Authorization: {sip.one_line(text(f'$(hdr(Authorization)[{index}])'))}\r\n")
+    if text("$rm") != "REGISTER":
+        KSR.hdr.append(f"Proxy-Authorization: {credentials(realm)}\r\n")
         KSR.textopsx.msg_apply_changes()
     result = KSR.auth.pv_auth_check(realm, ha1, HA1_AND_CHALLENGE, 0)
     if result in OLD_NONCE:

@@ -5,6 +5,7 @@ from a verb becomes one answer and one log line here.
 """
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -47,6 +48,9 @@ ROUNDS = 100
 
 PR_SET_PDEATHSIG = 1
 
+COLLECTION = (20_000, 20, 100)
+"""When Python looks for cycles: rarely, requests leave none; what was imported before the fork is never looked at."""
+
 T = TypeVar("T")
 
 
@@ -64,6 +68,9 @@ def mod_init() -> "Handler":
             store.resume(connection, time.time())
         secret = schema.secret(connection)
         connection.close()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECTION)
     except (ConfigurationError, Unavailable) as problem:
         gateway.error(f"kemi-presence: {problem}")
         sys.exit(1)
@@ -77,6 +84,7 @@ class Handler:
         self.settings = configured
         self.secret = secret
         self.realm = identity.realm(configured)
+        self._is_trusted = identity.is_trusted(configured.trusted)
         self._database: Database | None = None
         self.main_process = os.getpid()
 
@@ -184,7 +192,7 @@ class Handler:
             Forbidden: 403, From is somebody else.
         """
         claimed = self.realm.address_of_record(from_uri)
-        if identity.is_trusted(source, self.settings.trusted):
+        if self._is_trusted(source):
             asserted = gateway.asserted_identity()
             return self.realm.address_of_record(asserted) if asserted else claimed
         if not gateway.is_new_request():

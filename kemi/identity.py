@@ -1,6 +1,7 @@
 """Who a URI is to this server: presentities, watchers and ourselves, by canonical address (RFC 3261 section 10.3 step 5)."""
 
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -8,17 +9,24 @@ from kemi import dialog, sip
 from kemi.errors import NotFound
 from kemi.settings import Settings
 
+KEPT = 8192
+"""Answers kept, in number."""
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Realm:
-    """The domains served here and our own address; the first domain stands for the address."""
+    """The domains served here and our own address; the first domain stands for the address.
+
+    What it says of a URI never changes, so it is kept for the users seen last.
+    """
 
     domains: tuple[str, ...]
     address: str
     ports: frozenset[int]
 
+    @lru_cache(maxsize=KEPT)  # noqa: B019 one Realm lives as long as its process
     def address_of_record(self, text: str) -> str:
         """Canonical address of a user, here or elsewhere.
 
@@ -31,6 +39,7 @@ class Realm:
             return known
         return known.replace(f"@{uri.host}", f"@{self.domains[0]}")
 
+    @lru_cache(maxsize=KEPT)  # noqa: B019 as above
     def presentity(self, text: str) -> str:
         """Canonical address of the presentity that a Request-URI names.
 
@@ -46,7 +55,8 @@ class Realm:
             raise NotFound("this domain is not served here")
         if not uri.user:
             raise NotFound("the Request-URI names nobody")
-        return self.address_of_record(text)
+        known = sip.address_of_record(uri)
+        return known if uri.host in self.domains else known.replace(f"@{uri.host}", f"@{self.domains[0]}")
 
     def is_own(self, uri: sip.Uri) -> bool:
         """Whether the URI is this server's address."""
@@ -66,8 +76,12 @@ def realm(settings: Settings) -> Realm:
     return Realm(settings.domains, settings.address, frozenset((settings.port, settings.http_port, settings.tls_port)))
 
 
-@lru_cache(maxsize=4096)
-def is_trusted(address: str, networks: tuple[Network, ...]) -> bool:
-    """Whether a source address is one whose From is believed (KP_TRUSTED)."""
-    source = ipaddress.ip_address(address)
-    return any(source in network for network in networks)
+def is_trusted(networks: tuple[Network, ...]) -> Callable[[str], bool]:
+    """Make the function that tells whether a source address is one whose From is believed (KP_TRUSTED)."""
+
+    @lru_cache(maxsize=KEPT)
+    def test(address: str) -> bool:
+        source = ipaddress.ip_address(address)
+        return any(source in network for network in networks)
+
+    return test

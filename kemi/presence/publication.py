@@ -81,6 +81,10 @@ def entity_tag_for(request: sip.Request, secret: bytes) -> str:
 
     So a PUBLISH that comes again after a crash, when no transaction remembers it, finds what it did (RFC 3261 section 17.2.2).
     """
-    identity = (request.call_id, request.from_tag, request.from_uri, request.uri, request.cseq, request.branch)
-    origin = (request.entity_tag, request.source_address, request.source_port, request.body)
-    return hashlib.blake2b(repr((identity, origin)).encode(), key=secret, digest_size=10).hexdigest()
+    identity = "\n".join(
+        (
+            request.call_id, request.from_tag, request.from_uri, request.uri, str(request.cseq), request.branch,
+            request.entity_tag or "", request.source_address, str(request.source_port),
+        )
+    )  # fmt: skip
+    return hashlib.blake2b(identity.encode() + request.body, key=secret, digest_size=10).hexdigest()

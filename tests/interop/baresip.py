@@ -38,9 +38,7 @@ CONTACT = '"{user}" <sip:{user}>;presence=p2p\n'
 class Baresip:
     """A baresip of one user who watches others."""
 
-    def __init__(
-        self, folder: Path, server: tuple[str, int], user: str, password: str, transport: str, *watched: str
-    ) -> None:
+    def __init__(self, folder: Path, server: tuple[str, int], user: str, password: str, transport: str, *watched: str) -> None:
         self.user = user
         self.folder = folder
         self.log = folder / "baresip.log"

@@ -1,5 +1,6 @@
 """A SIP.js user agent in its own node process, spoken to by JSON lines (see sipjs/client.js)."""
 
+import fcntl
 import json
 import queue
 import subprocess
@@ -14,15 +15,20 @@ Event = dict[str, Any]
 
 
 def install() -> None:
-    """Bring node_modules to what package-lock.json pins, once."""
+    """Bring node_modules to what package-lock.json pins, once, also when several test processes want it."""
     lock, stamp = FOLDER / "package-lock.json", FOLDER / "node_modules" / "installed"
-    if stamp.exists() and stamp.read_bytes() == lock.read_bytes():
-        return
-    command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=120, check=False)
+    with lock.open("rb") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        wanted = turn.read()
+        if not stamp.exists() or stamp.read_bytes() != wanted:
+            _npm("ci", "--no-audit", "--no-fund", "--ignore-scripts")
+            stamp.write_bytes(wanted)
+
+
+def _npm(*arguments: str) -> None:
+    done = subprocess.run(["npm", *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=120, check=False)
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
-    stamp.write_bytes(lock.read_bytes())
+        raise RuntimeError(f"npm {' '.join(arguments)}: {done.stdout}{done.stderr}")
 
 
 class SipJs:

@@ -16,9 +16,7 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(60)]
 
 
 @pytest.fixture
-def clients(
-    start_server: Callable[..., Server], transport: str, tmp_path: Path
-) -> Iterator[tuple[Server, Baresip, Baresip]]:
+def clients(start_server: Callable[..., Server], transport: str, tmp_path: Path) -> Iterator[tuple[Server, Baresip, Baresip]]:
     """A server that believes nobody without a password, and the two clients, started."""
     server = start_server({"KP_TRUSTED": ""})
     for address, password in PASSWORDS.items():

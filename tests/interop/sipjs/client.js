@@ -2,6 +2,7 @@
 // one JSON object a line.
 //
 // Example: node client.js ws://127.0.0.1:8080/ws sip:alice@example.org secret
+// A UUID after the password makes it send +sip.instance, so that it gets a GRUU.
 //
 // Commands: {"do": "register"}, {"do": "subscribe", "target": URI}, {"do": "publish", "body": DOCUMENT}, {"do": "unpublish"},
 // {"do": "stop"}.
@@ -11,7 +12,7 @@ import { createInterface } from "node:readline";
 import { WebSocket } from "ws";
 import { Publisher, Registerer, Subscriber, UserAgent } from "sip.js";
 
-const [server, address, password] = process.argv.slice(2);
+const [server, address, password, instance] = process.argv.slice(2);
 const LIFETIME = 600;
 const PIDF = "application/pidf+xml";
 const SENT = "Sending WebSocket message:\n\n";
@@ -39,6 +40,8 @@ const agent = new UserAgent({
   uri,
   authorizationUsername: uri.user,
   authorizationPassword: password,
+  instanceId: instance ?? "",
+  instanceIdAlwaysAdded: instance !== undefined,
   transportOptions: { server, traceSip: true },
   logBuiltinEnabled: false,
   logLevel: "debug",

@@ -1,0 +1,1 @@
+"""What survives kill -9, locked and lost databases, full disks and dead watchers."""

@@ -1,0 +1,121 @@
+"""Digest as clients do it (RFC 7616, RFC 3261 section 22): one nonce used on, retransmissions, credentials for others."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.server import Server
+from tests.useragent import Message, UserAgent, pidf
+
+DOMAIN, PASSWORD = "example.org", 'pass"word'
+ALICE = f"sip:alice@{DOMAIN}"
+FOREIGN = 'Digest username="bob", realm="elsewhere.example", nonce="1", uri="sip:x", response="00"'
+
+pytestmark = [pytest.mark.interop, pytest.mark.parametrize("engine", ["sqlite"], indirect=True)]
+
+
+@dataclass
+class Client:
+    """A raw client of one user that answers challenges."""
+
+    agent: UserAgent
+    password: str = PASSWORD
+    nonce: str = ""
+    count: int = 0
+    cseq: int = 0
+
+    def ask(self, method: str, *before: str, uri: str = "") -> Message:
+        """Send a request, with credentials once there was a challenge; `before` are header lines that come first."""
+        self.cseq += 1
+        uri = uri or (f"sip:{DOMAIN}" if method == "REGISTER" else ALICE)
+        lines = [*before, *([self.credentials(method, uri)] if self.nonce else []), "Event: presence", "Expires: 600"]
+        lines += [f"Contact: <{self.agent.contact}>"] if method != "PUBLISH" else ["Content-Type: application/pidf+xml"]
+        body = pidf(user=self.agent.user) if method == "PUBLISH" else b""
+        answer = self.agent.request(method, uri, *lines, to=f"<{ALICE}>", cseq=self.cseq, body=body)
+        if answer.status == 401:
+            self.nonce, self.count = parameter(answer.get("WWW-Authenticate"), "nonce"), 0
+        return answer
+
+    def credentials(self, method: str, uri: str) -> str:
+        """The Authorization line for the next use of the nonce."""
+        self.count += 1
+        count, cnonce = f"{self.count:08x}", secrets.token_hex(4)
+        ha1 = md5(f"{self.agent.user}:{DOMAIN}:{self.password}")
+        response = md5(f"{ha1}:{self.nonce}:{count}:{cnonce}:auth:{md5(f'{method}:{uri}')}")
+        return (
+            f'Authorization: Digest username="{self.agent.user}", realm="{DOMAIN}", nonce="{self.nonce}", uri="{uri}", '
+            f'response="{response}", algorithm=MD5, qop=auth, cnonce="{cnonce}", nc={count}'
+        )
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
+
+
+def parameter(header: str, name: str) -> str:
+    """A quoted parameter."""
+    match = re.search(rf'{name}="([^"]*)"', header)
+    return match[1] if match else ""
+
+
+@pytest.fixture
+def alice(start_server: Callable[..., Server]) -> Client:
+    """Alice at a server that believes nobody without a password."""
+    server = start_server({"KP_TRUSTED": ""})
+    server.control("user", "add", f"alice@{DOMAIN}", "--password", PASSWORD)
+    return Client(UserAgent(server.address, "alice"))
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "SUBSCRIBE", "PUBLISH"])
+def test_a_user_agent_server_asks_with_401(alice: Client, method: str) -> None:
+    challenge = alice.ask(method)
+    assert challenge.status == 401
+    assert parameter(challenge.get("WWW-Authenticate"), "realm") == DOMAIN
+    assert parameter(challenge.get("WWW-Authenticate"), "qop") == "auth"
+    assert not challenge.get("Proxy-Authenticate")
+    assert alice.ask(method).status == 200
+
+
+def test_one_nonce_serves_several_requests(alice: Client) -> None:
+    assert alice.ask("REGISTER").status == 401
+    assert [alice.ask(method).status for method in ("REGISTER", "PUBLISH", "SUBSCRIBE", "PUBLISH")] == [200] * 4
+
+
+def test_a_nonce_count_used_before_is_stale(alice: Client) -> None:
+    """Clients that send their credentials again get a new nonce and know that the password was right."""
+    alice.ask("REGISTER")
+    assert alice.ask("REGISTER").status == 200
+    alice.count = 0
+    answer = alice.ask("REGISTER")
+    assert answer.status == 401
+    assert "stale=true" in answer.get("WWW-Authenticate")
+    assert alice.ask("REGISTER").status == 200
+
+
+def test_a_wrong_password_is_not_stale(alice: Client) -> None:
+    alice.password = "guessed"
+    alice.ask("PUBLISH")
+    answer = alice.ask("PUBLISH")
+    assert answer.status == 401
+    assert "stale" not in answer.get("WWW-Authenticate")
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "SUBSCRIBE", "PUBLISH"])
+def test_a_retransmission_gets_the_same_answer(alice: Client, method: str) -> None:
+    """Its nonce count was seen already, but it is the same request."""
+    alice.ask(method)
+    answer = alice.ask(method)
+    assert answer.status == 200
+    alice.agent.send_raw(alice.agent.sent)
+    assert alice.agent.response(alice.agent.branch).raw == answer.raw
+
+
+@pytest.mark.parametrize("method", ["REGISTER", "PUBLISH"])
+@pytest.mark.parametrize("header", ["Authorization", "Proxy-Authorization"])
+def test_credentials_for_others_stand_beside_ours(alice: Client, method: str, header: str) -> None:
+    assert alice.ask(method, f"{header}: {FOREIGN}").status == 401
+    assert alice.ask(method, f"{header}: {FOREIGN}").status == 200
