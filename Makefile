@@ -48,7 +48,7 @@ bench: install-test  ## measure against Kamailio's own presence module
 	@.venv/bin/python bench/run.py
 
 clean:  ## remove what make, tests and tools made; var/ with the database stays
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis node_modules tests/interop/node_modules
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis node_modules tests/interop/sipjs/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 install:

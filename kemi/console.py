@@ -66,11 +66,13 @@ def run(configuration: Path) -> None:
         say("cleaning up", f"{len(orphans)} workers of a server that was killed are ended")
     with opened(found) as connection:
         applied = schema.migrate(connection)
+        nonce_secret = schema.nonce_secret(connection)
     say("database", f"{shown_url(found)}, {', '.join(applied) + ' applied' if applied else 'up to date'}")
     command = startup.command_line(found, configuration, os.environ)
     say("starting", shlex.join(command))
     announce_when_listening(found, os.getpid())
-    startup.execute(command, startup.environment(found, configuration, os.environ))
+    variables = startup.environment(found, configuration, os.environ)
+    startup.execute(command, variables | {"KP_NONCE_SECRET": nonce_secret})
 
 
 @main.command()

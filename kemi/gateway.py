@@ -8,7 +8,9 @@ method needs; a header field that stands on several lines is read with `[*]`; a 
 import binascii
 import re
 import secrets
+import time
 from collections.abc import Iterable
+from typing import Any
 
 import KSR
 
@@ -27,6 +29,11 @@ NOTIFY_GROUP = "notify"
 ANSWERS = "answers"
 WOKEN = "$shv(woken)"
 HURRY = "$shv(hurry)"
+"""Until when, seconds since the epoch, every answer is settled at once."""
+
+HURRY_SECONDS = 3
+"""How long after a change that had to wait for answers; what is answered later waits for the tick."""
+
 ANSWERS_AT_ONCE = 50
 """2xx answers are settled together: so many, or those of a second, or when a subscription waits for one of them."""
 
@@ -46,21 +53,28 @@ OLD_NONCE = (-4, -6)
 """Results of module auth: the nonce has expired, or this nonce count was seen already."""
 
 _FIELDS = {
-    "SUBSCRIBE": {
-        "event": "$(hdr(Event))",
-        "expires": "$hdr(Expires)",
+    "uri": "$ru",
+    "from_uri": "$fu",
+    "from_tag": "$ft",
+    "call_id": "$ci",
+    "branch": "$via0(branch)",
+    "event": "$hdr(Event)",
+    "expires": "$hdr(Expires)",
+    "require": "$(hdr(Require)[*])",
+}
+_FIELDS_OF_METHOD = {
+    "PUBLISH": _FIELDS | {"entity_tag": "$(hdr(SIP-If-Match)[*])"},
+    "SUBSCRIBE": _FIELDS
+    | {
+        "to_uri": "$tu",
+        "to_tag": "$tt",
         "contact": "$(hdr(Contact)[*])",
         "accept": "$(hdr(Accept)[*])",
         "record_route": "$(hdr(Record-Route)[*])",
         "user_agent": "$ua",
     },
-    "PUBLISH": {
-        "event": "$(hdr(Event))",
-        "expires": "$hdr(Expires)",
-        "entity_tag": "$(hdr(SIP-If-Match)[*])",
-    },
 }
-_BODY_FIELDS = {
+_FIELDS_OF_BODY = {
     "content_type": "$cT",
     "content_encoding": "$hdr(Content-Encoding)",
     "content_disposition": "$hdr(Content-Disposition)",
@@ -81,50 +95,52 @@ def field(name: str) -> str | None:
     Raises:
         BadRequest: 400, it is too long or holds control characters.
     """
-    found = value(name)
+    found: str | None = value(name)
     if found is None:
         return None
-    found = str(found)
     if len(found) > MAX_FIELD:
         raise BadRequest("a header field is too long")
-    return found.strip() if found.isprintable() else sip.one_line(found)
+    return found if found.isprintable() else sip.one_line(found)
 
 
 def read_request(method: str) -> sip.Request:
-    """The request that Kamailio is working on.
+    """The request that Kamailio is working on, only what its method needs.
 
     Raises:
         BadRequest: 400, a value cannot be used.
     """
     transport = text("$pr").lower()
-    fields = {name: field(variable) for name, variable in _FIELDS[method].items()}
-    fields = {name: found for name, found in fields.items() if found is not None}
+    fields: dict[str, Any] = {}
+    for name, variable in _FIELDS_OF_METHOD[method].items():
+        found = field(variable)
+        if found is not None:
+            fields[name] = found
     body = read_body(transport)
     if body:
-        fields |= {name: field(variable) for name, variable in _BODY_FIELDS.items()}
+        fields |= {name: field(variable) for name, variable in _FIELDS_OF_BODY.items()}
+    if method == "SUBSCRIBE":
+        fields |= _way_back(transport)
     cseq = text("$cs")
     if not cseq.isdigit() or int(cseq) >= 2**31:
         raise BadRequest("CSeq is no number below 2**31")
     return sip.Request(
         method=method,
-        uri=field("$ru") or "",
-        from_uri=field("$fu") or "",
-        from_tag=field("$ft") or "",
-        to_uri=field("$tu") or "",
-        to_tag=field("$tt"),
-        call_id=field("$ci") or "",
         cseq=int(cseq),
-        branch=text("$via0(branch)"),
         source_address=text("$si"),
-        source_port=int(value("$sp") or 0),
+        source_port=value("$sp") or 0,
         transport=transport,
-        socket=f"{transport}:{text('$Ri')}:{text('$Rp')}",
-        connection=int(value("$conid") or 0) if transport != "udp" else 0,
-        via_count=int(value("$hdrc(Via)") or 1) if method == "SUBSCRIBE" else 1,
-        require=field("$(hdr(Require)[*])"),
         body=body,
-        **fields,  # type: ignore[arg-type]
+        **fields,
     )
+
+
+def _way_back(transport: str) -> dict[str, Any]:
+    """Where a SUBSCRIBE came in, for the NOTIFYs that go back."""
+    return {
+        "socket": f"{transport}:{text('$Ri')}:{text('$Rp')}",
+        "connection": int(value("$conid") or 0) if transport != "udp" else 0,
+        "via_count": int(value("$hdrc(Via)") or 1),
+    }
 
 
 def read_body(transport: str) -> bytes:
@@ -160,10 +176,10 @@ def execute(effects: Iterable[Effect]) -> list[Answer]:
             if not send(effect):
                 unsent.append(Answer(effect.id, effect.cseq, 0))
         elif isinstance(effect, Reply):
-            reply(effect)
+            reply(effect.status, effect.reason, effect.headers)
         elif isinstance(effect, Wake):
             if effect.blocked:
-                KSR.pv.seti(HURRY, 1)
+                KSR.pv.seti(HURRY, int(time.time()) + HURRY_SECONDS)
             wake()
         else:
             log(effect)
@@ -190,33 +206,21 @@ def error(line: str) -> None:
     KSR.err(f"{line}\n")
 
 
-def reply(answer: Reply) -> None:
-    """Answer the request in its transaction."""
-    if answer.headers:
-        KSR.hdr.append_to_reply("".join(f"{name}: {content}\r\n" for name, content in answer.headers))
-    KSR.tm.t_reply(answer.status, answer.reason)
-
-
-def reply_stateless(status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) -> None:
-    """Answer without a transaction: nothing is kept for whoever asked."""
-    lines = "".join(f"{name}: {content}\r\n" for name, content in headers)
+def reply(status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+    """Answer the request: in its transaction if it has one, else nothing is kept of it."""
+    lines = "".join([f"{name}: {content}\r\n" for name, content in headers])
     if lines:
         KSR.hdr.append_to_reply(lines)
-    KSR.sl.sl_send_reply(status, reason)
+    KSR.sl.send_reply(status, reason)
 
 
 def refuse(refusal: SipError) -> None:
-    """Answer with a refusal, in its transaction if it has one; its detail goes into Warning (RFC 3261 section 20.43)."""
+    """Answer with a refusal; its detail goes into Warning (RFC 3261 section 20.43)."""
     headers = refusal.headers
     if refusal.detail:
-        headers = (
-            *headers,
-            ("Warning", f'399 kemi-presence "{one_log_line(refusal.detail).replace(chr(34), chr(39))}"'),
-        )
-    lines = "".join(f"{name}: {content}\r\n" for name, content in headers)
-    if lines:
-        KSR.hdr.append_to_reply(lines)
-    KSR.sl.send_reply(refusal.status, refusal.reason)
+        detail = one_log_line(refusal.detail).replace('"', "'")
+        headers = (*headers, ("Warning", f'399 kemi-presence "{detail}"'))
+    reply(refusal.status, refusal.reason, headers)
 
 
 def begin_transaction(to_tag: str | None) -> bool:
@@ -275,13 +279,12 @@ def pass_answer() -> None:
     contact = text("$(hdr(Contact))") if 200 <= status < 300 else ""
     retry_after = text("$hdr(Retry-After)") if status >= 300 else ""
     KSR.mqueue.mq_add(ANSWERS, text("$ft"), f"{text('$cs')} {status} {retry_after.partition(';')[0].strip() or 0} {contact}")
-    if status >= 300 or value(HURRY) == 1 or KSR.mqueue.mq_size(ANSWERS) >= ANSWERS_AT_ONCE:
+    if status >= 300 or value(HURRY) >= time.time() or KSR.mqueue.mq_size(ANSWERS) >= ANSWERS_AT_ONCE:
         wake()
 
 
 def tick_answers() -> None:
-    """Once a second: what lies in the queue is settled, and nobody waits for an answer any more than this."""
-    KSR.pv.seti(HURRY, 0)
+    """Once a second: what lies in the queue is settled."""
     if KSR.mqueue.mq_size(ANSWERS) > 0:
         wake()
 
@@ -310,7 +313,7 @@ def target_of(contact: str) -> str:
 def is_sane(checks: int) -> bool:
     """Max-Forwards and Kamailio's sanity checks (RFC 3261 section 16.3); False: it was answered."""
     if KSR.maxfwd.process_maxfwd(70) < 0:
-        reply_stateless(483, "Too Many Hops")
+        reply(483, "Too Many Hops")
         return False
     return bool(KSR.sanity.sanity_check(checks, 0) > 0)
 
@@ -360,9 +363,9 @@ def save_registration() -> None:
 def answer_cancel() -> None:
     """200 where the transaction is known, else 481; nothing else happens (RFC 3261 section 9.2, RFC 6665 section 4.6)."""
     if KSR.tm.t_lookup_cancel() > 0:
-        reply_stateless(200, "canceling")
+        reply(200, "canceling")
     else:
-        reply_stateless(481, "Call/Transaction Does Not Exist")
+        reply(481, "Call/Transaction Does Not Exist")
 
 
 def is_new_request() -> bool:

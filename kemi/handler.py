@@ -157,25 +157,35 @@ class Handler:
         who = self._who(request.source_address, request.from_uri)
         if who is None:
             return
-        now = time.time()
-        new = method == "SUBSCRIBE" and not request.to_tag
-        tag = subscribe.tag_of(request, self.secret) if new else publication.entity_tag_for(request, self.secret)
-        if not gateway.begin_transaction(tag if new else None):
+        if method == "SUBSCRIBE":
+            self._subscribe(request, who)
+        else:
+            self._publish(request, who)
+
+    def _subscribe(self, request: sip.Request, watcher: str) -> None:
+        """In a transaction of Kamailio's, which answers retransmissions."""
+        tag = None if request.to_tag else subscribe.tag_of(request, self.secret)
+        if not gateway.begin_transaction(tag):
             return
-        if request.require is not None:
-            raise BadExtension(sip.split_list(request.require))
-        verb = self._subscribe if method == "SUBSCRIBE" else self._publish
-        self._execute(self._again(lambda: verb(request, who, tag, now)))
-
-    def _subscribe(self, request: sip.Request, watcher: str, tag: str, now: float) -> list[Effect]:
+        refuse_extensions(request)
         resource = "" if request.to_tag else self._presentity(request.uri)
-        return subscribe.subscribe(self.database, self.settings, PACKAGES, request, resource, watcher, tag, now)
+        verb = partial(subscribe.subscribe, self.database, self.settings, PACKAGES, request, resource, watcher, tag or "")
+        self._execute(self._again(partial(verb, time.time())))
 
-    def _publish(self, request: sip.Request, publisher: str, tag: str, now: float) -> list[Effect]:
+    def _publish(self, request: sip.Request, publisher: str) -> None:
+        """Without a transaction: the entity-tag tells a retransmission, and its answer is the same.
+
+        Not so where a password was asked for: a nonce count that comes twice would be refused before.
+        """
+        if not self._is_trusted(request.source_address) and not gateway.begin_transaction(None):
+            return
+        refuse_extensions(request)
         presentity = self._presentity(request.uri)
         if publisher != presentity:
             raise Forbidden("only the presentity itself may publish here")
-        return publish.publish(self.database, self.settings, PACKAGES, request, presentity, tag, now)
+        tag = publication.entity_tag_for(request, self.secret)
+        verb = partial(publish.publish, self.database, self.settings, PACKAGES, request, presentity, tag)
+        self._execute(self._again(partial(verb, time.time())))
 
     def _presentity(self, uri: str) -> str:
         presentity = self.realm.presentity(uri)
@@ -228,7 +238,7 @@ class Handler:
 
     def _other(self, method: str) -> None:
         if method == "OPTIONS":
-            gateway.reply_stateless(200, "OK", self._capabilities())
+            gateway.reply(200, "OK", self._capabilities())
         elif method == "NOTIFY" and gateway.is_from_ourselves():
             if not gateway.relay_to_registered():
                 raise TemporarilyUnavailable("the user is not registered")
@@ -299,6 +309,12 @@ class Handler:
         except Exception:
             gateway.error(traceback.format_exc())
         return CONTINUE
+
+
+def refuse_extensions(request: sip.Request) -> None:
+    """No extension that a client may require is known here (RFC 3261 section 8.2.2.3)."""
+    if request.require is not None:
+        raise BadExtension(sip.split_list(request.require))
 
 
 def _configuration_file() -> Path:

@@ -2,7 +2,7 @@
 
 One round of the notifier, all of a batch together:
 
-    settle   answers that came in        1 statement for all 2xx, 1 for failures, 1 for what has ended
+    settle   answers that came in        1 statement locks, 1 for all 2xx, 1 for failures, 1 for what has ended
     claim    whose deadline has come     1 statement; SKIP LOCKED between notifiers
     render   the documents               1 load a package; one document for each distinct view
     record   CSeq, in flight, tag        1 statement; commit; only then are the NOTIFYs sent
@@ -118,6 +118,9 @@ def settle(database: Database, answers: Sequence[Answer], now: float) -> list[Ef
     lost, the subscription lives; Retry-After says when to try again. What was terminated goes with its last NOTIFY, whatever
     the answer.
     """
+    if not answers:
+        return []
+    store.lock(database, [(each.id,) for each in answers])
     gone: list[tuple[str]] = [(each.id,) for each in answers if is_ended_by(each.status)]
     good = [(each.id, each.cseq, each.contact) for each in answers if 200 <= each.status < 300]
     bad = [(each.id, each.cseq, _retry_at(each, now)) for each in answers if _failed_alone(each.status)]

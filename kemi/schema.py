@@ -4,6 +4,7 @@ The table `migration` says which were applied. A database that has more of them 
 and is left alone.
 """
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,3 +68,8 @@ def migrate(database: Database) -> list[str]:
 def secret(database: Database) -> bytes:
     """The key under which this installation makes its tags; the same on every node and after every start."""
     return bytes.fromhex(database.execute("server_value", {"name": "secret"}).rows()[0][0])
+
+
+def nonce_secret(database: Database) -> str:
+    """The key for digest nonces, so that a client's nonce outlives a restart (RFC 7616 section 3.3)."""
+    return hashlib.blake2b(b"nonce", key=secret(database), digest_size=24).hexdigest()

@@ -204,20 +204,20 @@ class Request:
     """
 
     method: str
-    uri: str
-    from_uri: str
-    from_tag: str
-    to_uri: str
-    to_tag: str | None
-    call_id: str
     cseq: int
-    branch: str
     source_address: str
     source_port: int
     transport: str
-    socket: str
-    connection: int
-    via_count: int
+    uri: str = ""
+    from_uri: str = ""
+    from_tag: str = ""
+    to_uri: str = ""
+    to_tag: str | None = None
+    call_id: str = ""
+    branch: str = ""
+    socket: str = ""
+    connection: int = 0
+    via_count: int = 1
     event: str | None = None
     expires: str | None = None
     contact: str | None = None

@@ -72,6 +72,11 @@ def quiet(database: Database, rows: Sequence[tuple[str]]) -> Result:
     return database.execute("subscription_quiet", {}, rows)
 
 
+def lock(database: Database, rows: Sequence[tuple[str]]) -> None:
+    """Lock subscriptions by id, in the order that everybody locks them in, so that nobody waits for a circle."""
+    database.execute("subscription_lock", {}, rows)
+
+
 def answered(database: Database, rows: Sequence[tuple[str, int, str]]) -> Result:
     """Settle NOTIFYs answered 2xx, as (id, cseq, new remote target or ''), one statement for all.
 

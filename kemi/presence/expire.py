@@ -9,20 +9,24 @@ from kemi.effects import Effect, Log, Wake
 from kemi.event_package import Packages
 from kemi.presence import store
 from kemi.settings import Settings
+from kemi.subscription import TIMER_F
 
 LIMIT = 500
-"""Rows removed in one transaction."""
+"""Presentities looked after in one sweep; the next one is a second later."""
 
 
 def expire(database: Database, settings: Settings, packages: Packages, now: float) -> list[Effect]:
-    """Remove what has expired at `now`, seconds since the epoch."""
-    if not store.any_expired(database, now):
-        return []
-    with database.transaction():
-        gone = store.remove_expired(database, now, LIMIT)
-        for presentity, package in sorted(set(gone)):
+    """Remove what has expired at `now`, seconds since the epoch; one transaction a presentity."""
+    before = now - 2 * TIMER_F
+    any_expired, forgettable = store.deadlines(database, now, before)
+    if forgettable:
+        store.forget_removals(database, before)
+    effects: list[Effect] = []
+    for presentity, package in store.expired(database, now, LIMIT) if any_expired else []:
+        interval = settings.pa.notify_interval if packages[package].minimum_interval else 0
+        with database.transaction():
             database.lock(presentity)
-            interval = settings.pa.notify_interval if packages[package].minimum_interval else 0
+            gone = store.remove_expired(database, presentity, package, now)
             subscriptions.mark_due(database, package, presentity, now, interval)
-    logs = [Log(f"publication expired: event={package} presentity={presentity}") for presentity, package in gone]
-    return [*logs, Wake()]
+        effects.append(Log(f"publication expired: event={package} presentity={presentity} number={gone.count}"))
+    return [*effects, Wake()] if effects else []

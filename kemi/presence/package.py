@@ -30,7 +30,7 @@ def check_body(body: bytes, content_type: str) -> None:
     Raises:
         UnsupportedMediaType: 415, it is no PIDF document.
     """
-    _parse(body, content_type)
+    pidf.read(body, content_type)
 
 
 @lru_cache(maxsize=512)

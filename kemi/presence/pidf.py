@@ -79,6 +79,11 @@ def parse(body: bytes, content_type: str) -> PidfDocument:
         UnsupportedMediaType: not application/pidf+xml, not well-formed, not a presence document, or with a DOCTYPE.
         BodyTooLarge: more elements, attributes, declarations or levels than the limits.
     """
+    return _sorted(read(body, content_type))
+
+
+def read(body: bytes, content_type: str) -> etree._Element:
+    """The root element of a published document, everything checked that `parse` checks; raises the same."""
     charset = _charset(content_type)
     encoding = _encoding(body, charset)
     if encoding != "utf-8":
@@ -96,7 +101,7 @@ def parse(body: bytes, content_type: str) -> PidfDocument:
         raise _too_nested()
     if root.tag != PRESENCE:
         raise _refusal(f"the root of the body is not a presence element in namespace {PIDF}")
-    return _sorted(root)
+    return root
 
 
 def _refusal(detail: str) -> UnsupportedMediaType:

@@ -110,15 +110,37 @@ def qualify(database: Database, publications: Sequence[tuple[str, str, str]]) ->
     database.execute("publication_qualify", {}, publications)
 
 
-def remove_expired(database: Database, now: float, limit: int) -> list[tuple[str, str]]:
-    """Delete publications whose time is over; gives (presentity, package) of each."""
-    rows = database.execute("publication_remove_expired", {"now": now, "limit": limit}).rows()
+def expired(database: Database, now: float, limit: int) -> list[tuple[str, str]]:
+    """(presentity, package) of publications whose time is over."""
+    rows = database.execute("publication_expired", {"now": now, "limit": limit}).rows()
     return [(presentity, package) for presentity, package in rows]
 
 
-def any_expired(database: Database, now: float) -> bool:
-    """Whether there is work for `remove_expired`; takes no lock."""
-    return bool(database.execute("publication_any_expired", {"now": now}).rows()[0][0])
+def remove_expired(database: Database, presentity: str, package: str, now: float) -> Result:
+    """Delete a presentity's publications whose time is over; its count tells how many."""
+    return database.execute("publication_remove_expired", {"presentity": presentity, "package": package, "now": now})
+
+
+def deadlines(database: Database, now: float, before: float) -> tuple[bool, bool]:
+    """Whether there is work for (`remove_expired`, `forget_removals`); takes no lock."""
+    over, forgettable = database.execute("publication_deadlines", {"now": now, "before": before}).rows()[0]
+    return bool(over), bool(forgettable)
+
+
+def record_removal(database: Database, publication: Publication) -> None:
+    """Remember the entity-tag that answers the removal of a publication."""
+    parameters = {
+        "package": publication.package,
+        "presentity": publication.presentity,
+        "etag": publication.etag,
+        "now": publication.published_at,
+    }
+    database.execute("publication_record_removal", parameters)
+
+
+def forget_removals(database: Database, before: float) -> None:
+    """Removals before that time are not retransmitted any more."""
+    database.execute("publication_forget_removals", {"before": before})
 
 
 def has_id(database: Database, publication: Publication) -> bool:

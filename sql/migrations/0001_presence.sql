@@ -29,6 +29,16 @@ CREATE TABLE publication (
 );
 CREATE INDEX publication_expires ON publication (expires_at);
 
+-- Entity-tags given out with removals, kept as long as the PUBLISH may be retransmitted.
+CREATE TABLE removal (
+    presentity TEXT NOT NULL,
+    package TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    removed_at DOUBLE PRECISION NOT NULL,
+    PRIMARY KEY (presentity, package, etag)
+);
+CREATE INDEX removal_removed ON removal (removed_at);
+
 -- One row a subscription dialog (RFC 6665). `id` is our tag in it.
 CREATE TABLE subscription (
     id TEXT PRIMARY KEY,

@@ -16,11 +16,22 @@ WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND
 
 -- name: publication_remove
 DELETE FROM publication
-WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND expires_at > :now;
+WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND expires_at > :now
+RETURNING id;
+
+-- name: publication_record_removal
+INSERT INTO removal (presentity, package, etag, removed_at) VALUES (:presentity, :package, :etag, :now)
+ON CONFLICT (presentity, package, etag) DO NOTHING;
+
+-- name: publication_forget_removals
+DELETE FROM removal WHERE removed_at < :before;
 
 -- name: publication_published_since
 SELECT 1 FROM publication
-WHERE presentity = :presentity AND package = :package AND etag = :etag AND published_at >= :since;
+WHERE presentity = :presentity AND package = :package AND etag = :etag AND published_at >= :since
+UNION ALL
+SELECT 1 FROM removal
+WHERE presentity = :presentity AND package = :package AND etag = :etag AND removed_at >= :since;
 
 -- name: publication_has_tag
 SELECT 1 FROM publication
@@ -37,14 +48,16 @@ ORDER BY created_at, id;
 
 -- name: publication_qualify
 UPDATE publication SET qualified = 1
-WHERE (presentity, package, id) IN (SELECT column1, column2, column3 FROM (VALUES :rows) AS clashing);
+WHERE (presentity, package, id) IN (
+    SELECT presentity, package, id FROM publication
+    WHERE (presentity, package, id) IN (SELECT column1, column2, column3 FROM (VALUES :rows) AS clashing)
+    FOR UPDATE SKIP LOCKED);
+
+-- name: publication_expired
+SELECT DISTINCT presentity, package FROM publication WHERE expires_at <= :now LIMIT :limit;
 
 -- name: publication_remove_expired
-DELETE FROM publication
-WHERE (presentity, package, id) IN (
-    SELECT presentity, package, id FROM publication WHERE expires_at <= :now
-    LIMIT :limit FOR UPDATE SKIP LOCKED)
-RETURNING presentity, package;
+DELETE FROM publication WHERE presentity = :presentity AND package = :package AND expires_at <= :now;
 
--- name: publication_any_expired
-SELECT EXISTS (SELECT 1 FROM publication WHERE expires_at <= :now);
+-- name: publication_deadlines
+SELECT EXISTS (SELECT 1 FROM publication WHERE expires_at <= :now), EXISTS (SELECT 1 FROM removal WHERE removed_at < :before);

@@ -54,6 +54,9 @@ WHERE subscription.id = sent.column1;
 UPDATE subscription SET due_at = NULL, next_at = expires_at
 WHERE id IN (SELECT column1 FROM (VALUES :rows) AS quiet);
 
+-- name: subscription_lock
+SELECT id FROM subscription WHERE id IN (SELECT column1 FROM (VALUES :rows) AS wanted) ORDER BY id FOR UPDATE;
+
 -- name: subscription_answered
 UPDATE subscription SET in_flight_since = NULL, next_at = COALESCE(due_at, expires_at),
     remote_target = CASE WHEN answered.column3 = '' THEN remote_target ELSE answered.column3 END

@@ -23,7 +23,7 @@ def _missing() -> Iterator[Case]:
         yield Case("without Event", {489}, method, {"Event": None})
         yield Case("with empty Event", {400, 489}, method, {"Event": ""})
         yield Case("without Max-Forwards", ACCEPTED, method, {"Max-Forwards": None})
-        yield Case("with empty Max-Forwards", BAD, method, {"Max-Forwards": ""})
+        yield Case("with empty Max-Forwards", {400, 483}, method, {"Max-Forwards": ""})
         yield Case("without anything", DROPPED, method, dict.fromkeys(_NAMES))
     yield Case("without Contact", BAD, changes={"Contact": None})
     yield Case("with empty Contact", BAD, changes={"Contact": ""})
@@ -51,9 +51,9 @@ def _cseq() -> Iterator[Case]:
         for value in (f"-1 {method}", f"abc {method}", f"1{method}", "1", method, f"4294967296 {method}", f"{10**30} {method}",
                       f"2147483648 {method}", "1 INVITE", f"1 {method.lower()}", f"1 {method} x", f"0x1 {method}"):  # fmt: skip
             yield Case(f"CSeq {value!r}", BAD | DROPPED, method, {"CSeq": value})
-        for value in ("-1", "256", "abc", "99999999999", "70 70", "\x01"):
+        for value in ("-1", "abc", "99999999999", "70 70", "\x01"):
             yield Case(f"Max-Forwards {value!r}", {400, 483}, method, {"Max-Forwards": value})
-        yield Case("Max-Forwards 0", {483, 200}, method, {"Max-Forwards": "0"})
+        yield Case("Max-Forwards 0", {483}, method, {"Max-Forwards": "0"})
 
 
 def _lengths() -> Iterator[Case]:
@@ -70,7 +70,7 @@ def _lengths() -> Iterator[Case]:
 
 
 @pytest.mark.rfc("SEC-012")
-@pytest.mark.parametrize("case", _missing(), ids=str)
+@pytest.mark.parametrize("case", [*_missing()], ids=str)
 def test_missing_header_field(attacker: Attacker, case: Case) -> None:
     judge(attacker, case)
 
@@ -82,7 +82,7 @@ def test_absurd_number(attacker: Attacker, case: Case) -> None:
 
 
 @pytest.mark.rfc("TRN-026")
-@pytest.mark.parametrize("case", _lengths(), ids=str)
+@pytest.mark.parametrize("case", [*_lengths()], ids=str)
 def test_content_length(attacker: Attacker, case: Case) -> None:
     judge(attacker, case)
 
@@ -159,16 +159,20 @@ def test_content_length_over_tcp(target: Server, value: str) -> None:
     watch.check_nothing_stored()
 
 
+LONG = {"Record-Route": ", ".join(["<sip:127.0.0.1:9;lr>"] * 1400)}
+
+
 def test_many_header_fields(attacker: Attacker) -> None:
     for count in (100, 1000):
         judge(attacker, Case("many", ACCEPTED | REFUSED, extra=tuple(f"X-{number}: {number}" for number in range(count))))
 
 
-@pytest.mark.parametrize("name", ["Via", "From", "To", "Call-ID", "CSeq", "Contact", "Event", "Expires", "Accept", "X-Unknown"])
+@pytest.mark.parametrize("name", ["Via", "From", "To", "Call-ID", "CSeq", "Contact", "Event", "Expires", "Accept", "Require",
+                                  "Record-Route", "X-Unknown"])  # fmt: skip
 def test_header_field_of_30_kb(attacker: Attacker, name: str) -> None:
     """What is not looked at may be long; what is stored may not."""
     allowed = REFUSED | DROPPED | (ACCEPTED if name == "X-Unknown" else frozenset())
-    judge(attacker, Case(f"long {name}", allowed, changes={name: "a" * 30_000}))
+    judge(attacker, Case(f"long {name}", allowed, changes={name: LONG.get(name, "a" * 30_000)}))
 
 
 @pytest.mark.parametrize("name", ["From", "To", "Call-ID", "CSeq", "Contact", "Event", "Expires", "Max-Forwards", "Via"])
@@ -178,4 +182,4 @@ def test_repeated_header_field(attacker: Attacker, method: str, name: str) -> No
     twice = {"From": "<sip:eve@example.org>;tag=2", "To": "<sip:eve@example.org>", "Contact": "<sip:eve@127.0.0.1:9>",
              "CSeq": f"2 {method}", "Call-ID": "other", "Event": "dialog", "Expires": "0", "Max-Forwards": "0",
              "Via": "SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKx"}  # fmt: skip
-    judge(attacker, Case(f"two {name}", REFUSED | ACCEPTED, method, extra=(f"{name}: {twice[name]}",)))
+    judge(attacker, Case(f"two {name}", REFUSED | ACCEPTED | DROPPED, method, extra=(f"{name}: {twice[name]}",)))

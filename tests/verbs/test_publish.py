@@ -53,6 +53,7 @@ def refused(world: World, kind: type[SipError], *arguments: Any, **changes: Any)
 def test_initial_publication_leaves_those_of_other_agents_alone(world: World) -> None:
     first = world.publish(pidf("phone"))
     before = world.publications()
+    world.now += 1
     second = world.publish(pidf("desk"), expires="300")
     assert (second.reply.status, second.header("Expires")) == (200, "300")
     assert world.publications()[:1] == before
@@ -287,17 +288,26 @@ def test_the_first_check_that_fails_decides(world: World, changes: dict[str, Any
 
 
 @pytest.mark.rfc("PUB-011")
-@pytest.mark.parametrize("operation", [CREATE, MODIFY, REFRESH])
-def test_a_request_that_comes_again_gets_the_same_entity_tag(world: World, operation: int) -> None:
+@pytest.mark.parametrize("operation", [CREATE, MODIFY, REFRESH, REMOVE])
+def test_a_request_that_comes_again_gets_the_same_answer(world: World, operation: int) -> None:
     tag = None if operation == CREATE else world.publish().tag
-    body = b"" if operation == REFRESH else pidf("t2")
-    request = replace(PUBLISH, entity_tag=tag, body=body, cseq=77)
+    body = pidf("t2") if operation in (CREATE, MODIFY) else b""
+    request = replace(PUBLISH, entity_tag=tag, body=body, cseq=77, expires="0" if operation == REMOVE else "600")
     first = world.publish_request(request)
     before = world.publications()
     world.now += 1
     assert world.publish_request(request).reply == first.reply
     assert world.publications() == before
-    assert len(before) == 1
+    assert len(before) == (0 if operation == REMOVE else 1)
+
+
+@pytest.mark.rfc("PUB-002")
+def test_the_entity_tag_of_a_removal_matches_nothing(world: World) -> None:
+    gone = change(world, REMOVE, world.publish().tag)
+    for operation in (MODIFY, REFRESH, REMOVE):
+        with pytest.raises(ConditionalRequestFailed):
+            change(world, operation, gone)
+    assert world.publications() == []
 
 
 @pytest.mark.rfc("PUB-002")
@@ -405,16 +415,22 @@ def test_a_retransmission_is_answered_also_when_no_more_publications_fit(world: 
     assert world.publish_request(PUBLISH).reply == first.reply
 
 
-@pytest.mark.parametrize("operation", [CREATE, MODIFY, REFRESH, REMOVE])
-def test_a_publish_is_two_statements_however_many_watch(world: World, operation: int) -> None:
+@pytest.mark.parametrize(
+    ("operation", "statements"),
+    [
+        (CREATE, ["publication_create", "subscription_mark_due"]),
+        (MODIFY, ["publication_modify", "subscription_mark_due"]),
+        (REFRESH, ["publication_refresh"]),
+        (REMOVE, ["publication_remove", "publication_record_removal", "subscription_mark_due"]),
+    ],
+)
+def test_a_publish_costs_the_same_statements_however_many_watch(world: World, operation: int, statements: list[str]) -> None:
     tag = world.publish().tag
     for _ in range(5):
         world.watch()
     with world.counted() as names:
         change(world, operation, tag)
-    word = ("create", "modify", "refresh", "remove")[operation]
-    marking = [] if operation == REFRESH else ["subscription_mark_due"]
-    assert names == ["lock", f"publication_{word}", *marking]
+    assert names == ["lock", *statements]
 
 
 def test_the_notifier_is_called_only_when_somebody_watches(world: World) -> None:

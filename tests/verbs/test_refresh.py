@@ -153,10 +153,18 @@ def test_the_contact_of_a_refused_refresh_is_not(world: World) -> None:
 def test_record_route_of_a_refresh_is_ignored(world: World) -> None:
     routed = world.watch(record_route="<sip:p1.example.net;lr>")
     world.refresh(routed, record_route="<sip:p2.example.net;lr>")
-    direct = world.watch()
-    world.refresh(direct, record_route="<sip:p2.example.net;lr>")
-    told = {each.id: fields_of(each.headers).get("Route") for each in world.notifier()}
-    assert told == {routed: ["<sip:p1.example.net;lr>"], direct: None}
+    (told,) = world.notifier()
+    assert fields_of(told.headers)["Route"] == ["<sip:p1.example.net;lr>"]
+
+
+@pytest.mark.rfc("TRN-003")
+def test_record_route_of_a_refresh_gives_a_direct_dialog_no_route(world: World) -> None:
+    connection: dict[str, Any] = {"transport": "ws", "socket": "ws:192.0.2.1:8080", "contact": "<sip:x@y.invalid>", "connection": 7}
+    dialog = world.watch(**connection)
+    world.refresh(dialog, **connection, record_route="<sip:p2.example.net;lr>")
+    (told,) = world.notifier()
+    assert "Route" not in fields_of(told.headers)
+    assert (told.next_hop, told.connection) == ("sip:198.51.100.7:5062;transport=ws", 7)
 
 
 @pytest.mark.rfc("TRN-013")

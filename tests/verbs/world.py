@@ -19,7 +19,7 @@ from kemi.subscription import Subscription
 from tests.unit.values import ALICE, BOB, NOW, PUBLISH, SUBSCRIBE, fields_of, pidf, settings_of
 
 SECRET = bytes(32)
-TABLES = ("publication", "subscription", "subscriber")
+TABLES = ("publication", "removal", "subscription", "subscriber")
 
 
 @dataclass(frozen=True)
