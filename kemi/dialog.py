@@ -2,6 +2,7 @@
 
 import base64
 import re
+from functools import lru_cache
 
 from kemi import sip
 from kemi.effects import SendRequest
@@ -9,7 +10,11 @@ from kemi.errors import SipError
 from kemi.event_package import Document
 from kemi.subscription import State, Subscription
 
+KEPT = 1024
+"""Contacts kept: the same one goes into every NOTIFY of a presentity."""
 
+
+@lru_cache(maxsize=KEPT)
 def contact(socket: str, resource: str, secure: bool) -> str:
     """Our Contact: the socket the watcher reached us on, made a GRUU that names the presentity (RFC 6665 section 4.5.1).
 
@@ -62,7 +67,7 @@ def notify(subscription: Subscription, cseq: int, document: Document | None, all
     uri, next_hop, route = routing(subscription)
     event = subscription.package if subscription.event_id is None else f"{subscription.package};id={subscription.event_id}"
     remote_tag = f";tag={subscription.remote_tag}" if subscription.remote_tag else ""
-    body = document.content if document is not None else b""
+    body = document.content if document is not None else ""
     headers = (
         f"From: <{subscription.local_uri}>;tag={subscription.id}\r\n"
         f"To: <{subscription.remote_uri}>{remote_tag}\r\n"

@@ -1,6 +1,7 @@
 """What a verb wants done in the world, as values: the handler does it after the commit, in this order."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +13,7 @@ class Reply:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SendRequest:
+class SendRequest(NamedTuple):
     """Send a request in a dialog. Its answer comes back as an `Answer` that carries `id` and `cseq`.
 
     Args:
@@ -33,7 +33,7 @@ class SendRequest:
     connection: int
     socket: str
     headers: str
-    body: bytes
+    body: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ A package is a value of this table; the dialog code knows none by name. `kemi.ha
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from kemi.database import Database
 from kemi.settings import Settings
@@ -20,8 +21,7 @@ class Decision(Enum):
     ALLOW = "allow"
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """Which document a watcher gets: all subscriptions with an equal view get the same bytes."""
 
     resource: str
@@ -30,11 +30,10 @@ class View:
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A NOTIFY body; `tag` changes exactly when the document does, and is never empty. No content: no body."""
 
-    content: bytes
+    content: str
     content_type: str
     tag: str
 

@@ -250,8 +250,7 @@ def send(request: SendRequest) -> bool:
     transport, _, address = request.socket.partition(":")
     socket = f"{SOCKETS.get(transport, transport)}:{address}" if transport == sip.transport_of(next_hop or request.uri) else ""
     try:
-        body = request.body.decode()
-        sent = KSR.tm.t_uac_send(request.method, request.uri, next_hop, socket, request.headers, body)
+        sent = KSR.tm.t_uac_send(request.method, request.uri, next_hop, socket, request.headers, request.body)
     except Exception as failure:
         warn(f"{request.method} not sent: id={request.id} why={failure}")
         return False

@@ -13,7 +13,7 @@ Else a NOTIFY is due; a subscription that has nothing new to tell since its last
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kemi import dialog, store
 from kemi.database import Database
@@ -23,8 +23,7 @@ from kemi.settings import Settings
 from kemi.subscription import TIMER_F, Reason, State, Subscription, answer_deadline, ended, is_ended_by
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What became of a NOTIFY.
 
     Args:

@@ -6,11 +6,13 @@ A URI is made canonical once, at the door: everything behind compares text.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from kemi.errors import BadRequest, UnsupportedUriScheme
 
 MAX_URI = 512
+KEPT = 8192
 MAX_EXPIRES = 2**32 - 1
 
 _URI = re.compile(
@@ -27,8 +29,7 @@ _MEMBER = re.compile(r'((?:"(?:\\.|[^"\\])*"|<[^>]*>|[^,"<])*)(?:,|\Z)')
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Uri:
+class Uri(NamedTuple):
     """The parts of a SIP, SIPS, PRES or IM URI (RFC 3261 section 19.1.1, RFC 3859 section 3.1)."""
 
     scheme: str
@@ -46,8 +47,9 @@ class Uri:
         return None
 
 
+@lru_cache(maxsize=KEPT)
 def parse_uri(text: str) -> Uri:
-    """Read a URI.
+    """Read a URI; the ones read last are kept.
 
     Raises:
         BadRequest: 400, it is none, or it is too long.
@@ -124,8 +126,7 @@ def address_uri(address: str) -> str:
     return uri
 
 
-@dataclass(frozen=True, slots=True)
-class EventType:
+class EventType(NamedTuple):
     """Value of the Event header field: package and `id` (RFC 6665 section 8.2.1); other parameters are ignored."""
 
     package: str
@@ -196,8 +197,7 @@ def parse_seconds(value: str, name: str) -> int:
     return min(int(text), MAX_EXPIRES) if len(text) < 20 else MAX_EXPIRES
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A request as it came in: Kamailio's parsed values, None where the header field is missing.
 
     Lists (`contact`, `accept`, `record_route`, `require`) hold all header fields of that name, joined by commas.

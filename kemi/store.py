@@ -1,28 +1,32 @@
 """Rows of the table subscription, as values (see `kemi.subscription`); queries in sql/queries/subscription.sql. No decisions."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from typing import Any
 
 from kemi.database import Database, Result, Row
 from kemi.event_package import Decision
 from kemi.subscription import Reason, State, Subscription
 
-_COLUMNS = tuple(field.name for field in fields(Subscription))
+_COLUMNS = Subscription._fields
 _DECISION = _COLUMNS.index("decision")
 _STATE = _COLUMNS.index("state")
 _REASON = _COLUMNS.index("reason")
 
+_DECISIONS = {each.value: each for each in Decision}
+_STATES = {each.value: each for each in State}
+_REASONS = {None: None} | {each.value: each for each in Reason}
+
 
 def _subscription(row: Row) -> Subscription:
     values = list(row)
-    values[_DECISION] = Decision(values[_DECISION])
-    values[_STATE] = State(values[_STATE])
-    values[_REASON] = Reason(values[_REASON]) if values[_REASON] else None
-    return Subscription(*values)
+    values[_DECISION] = _DECISIONS[values[_DECISION]]
+    values[_STATE] = _STATES[values[_STATE]]
+    values[_REASON] = _REASONS[values[_REASON]]
+    return Subscription._make(values)
 
 
-def _parameters(subscription: Subscription) -> dict[str, object]:
-    values = {name: getattr(subscription, name) for name in _COLUMNS}
+def _parameters(subscription: Subscription) -> dict[str, Any]:
+    values = subscription._asdict()
     values["decision"] = subscription.decision.value
     values["state"] = subscription.state.value
     values["reason"] = subscription.reason.value if subscription.reason else None

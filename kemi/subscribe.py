@@ -10,7 +10,7 @@ SQL: new 2 statements (load what is shown, insert), in a dialog 2 (load, save).
 
 import hashlib
 import ipaddress
-from dataclasses import replace
+from functools import lru_cache
 
 from kemi import dialog, notify, sip, store
 from kemi.database import Database
@@ -30,6 +30,9 @@ from kemi.errors import (
 from kemi.event_package import Decision, EventPackage, Packages
 from kemi.settings import Settings
 from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, answer_deadline, decided, due, ended
+
+KEPT = 1024
+"""Addresses remembered as loopback or not."""
 
 RETRY_AFTER = 60
 """Seconds a watcher is asked to wait when a limit is reached."""
@@ -89,26 +92,24 @@ def subscribe(
         watcher=watcher, decision=decision, state=STATE_BY_DECISION[decision], reason=None, accept=accept,
         created_at=now, expires_at=now + lifetime, call_id=request.call_id, local_uri=request.to_uri,
         remote_uri=request.from_uri, remote_tag=request.from_tag, remote_target=contact,
-        route_set=sip.one_line(request.record_route or ""), local_cseq=0, remote_cseq=request.cseq, branch=request.branch,
+        route_set=request.record_route or "", local_cseq=0, remote_cseq=request.cseq, branch=request.branch,
         socket=request.socket, flow=flow, connection=connection, user_agent=request.user_agent,
-        due_at=None, in_flight_since=None, notified_at=0.0, notified_tag="", next_at=now + lifetime,
+        due_at=None, in_flight_since=now, notified_at=now, notified_tag="", next_at=answer_deadline(now),
     )  # fmt: skip
     if lifetime == 0:
-        subscription = ended(subscription, Reason.TIMEOUT, now)
+        subscription = subscription._replace(state=State.TERMINATED, reason=Reason.TIMEOUT)
     return _open(database, settings, packages, subscription, lifetime)
 
 
 def _open(database: Database, settings: Settings, packages: Packages, subscription: Subscription, lifetime: int) -> list[Effect]:
-    """Insert the subscription and its first NOTIFY; a PUBLISH for the same presentity comes wholly before or after."""
+    """Insert the subscription with its first NOTIFY in flight; a PUBLISH for the presentity comes wholly before or after."""
     now = subscription.created_at
     with database.transaction():
         database.lock(subscription.resource)
         documents = notify.render(database, settings, packages, [subscription], now)
         first = notify.send(subscription, documents, packages, now)
-        told = replace(
-            subscription, local_cseq=first.cseq, in_flight_since=now, notified_at=now, next_at=answer_deadline(now), due_at=None,
-            notified_tag=notify.tag_of(subscription, documents.get(notify.view_of(subscription))),
-        )  # fmt: skip
+        tag = notify.tag_of(subscription, documents.get(notify.view_of(subscription)))
+        told = subscription._replace(local_cseq=first.cseq, notified_tag=tag)
         created = store.create(database, told, settings.pa.max_watchers, settings.pa.max_subscriptions)
     if created.count == 0:
         _explain_missing_row(store.load(database, subscription.id), subscription)
@@ -146,8 +147,8 @@ def _in_dialog(
         if request.cseq < subscription.remote_cseq:
             raise OutOfOrder(f"CSeq {request.cseq} after {subscription.remote_cseq}")
         flow, connection = ("", 0) if subscription.route_set else flow_of(request, contact, settings)
-        refreshed = replace(
-            subscription, accept=accept, expires_at=now + lifetime, remote_target=contact, remote_cseq=request.cseq,
+        refreshed = subscription._replace(
+            accept=accept, expires_at=now + lifetime, remote_target=contact, remote_cseq=request.cseq,
             socket=request.socket, flow=flow, connection=connection, user_agent=request.user_agent, due_at=now,
             notified_tag="",
         )  # fmt: skip
@@ -234,6 +235,7 @@ def _contact(request: sip.Request, settings: Settings) -> str:
     return text
 
 
+@lru_cache(maxsize=KEPT)
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
@@ -259,11 +261,17 @@ def flow_of(request: sip.Request, contact: str, settings: Settings) -> tuple[str
     source = f"{bracketed(request.source_address)}:{request.source_port}"
     if request.transport != "udp":
         return f"sip:{source};transport={request.transport}", request.connection
-    try:
-        differs = ipaddress.ip_address(host.strip("[]")) != ipaddress.ip_address(request.source_address)
-    except ValueError:
-        return "", 0
+    differs = host.strip("[]") != request.source_address and _is_address(host)
     return (f"sip:{source}", 0) if differs else ("", 0)
+
+
+@lru_cache(maxsize=KEPT)
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def bracketed(address: str) -> str:

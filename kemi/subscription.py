@@ -15,8 +15,8 @@ terminated   the answer to its last NOTIFY, or none       (row removed)
 any          NOTIFY answered by one of ENDING, or by none (row removed), nothing further is sent
 """
 
-from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 from kemi.event_package import Decision
 
@@ -60,8 +60,7 @@ STATE_BY_DECISION = {
 """What rules make of a subscription; block is not in it, it ends one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
+class Subscription(NamedTuple):
     """One subscription dialog; the columns of the table of the same name. Times: seconds since the epoch."""
 
     id: str
@@ -107,24 +106,24 @@ class Subscription:
 
 def decided(subscription: Subscription, decision: Decision, now: float) -> Subscription:
     """The subscription after the rules of now were asked again (RFC 6665 section 4.2.1.4, RFC 5025 section 3.2.1)."""
-    subscription = replace(subscription, decision=decision)
+    subscription = subscription._replace(decision=decision)
     state = STATE_BY_DECISION.get(decision)
     if state is None:
         return ended(subscription, Reason.REJECTED, now)
-    return replace(subscription, state=state)
+    return subscription._replace(state=state)
 
 
 def ended(subscription: Subscription, reason: Reason, now: float) -> Subscription:
     """The subscription with only its last NOTIFY left to send; the first reason stays."""
     if subscription.state is State.TERMINATED:
         return subscription
-    return due(replace(subscription, state=State.TERMINATED, reason=reason), now)
+    return due(subscription._replace(state=State.TERMINATED, reason=reason), now)
 
 
 def due(subscription: Subscription, now: float) -> Subscription:
     """The subscription with a NOTIFY to send; while one is in flight, its answer comes first."""
     waiting = subscription.in_flight_since is not None
-    return replace(subscription, due_at=now, next_at=subscription.next_at if waiting else now)
+    return subscription._replace(due_at=now, next_at=subscription.next_at if waiting else now)
 
 
 def answer_deadline(now: float) -> float:

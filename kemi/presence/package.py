@@ -62,7 +62,7 @@ def render(database: Database, settings: Settings, views: Sequence[View], now: f
         sources = [source for source in map(_source, shown) if source is not None]
         composition = compose(view.entity, sources, offline)
         clashing |= {(view.resource, NAME, each) for each in composition.newly_qualified}
-        documents[view] = Document(composition.body, PIDF, _tag(composition.body))
+        documents[view] = Document(composition.body.decode(), PIDF, _tag(composition.body))
     if clashing:
         store.qualify(database, sorted(clashing))
     return documents

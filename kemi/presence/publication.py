@@ -12,8 +12,8 @@ yes           any   0         remove
 
 import hashlib
 import re
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from kemi import sip
 from kemi.errors import BadRequest
@@ -31,8 +31,7 @@ class Operation(Enum):
     NOTHING = "nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """One publication; the columns of the table of the same name. Times: seconds since the epoch."""
 
     presentity: str

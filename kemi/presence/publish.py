@@ -12,7 +12,6 @@ for a retransmission and on the way to a refusal.
 """
 
 import hashlib
-from dataclasses import replace
 
 from kemi import sip
 from kemi import store as subscriptions
@@ -128,7 +127,7 @@ def _create_again(
     if not store.has_id(database, publication):
         raise ServiceUnavailable("too many publications of this presentity", RETRY_AFTER)
     other = hashlib.blake2b(f"{publication.id} {publication.published_at}".encode(), digest_size=10).hexdigest()
-    return _save(database, settings, package, replace(publication, id=other, etag=other), Operation.CREATE, "")
+    return _save(database, settings, package, publication._replace(id=other, etag=other), Operation.CREATE, "")
 
 
 def _package(request: sip.Request, packages: Packages) -> EventPackage:

@@ -1,12 +1,11 @@
 """Rows of the table publication, as values; queries in sql/queries/publication.sql. No decisions."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 from kemi.database import Database, Result, Row
 from kemi.presence.publication import Publication
 
-_COLUMNS = tuple(field.name for field in fields(Publication))
+_COLUMNS = Publication._fields
 _BODY = _COLUMNS.index("body")
 _QUALIFIED = _COLUMNS.index("qualified")
 

@@ -12,7 +12,7 @@ from tests.crash.load import FIRST_RETRANSMISSION, Failure, Publisher, Watcher, 
 from tests.server import Server
 
 USERS = ("anna", "bert", "carl")
-ROUNDS = {"sqlite": 20, "postgresql": 8}
+ROUNDS = {"sqlite": 20, "postgresql": 6}
 GIVEN_UP = 0.25
 CONVERGENCE = 10.0
 

@@ -1,0 +1,1 @@
+"""SIPp stories, one folder each, and what reads and plays them."""

@@ -1,0 +1,170 @@
+"""The requests of a subscription dialog: kemi/dialog.py, RFC 3261 section 12.2.1.1, RFC 6665 section 4.2.2."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kemi import dialog, sip
+from kemi.event_package import Document
+from kemi.subscription import Reason, State
+from tests.unit.values import ALICE, BOB, DOCUMENT, NOW, PIDF, fields_of, subscription
+
+TARGET = "sip:bob@198.51.100.7:5062"
+
+
+def notify(document: Document | None = DOCUMENT, cseq: int = 7, now: float = NOW, **changes: Any) -> tuple[dict[str, list[str]], Any]:
+    request = dialog.notify(subscription(**changes), cseq, document, "presence, dialog", now)
+    return fields_of(request.headers), request
+
+
+# NOTIFY
+
+
+@pytest.mark.rfc("TRN-006")
+def test_from_and_to_are_those_of_the_subscribe_turned_round() -> None:
+    fields, request = notify()
+    assert fields["From"] == [f"<{ALICE}>;tag=kp-1"]
+    assert fields["To"] == [f"<{BOB}>;tag=bob-tag"]
+    assert fields["Call-ID"] == ["call-1"]
+    assert fields["CSeq"] == ["7 NOTIFY"]
+    assert (request.id, request.cseq, request.method) == ("kp-1", 7, "NOTIFY")
+
+
+@pytest.mark.rfc("TRN-017")
+def test_a_subscribe_without_from_tag_gets_a_to_without_one() -> None:
+    assert notify(remote_tag="")[0]["To"] == [f"<{BOB}>"]
+
+
+@pytest.mark.rfc("PA-004")
+@pytest.mark.rfc("PA-039")
+@pytest.mark.rfc("TRN-031")
+def test_every_header_field_that_a_notify_needs_is_there_once() -> None:
+    fields, _ = notify()
+    assert {name: len(values) for name, values in fields.items()} == dict.fromkeys(
+        ["From", "To", "Call-ID", "CSeq", "Contact", "Max-Forwards", "Event", "Subscription-State", "Allow-Events", "Content-Type"], 1
+    )
+    assert fields["Max-Forwards"] == ["70"]
+
+
+@pytest.mark.rfc("PA-038")
+def test_it_tells_all_packages_that_are_served() -> None:
+    assert notify()[0]["Allow-Events"] == ["presence, dialog"]
+
+
+@pytest.mark.rfc("PA-019")
+@pytest.mark.parametrize(("event_id", "event"), [(None, "presence"), ("a7", "presence;id=a7")])
+def test_it_repeats_package_and_id(event_id: str | None, event: str) -> None:
+    assert notify(event_id=event_id)[0]["Event"] == [event]
+
+
+@pytest.mark.parametrize("document", [None, Document(b"", PIDF, "empty")])
+def test_without_body_there_is_no_content_type(document: Document | None) -> None:
+    fields, request = notify(document)
+    assert "Content-Type" not in fields
+    assert request.body == b""
+
+
+def test_with_body_its_type_is_told_and_its_length_is_left_to_the_stack() -> None:
+    fields, request = notify()
+    assert fields["Content-Type"] == [PIDF]
+    assert "Content-Length" not in fields
+    assert request.body == DOCUMENT.content
+
+
+@pytest.mark.rfc("PA-004")
+@pytest.mark.rfc("PA-027")
+@pytest.mark.parametrize(
+    ("changes", "value"),
+    [
+        ({}, "active;expires=600"),
+        ({"expires_at": NOW + 59.6}, "active;expires=60"),
+        ({"expires_at": NOW - 5}, "active;expires=0"),
+        ({"state": State.PENDING}, "pending;expires=600"),
+        ({"state": State.TERMINATED, "reason": Reason.REJECTED}, "terminated;reason=rejected"),
+        ({"state": State.TERMINATED, "reason": None}, "terminated;reason=timeout"),
+    ],
+)
+def test_subscription_state(changes: dict[str, Any], value: str) -> None:
+    assert notify(**changes)[0]["Subscription-State"] == [value]
+
+
+# Where it goes
+
+
+@pytest.mark.rfc("TRN-005")
+@pytest.mark.parametrize("flow", ["", "sip:198.51.100.7:4711;transport=ws"])
+def test_without_routes_it_goes_to_the_target_by_the_flow(flow: str) -> None:
+    fields, request = notify(flow=flow, connection=7)
+    assert (request.uri, request.next_hop, request.connection) == (TARGET, flow, 7)
+    assert "Route" not in fields
+
+
+@pytest.mark.rfc("TRN-005")
+@pytest.mark.parametrize("first", ["<sip:p1.example.net;lr>", "<sip:p1.example.net;transport=tcp;LR=on>", '"P, 1" <sip:p1.example.net;lr>;x=y'])
+def test_loose_routes_are_followed_in_their_order(first: str) -> None:
+    route_set = f"{first}, <sip:p2.example.net;lr>"
+    fields, request = notify(route_set=route_set, connection=7)
+    assert request.uri == TARGET
+    assert request.next_hop == sip.address_uri(first)
+    assert fields["Route"] == [route_set]
+    assert request.connection == 0
+
+
+@pytest.mark.rfc("TRN-005")
+@pytest.mark.parametrize("first", ["sip:p1.example.net;transport=tcp", "sip:p1.example.net;lrx=1", "sip:p1.example.net;maddr=192.0.2.9"])
+def test_a_strict_route_is_the_request_uri_and_the_target_goes_last(first: str) -> None:
+    fields, request = notify(route_set=f"<{first}>, <sip:p2.example.net;lr>")
+    assert request.uri == first
+    assert request.next_hop == ""
+    assert fields["Route"] == [f"<sip:p2.example.net;lr>, <{TARGET}>"]
+
+
+@pytest.mark.rfc("TRN-005")
+def test_what_a_request_uri_may_not_have_is_taken_off_a_strict_route() -> None:
+    """RFC 3261 section 19.1.1, table 1: method and headers."""
+    _, request = notify(route_set="<sip:p1.example.net;method=NOTIFY;transport=tcp?Subject=x>")
+    assert request.uri == "sip:p1.example.net;transport=tcp"
+
+
+# Our Contact
+
+
+@pytest.mark.rfc("TRN-014")
+@pytest.mark.parametrize(
+    ("socket", "secure", "start"),
+    [
+        ("udp:192.0.2.1:5060", False, "sip:192.0.2.1:5060;gr="),
+        ("tcp:192.0.2.1:5060", False, "sip:192.0.2.1:5060;transport=tcp;gr="),
+        ("ws:192.0.2.1:8080", False, "sip:192.0.2.1:8080;transport=ws;gr="),
+        ("udp:[2001:db8::1]:5060", False, "sip:[2001:db8::1]:5060;gr="),
+        ("tls:192.0.2.1:5061", True, "sips:192.0.2.1:5061;gr="),
+    ],
+)
+def test_our_contact_is_the_socket_and_a_gruu(socket: str, secure: bool, start: str) -> None:
+    assert dialog.contact(socket, ALICE, secure).startswith(start)
+
+
+@pytest.mark.rfc("TRN-020")
+def test_our_contact_is_sips_where_the_dialog_is() -> None:
+    fields, _ = notify(socket="tls:192.0.2.1:5061", remote_target="sips:bob@198.51.100.7")
+    assert fields["Contact"][0].startswith("<sips:192.0.2.1:5061;")
+
+
+@pytest.mark.rfc("TRN-010")
+@pytest.mark.rfc("TRN-014")
+@given(st.text(alphabet="abcXYZ019-_.!~*'()&=+$,;?/", min_size=1, max_size=40))
+def test_our_contact_names_the_presentity_for_ever(user: str) -> None:
+    resource = sip.address_of_record(sip.parse_uri(f"sip:{user}@example.org"))
+    uri = sip.parse_uri(dialog.contact("udp:192.0.2.1:5060", resource, secure=False))
+    assert dialog.resource_of_contact(uri) == resource
+
+
+@pytest.mark.parametrize("token", ["", "=", "!", "ä", "a", "AAAA", "_w", "c2lwOg", "dGVsOisx", "x" * 700])
+def test_a_contact_that_is_not_ours_names_nobody(token: str) -> None:
+    assert dialog.resource_of_contact(sip.Uri("sip", "", "192.0.2.1", None, f";gr={token}")) is None
+
+
+def test_without_gr_nobody_is_named() -> None:
+    assert dialog.resource_of_contact(sip.parse_uri("sip:192.0.2.1;transport=tcp")) is None
