@@ -5,9 +5,10 @@ Every statement is named and lives in sql/queries/*.sql, one text for both engin
     -- name: publication_refresh
     UPDATE publication SET ... WHERE presentity = :presentity ...
 
-What differs is translated here, once, when the connection is made: parameter marks; `FOR UPDATE [SKIP LOCKED]`, which SQLite
-neither has nor needs (it has one writer at a time); and `VALUES :rows`, a table of rows given by the caller, so that a batch is
-one statement however many rows it has. Its columns are called column1, column2 ... in both engines.
+What differs is translated here, once, when the connection is made: parameter marks; statements that one engine alone needs
+(`-- name: subscription_lock (postgresql)`); `FOR UPDATE [SKIP LOCKED]`, which SQLite neither has nor needs (it has one writer at
+a time); and `VALUES :rows`, a table of rows given by the caller, so that a batch is one statement however many rows it has. Its
+columns are called column1, column2 ... in both engines.
 
 A transaction holds back nothing that it was given: on PostgreSQL statements travel in one pipeline, and asking a result for its
 rows is what waits for the network. A result's count is there once its transaction has ended.
@@ -89,25 +90,24 @@ def connect(settings: Settings) -> Database:
     Raises:
         Unavailable: the file cannot be opened or the server cannot be reached.
     """
-    queries = load_queries(SQL / "queries")
-    if settings.db_url.startswith("sqlite:///"):
-        return SQLiteDatabase(settings, queries)
-    return PostgreSQLDatabase(settings, queries)
+    kind = SQLiteDatabase if settings.db_url.startswith("sqlite:///") else PostgreSQLDatabase
+    return kind(settings, load_queries(SQL / "queries", kind.engine))
 
 
-def load_queries(folder: Path) -> dict[str, str]:
+def load_queries(folder: Path, engine: str) -> dict[str, str]:
     """Read every `-- name: ...` statement below a folder.
 
     Returns:
-        Statement text by its name.
+        Statement text by its name; "" for `-- name: ... (postgresql)` where the engine is another one and needs no such thing.
     """
     queries: dict[str, str] = {}
     for path in sorted(folder.glob("*.sql")):
         for part in re.split(r"^-- name: ", path.read_text(), flags=re.MULTILINE)[1:]:
-            name, text = part.split("\n", 1)
+            head, text = part.split("\n", 1)
+            name, _, only = head.strip().partition(" ")
             if name in queries:
                 raise ValueError(f"{path.name}: two statements are called {name}")
-            queries[name.strip()] = without_comments(text)
+            queries[name] = without_comments(text) if only in ("", f"({engine})") else ""
     return queries
 
 
@@ -196,7 +196,10 @@ class SQLiteDatabase:
             raise Unavailable(f"{settings.db_url}: {error}") from error
 
     def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
-        text, values = self._statements[name].fill(parameters, rows)
+        statement = self._statements[name]
+        if not statement.head:
+            return NOTHING_DONE
+        text, values = statement.fill(parameters, rows)
         try:
             return SQLiteResult(self._connection.execute(text, values))
         except sqlite3.Error as error:
@@ -224,6 +227,18 @@ class SQLiteDatabase:
 
     def close(self) -> None:
         self._connection.close()
+
+
+class NoResult:
+    """Of a statement that this engine does not need."""
+
+    count = 0
+
+    def rows(self) -> list[Row]:
+        return []
+
+
+NOTHING_DONE = NoResult()
 
 
 class SQLiteTransaction:

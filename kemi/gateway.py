@@ -31,6 +31,9 @@ WOKEN = "$shv(woken)"
 HURRY = "$shv(hurry)"
 """Until when, seconds since the epoch, every answer is settled at once."""
 
+RATE = "rate"
+"""Table of requests by source address."""
+
 HURRY_SECONDS = 3
 """How long after a change that had to wait for answers; what is answered later waits for the tick."""
 
@@ -370,6 +373,11 @@ def answer_cancel() -> None:
 def is_new_request() -> bool:
     """False for a retransmission; its answer is sent again, or is still to come."""
     return bool(KSR.tmx.t_precheck_trans() < 0) and bool(KSR.tm.t_check_trans() < 0)
+
+
+def requests_this_second(source: str) -> int:
+    """How many requests this source address has sent in the second that its first one began, this one included."""
+    return int(KSR.htable.sht_inc(RATE, source))
 
 
 def is_from_ourselves() -> bool:

@@ -205,12 +205,24 @@ class Handler:
         if self._is_trusted(source):
             asserted = gateway.asserted_identity()
             return self.realm.address_of_record(asserted) if asserted else claimed
-        if not gateway.is_new_request():
+        if self._is_flooding(source) or not gateway.is_new_request():
             return None
         proved = self._authenticate(self.realm.of(sip.parse_uri(from_uri)))
         if proved is not None and self.settings.auth.check_from and proved != claimed:
             raise Forbidden("From is not the authenticated user")
         return proved
+
+    def _is_flooding(self, source: str) -> bool:
+        """Whether this source has sent too much; it is told so, and logged once (RFC 3903 section 14.2)."""
+        limit = self.settings.auth.max_rate
+        count = gateway.requests_this_second(source) if limit else 0
+        if count <= limit:
+            return False
+        if count == limit + 1:
+            gateway.warn(f"too many requests: source={source} limit={limit}")
+        refusal = ServiceUnavailable("", 1)
+        gateway.reply(refusal.status, refusal.reason, refusal.headers)
+        return True
 
     def _authenticate(self, realm: str) -> str | None:
         """Digest (RFC 7616, RFC 8760) against the table subscriber; None: a challenge was sent, statelessly."""

@@ -73,6 +73,7 @@ class AuthSettings:
     """`auth`: digest authentication."""
 
     algorithm: str = _choice("MD5", ("MD5", "SHA-256"), "hash of the digest")
+    max_rate: int = _number(100, 0, NO_LIMIT, "requests a second", "of one source that is not trusted, 503 above it, 0 = no limit")
     check_from: int = _number(1, 0, 1, "", "1: From must be the authenticated user's address, else 403")
 
 

@@ -15,6 +15,8 @@ from kemi.settings import Settings
 
 NAME = "presence"
 PIDF = "application/pidf+xml"
+MAX_KEPT = 8192
+"""Octets of a document that is worth keeping when parsed."""
 
 
 def authorize(database: Database, settings: Settings, watcher: str, resource: str) -> Decision:
@@ -33,8 +35,12 @@ def check_body(body: bytes, content_type: str) -> None:
     pidf.read(body, content_type)
 
 
-@lru_cache(maxsize=512)
 def _parse(body: bytes, content_type: str) -> pidf.PidfDocument:
+    return _kept(body, content_type) if len(body) <= MAX_KEPT else pidf.parse(body, content_type)
+
+
+@lru_cache(maxsize=512)
+def _kept(body: bytes, content_type: str) -> pidf.PidfDocument:
     """Kept by content, so it cannot be stale: the same bytes are the same document."""
     return pidf.parse(body, content_type)
 

@@ -54,7 +54,7 @@ WHERE subscription.id = sent.column1;
 UPDATE subscription SET due_at = NULL, next_at = expires_at
 WHERE id IN (SELECT column1 FROM (VALUES :rows) AS quiet);
 
--- name: subscription_lock
+-- name: subscription_lock (postgresql)
 SELECT id FROM subscription WHERE id IN (SELECT column1 FROM (VALUES :rows) AS wanted) ORDER BY id FOR UPDATE;
 
 -- name: subscription_answered

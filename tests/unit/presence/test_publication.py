@@ -47,7 +47,7 @@ def test_an_entity_tag_is_one_token(value: str | None, tag: str | None) -> None:
 
 
 @pytest.mark.rfc("PUB-016")
-@pytest.mark.parametrize("value", ["", " ", "a b", "a,b", '"a"', "a;b", "<a>", "W/a", "ä", "a\n"[:-1] + "\x00"])
+@pytest.mark.parametrize("value", ["", " ", "a b", "a,b", '"a"', "a;b", "<a>", "W/a", "ä", "a\x00"])
 def test_what_is_not_one_entity_tag(value: str) -> None:
     with pytest.raises(BadRequest):
         entity_tag_of(value)

@@ -1,0 +1,199 @@
+"""Statements and connections: kemi/database.py. What the verbs ask of it together: tests/verbs."""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kemi import database, schema
+from kemi.database import Database, Unavailable, compile_statement, load_queries, statements_of
+from tests.unit.values import settings_of
+
+QUERIES = load_queries(database.SQL / "queries")
+
+
+@pytest.fixture
+def url(new_database: Callable[[Path], str], tmp_path: Path) -> str:
+    return new_database(tmp_path)
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[Database]:
+    opened = database.connect(settings_of(url))
+    schema.migrate(opened)
+    yield opened
+    opened.close()
+
+
+def save(connection: Database, name: str, value: str = "x") -> None:
+    connection.execute("server_initialise", {"name": name, "value": value})
+
+
+def saved(connection: Database, name: str) -> list[str]:
+    return [value for (value,) in connection.execute("server_value", {"name": name}).rows()]
+
+
+# Text of statements
+
+
+def test_names_become_marks_and_keep_their_order() -> None:
+    statement = compile_statement("SELECT :b, a::text FROM t WHERE a = :a AND b = :b", "?")
+    assert statement.head == "SELECT ?, a::text FROM t WHERE a = ? AND b = ?"
+    assert statement.fill({"a": 1, "b": 2}, ()) == (statement.head, [2, 1, 2])
+
+
+def test_rows_are_filled_in_between() -> None:
+    statement = compile_statement("UPDATE t SET a = :x FROM (VALUES :rows) AS r WHERE b = :y", "%s")
+    text, values = statement.fill({"x": 1, "y": 2}, [("a", 3), ("b", 4)])
+    assert text == "UPDATE t SET a = %s FROM (VALUES (%s, %s), (%s, %s)) AS r WHERE b = %s"
+    assert values == [1, "a", 3, "b", 4, 2]
+
+
+@pytest.mark.parametrize(("text", "rows"), [("SELECT 1", [("a",)]), ("SELECT * FROM (VALUES :rows) AS r", [])])
+def test_rows_and_their_place_belong_together(text: str, rows: list[Any]) -> None:
+    with pytest.raises(ValueError, match="rows"):
+        compile_statement(text, "?").fill({}, rows)
+
+
+def test_a_parameter_that_is_missing_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        compile_statement("SELECT :a", "?").fill({}, ())
+
+
+def test_named_statements_are_read_without_comments(tmp_path: Path) -> None:
+    (tmp_path / "one.sql").write_text("-- about\n-- name: one\nSELECT 1 -- first; really\nFROM t;\n\n-- name: two\nSELECT 2;\n")
+    assert load_queries(tmp_path) == {"one": "SELECT 1 FROM t", "two": "SELECT 2"}
+
+
+def test_a_name_stands_for_one_statement(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.sql").write_text("-- name: same\nSELECT 1;\n")
+    with pytest.raises(ValueError, match="same"):
+        load_queries(tmp_path)
+
+
+def test_a_migration_comes_apart_into_its_statements() -> None:
+    text = "-- a; b\nCREATE TABLE t (a TEXT); -- c;\n\nCREATE INDEX i ON t (a);\n;"
+    assert statements_of(text) == ["CREATE TABLE t (a TEXT)", "CREATE INDEX i ON t (a)"]
+
+
+# The statements that there are
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES))
+def test_a_statement_has_nothing_that_the_drivers_would_take_for_their_own(name: str) -> None:
+    text = re.sub(r":\w+", "", QUERIES[name])
+    assert not set("%?;") & set(text)
+
+
+@pytest.mark.parametrize("name", sorted(QUERIES))
+def test_a_statement_is_named_after_its_table(name: str) -> None:
+    (path,) = (path for path in (database.SQL / "queries").glob("*.sql") if f"-- name: {name}\n" in path.read_text())
+    assert name.split("_")[0] == path.stem or path.stem == "server"
+
+
+def test_every_statement_is_used_and_every_one_used_is_there() -> None:
+    source = "\n".join(path.read_text() for path in Path(database.__file__).parent.rglob("*.py"))
+    used = set(re.findall(r"execute\(\s*\"(\w+)\"", source))
+    assert used == set(QUERIES)
+
+
+def test_every_statement_can_be_prepared(connection: Database) -> None:
+    """On both engines: tables, columns and types are right."""
+    prepare: Any = connection._connection  # type: ignore[attr-defined]
+    for name, text in QUERIES.items():
+        plain = re.sub(r"(?<!:):\w+", "NULL", text.replace(database.ROWS_MARK, f"VALUES ({', '.join(['NULL'] * 5)})"))
+        if connection.engine == "sqlite":
+            plain = re.sub(database.LOCKING, "", plain)
+        prepare.execute("BEGIN")
+        try:
+            prepare.execute(f"EXPLAIN {plain}")
+        except Exception as error:
+            assert "mismatch" in str(error) or "cannot cast" in str(error) or "operator does not exist" in str(error), (name, error)
+        prepare.execute("ROLLBACK")
+
+
+# Connections
+
+
+def test_a_transaction_takes_effect_as_a_whole(connection: Database) -> None:
+    with connection.transaction():
+        save(connection, "a")
+        save(connection, "b")
+    with pytest.raises(ZeroDivisionError), connection.transaction():
+        save(connection, "c")
+        raise ZeroDivisionError
+    assert [saved(connection, name) for name in "abc"] == [["x"], ["x"], []]
+
+
+def test_a_transaction_that_failed_leaves_the_connection_usable(connection: Database) -> None:
+    with pytest.raises(Unavailable), connection.transaction():
+        save(connection, "a")
+        connection.execute("schema_record", {"name": schema.state(connection).applied[0]}).rows()
+    assert saved(connection, "a") == []
+    save(connection, "a")
+    assert saved(connection, "a") == ["x"]
+
+
+def test_counts_are_there_when_the_transaction_has_ended(connection: Database) -> None:
+    with connection.transaction():
+        first = connection.execute("server_initialise", {"name": "a", "value": "1"})
+        again = connection.execute("server_initialise", {"name": "a", "value": "2"})
+    assert (first.count, again.count) == (1, 0)
+
+
+def test_what_is_committed_is_seen_by_others_and_nothing_else(connection: Database, url: str) -> None:
+    other = database.connect(settings_of(url))
+    with connection.transaction():
+        save(connection, "a")
+        assert saved(connection, "a") == ["x"]
+        assert saved(other, "a") == []
+    assert saved(other, "a") == ["x"]
+    other.close()
+
+
+def test_tidying_up_keeps_everything(connection: Database) -> None:
+    save(connection, "a")
+    connection.tidy()
+    assert saved(connection, "a") == ["x"]
+
+
+def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
+    for wrong in (f"sqlite:///{tmp_path}/no/folder/presence.db", "postgresql://nobody@127.0.0.1:1/presence"):
+        with pytest.raises(Unavailable):
+            database.connect(settings_of(wrong))
+
+
+def test_after_its_server_was_gone_the_connection_comes_back(connection: Database, url: str) -> None:
+    if connection.engine == "sqlite":
+        pytest.skip("SQLite has no server")
+    other: Any = database.connect(settings_of(url))
+    (process,) = connection._connection.execute("SELECT pg_backend_pid()").fetchone()  # type: ignore[attr-defined]
+    other._connection.execute("SELECT pg_terminate_backend(%s)", (process,))
+    other.close()
+    with pytest.raises(Unavailable):
+        save(connection, "a")
+    save(connection, "a")
+    with connection.transaction():
+        assert saved(connection, "a") == ["x"]
+
+
+@pytest.mark.parametrize(("chosen", "number"), [("normal", 1), ("full", 2)])
+def test_sqlite_is_as_durable_as_the_operator_wants(tmp_path: Path, chosen: str, number: int) -> None:
+    settings = settings_of(f"sqlite:///{tmp_path}/presence.db")
+    opened: Any = database.connect(replace(settings, db=replace(settings.db, synchronous=chosen)))
+    pragmas = [opened._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")]
+    assert pragmas == [number, "wal"]
+    opened.close()
+
+
+def test_on_postgresql_a_transaction_is_one_pipeline(connection: Database) -> None:
+    if connection.engine == "sqlite":
+        pytest.skip("there is no network to wait for")
+    inner: Any = connection._connection  # type: ignore[attr-defined]
+    with connection.transaction():
+        assert inner._pipeline is not None
+    assert inner._pipeline is None

@@ -1,0 +1,107 @@
+"""Migrations: kemi/schema.py and sql/migrations."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kemi import database, schema
+from kemi.database import Database, Unavailable
+from kemi.errors import ConfigurationError
+from tests.unit.values import settings_of
+
+ENGINES = ("sqlite", "postgresql")
+
+
+@pytest.fixture
+def empty(new_database: Callable[[Path], str], tmp_path: Path) -> Iterator[Database]:
+    connection = database.connect(settings_of(new_database(tmp_path)))
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Migrations of our own."""
+    made = tmp_path / "migrations"
+    made.mkdir()
+    monkeypatch.setattr(schema, "MIGRATIONS", made)
+    (made / "0001_first.sql").write_text("CREATE TABLE server (name TEXT PRIMARY KEY, value TEXT NOT NULL); -- one; two\n")
+    return made
+
+
+# The files
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    names = sorted(path.name for path in schema.MIGRATIONS.iterdir())
+    assert all(re.fullmatch(r"\d{4}_[a-z0-9_]+(\.(sqlite|postgresql))?\.sql", name) for name in names), names
+    numbers = sorted({int(name[:4]) for name in names})
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_engine_has_every_number_once(engine: str) -> None:
+    numbers = [name[:4] for name in schema.migrations(engine)]
+    assert numbers == sorted({path.name[:4] for path in schema.MIGRATIONS.iterdir()})
+
+
+def test_a_file_for_one_engine_is_not_seen_by_the_other(folder: Path) -> None:
+    for engine in ENGINES:
+        (folder / f"0002_second.{engine}.sql").write_text("")
+    assert [path.name for path in schema.migrations("sqlite").values()] == ["0001_first.sql", "0002_second.sqlite.sql"]
+    assert list(schema.migrations("postgresql")) == ["0001_first", "0002_second"]
+
+
+# Applying them
+
+
+def test_an_empty_database_becomes_the_schema_and_a_second_run_changes_nothing(empty: Database) -> None:
+    assert schema.migrate(empty) == list(schema.migrations(empty.engine))
+    secret = schema.secret(empty)
+    assert schema.migrate(empty) == []
+    assert schema.secret(empty) == secret
+    assert len(secret) >= 16
+
+
+def test_two_installations_have_different_secrets(new_database: Callable[[Path], str], tmp_path: Path) -> None:
+    secrets = set()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        connection = database.connect(settings_of(new_database(tmp_path / name)))
+        schema.migrate(connection)
+        secrets.add(schema.secret(connection))
+        connection.close()
+    assert len(secrets) == 2
+
+
+def test_only_what_is_missing_is_applied_in_its_order(empty: Database, folder: Path) -> None:
+    assert schema.migrate(empty) == ["0001_first"]
+    (folder / "0003_third.sql").write_text("INSERT INTO extra (a) VALUES (1);")
+    (folder / "0002_second.sql").write_text("CREATE TABLE extra (a INTEGER);")
+    assert schema.state(empty) == schema.SchemaState(("0001_first",), ("0002_second", "0003_third"), ())
+    assert schema.migrate(empty) == ["0002_second", "0003_third"]
+    assert schema.state(empty).missing == ()
+
+
+def test_a_newer_schema_is_left_alone(empty: Database, folder: Path) -> None:
+    newer = folder / "0002_newer.sql"
+    newer.write_text("CREATE TABLE extra (a INTEGER);")
+    schema.migrate(empty)
+    newer.unlink()
+    (folder / "0002_other.sql").write_text("CREATE TABLE other (a INTEGER);")
+    with pytest.raises(ConfigurationError, match="0002_newer"):
+        schema.migrate(empty)
+    assert schema.state(empty).applied == ("0001_first", "0002_newer")
+
+
+def test_a_migration_that_fails_is_not_applied_at_all(empty: Database, folder: Path) -> None:
+    schema.migrate(empty)
+    broken = folder / "0002_broken.sql"
+    broken.write_text("CREATE TABLE extra (a INTEGER); CREATE TABLE extra (b INTEGER);")
+    with pytest.raises(Unavailable):
+        schema.migrate(empty)
+    assert schema.state(empty).applied == ("0001_first",)
+    broken.write_text("CREATE TABLE extra (a INTEGER);")
+    assert schema.migrate(empty) == ["0002_broken"]
