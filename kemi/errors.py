@@ -156,7 +156,7 @@ class BadEvent(SipError):
 class OutOfOrder(SipError):
     """500: the CSeq is lower than the last one of the dialog (RFC 3261 section 12.2.2)."""
 
-    status, reason = 500, "CSeq Out of Order"
+    status, reason = 500, "Request Out of Order"
 
 
 class ServiceUnavailable(SipError):

@@ -22,6 +22,9 @@ from kemi.notify import Answer
 SOCKETS = {"ws": "tcp", "wss": "tls"}
 """Transports whose sockets Kamailio knows by another name."""
 
+START_OF_MESSAGE = "$(mb{s.substr,0,1024})"
+"""Enough of the message to hold any Request-URI that is taken."""
+
 MAX_FIELD = 4096
 """Characters in one header field value."""
 
@@ -56,7 +59,6 @@ OLD_NONCE = (-4, -6)
 """Results of module auth: the nonce has expired, or this nonce count was seen already."""
 
 _FIELDS = {
-    "uri": "$ru",
     "from_uri": "$fu",
     "from_tag": "$ft",
     "call_id": "$ci",
@@ -128,6 +130,7 @@ def read_request(method: str) -> sip.Request:
         raise BadRequest("CSeq is no number below 2**31")
     return sip.Request(
         method=method,
+        uri=request_uri(),
         cseq=int(cseq),
         source_address=text("$si"),
         source_port=value("$sp") or 0,
@@ -137,10 +140,29 @@ def read_request(method: str) -> sip.Request:
     )
 
 
+def request_uri() -> str:
+    """The Request-URI. Kamailio reads no pres and im URIs: they are shown to it as sip (RFC 3859 section 3.2.1)."""
+    known = field("$ru")
+    if known is not None:
+        return known
+    original = (text(START_OF_MESSAGE).split(" ") + [""])[1]
+    scheme, _, rest = original.partition(":")
+    if scheme.lower() in ("pres", "im"):
+        KSR.pv.sets("$ru", f"sip:{rest}")
+    return sip.one_line(original)
+
+
+def forget_record_route() -> None:
+    """A PUBLISH makes no dialog: its answer has no Record-Route (RFC 3903 section 6)."""
+    if value("$hdr(Record-Route)") is not None:
+        KSR.hdr.remove("Record-Route")
+        KSR.textopsx.msg_apply_changes()
+
+
 def _way_back(transport: str) -> dict[str, Any]:
     """Where a SUBSCRIBE came in, for the NOTIFYs that go back."""
     return {
-        "socket": f"{transport}:{text('$Ri')}:{text('$Rp')}",
+        "socket": f"{transport}:{sip.bracketed(text('$Ri'))}:{text('$Rp')}",
         "connection": int(value("$conid") or 0) if transport != "udp" else 0,
         "via_count": int(value("$hdrc(Via)") or 1),
     }
@@ -408,6 +430,11 @@ def _parameter(digest: str, name: str) -> str:
 def digest_username(realm: str) -> str:
     """User name of the credentials for this realm, without a domain; "" where there are none."""
     return _parameter(credentials(realm), "username").partition("@")[0]
+
+
+def digest_uri(realm: str) -> str:
+    """The URI that the credentials for this realm were made for."""
+    return _parameter(credentials(realm), "uri")
 
 
 def authenticate(realm: str, ha1: str) -> bool:

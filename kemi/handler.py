@@ -144,7 +144,7 @@ class Handler:
     def _is_for_us(self) -> bool:
         """Follow Route; whether the request ends here. One that goes on is relayed (RFC 3261 section 16.4)."""
         routed = gateway.has_route() and gateway.loose_route()
-        if self.realm.is_served(sip.parse_uri(gateway.field("$ru") or "")):
+        if self.realm.is_served(sip.parse_uri(gateway.request_uri())):
             return True
         if not (routed and gateway.value("$tt")):
             raise NotFound("this server is no proxy for other domains")
@@ -164,6 +164,7 @@ class Handler:
 
     def _subscribe(self, request: sip.Request, watcher: str) -> None:
         """In a transaction of Kamailio's, which answers retransmissions."""
+        sip.parse_uri(request.uri)
         tag = None if request.to_tag else subscribe.tag_of(request, self.secret)
         if not gateway.begin_transaction(tag):
             return
@@ -177,6 +178,8 @@ class Handler:
 
         Not so where a password was asked for: a nonce count that comes twice would be refused before.
         """
+        sip.parse_uri(request.uri)
+        gateway.forget_record_route()
         if not self._is_trusted(request.source_address) and not gateway.begin_transaction(None):
             return
         refuse_extensions(request)
@@ -228,13 +231,20 @@ class Handler:
         """Digest (RFC 7616, RFC 8760) against the table subscriber; None: a challenge was sent, statelessly."""
         username = gateway.digest_username(realm)
         account = account_store.load(self.database, username, realm) if username else None
-        if account is not None:
+        if account is not None and self._is_for_our_users(gateway.digest_uri(realm)):
             ha1 = account.ha1_sha256 if self.settings.auth.algorithm == "SHA-256" else account.ha1
             if gateway.authenticate(realm, ha1):
                 return f"sip:{username}@{realm}"
             gateway.warn(f"authentication failed: user={username} realm={realm} source={gateway.text('$si')}")
         gateway.challenge(realm)
         return None
+
+    def _is_for_our_users(self, uri: str) -> bool:
+        """Credentials made for another server are not taken (RFC 8760 section 2.6)."""
+        try:
+            return self.realm.is_served(sip.parse_uri(uri))
+        except SipError:
+            return False
 
     def _register(self) -> None:
         """Bindings go to Kamailio's registrar (RFC 3261 section 10.3)."""
@@ -300,7 +310,7 @@ class Handler:
             work()
         except SipError as refusal:
             gateway.warn(
-                f"refused: {refusal.status} {gateway.text('$rm')} {gateway.text('$ru')} from={gateway.text('$fu')} "
+                f"refused: {refusal.status} {gateway.text('$rm')} to={gateway.text('$tu')} from={gateway.text('$fu')} "
                 f"source={gateway.text('$si')} why={refusal}"
             )
             gateway.refuse(refusal)

@@ -85,6 +85,11 @@ def _plain_if_unreserved(match: re.Match[str]) -> str:
     return character if character in _UNRESERVED else match[0].upper()
 
 
+def bracketed(address: str) -> str:
+    """An IP address as it stands in a URI."""
+    return f"[{address}]" if ":" in address and not address.startswith("[") else address
+
+
 def transport_of(uri: str) -> str:
     """The transport that a SIP URI asks for, udp or tls where it names none (RFC 3263 section 4.1)."""
     match = _TRANSPORT.search(uri)

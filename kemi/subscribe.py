@@ -82,7 +82,7 @@ def subscribe(
     accept = _accept(request, package)
     lifetime = _lifetime(request, settings, package)
     if request.to_tag:
-        return _in_dialog(database, settings, package, event, request, watcher, contact, accept, lifetime, now)
+        return _in_dialog(database, settings, packages, event, request, watcher, contact, accept, lifetime, now)
     decision = package.authorize(database, settings, watcher, resource)
     if decision not in STATE_BY_DECISION:
         raise Forbidden("the presentity's rules refuse this watcher")
@@ -113,9 +113,9 @@ def _open(database: Database, settings: Settings, packages: Packages, subscripti
         created = store.create(database, told, settings.pa.max_watchers, settings.pa.max_subscriptions)
     if created.count == 0:
         _explain_missing_row(store.load(database, subscription.id), subscription)
-        return [_accepted(subscription, lifetime)]
+        return [_accepted(subscription, lifetime, packages)]
     word = "fetched" if lifetime == 0 else "created"
-    return [_accepted(subscription, lifetime), first, _log(word, subscription, lifetime)]
+    return [_accepted(subscription, lifetime, packages), first, _log(word, subscription, lifetime)]
 
 
 def _explain_missing_row(existing: Subscription | None, subscription: Subscription) -> None:
@@ -129,7 +129,7 @@ def _explain_missing_row(existing: Subscription | None, subscription: Subscripti
 def _in_dialog(
     database: Database,
     settings: Settings,
-    package: EventPackage,
+    packages: Packages,
     event: sip.EventType,
     request: sip.Request,
     watcher: str,
@@ -140,7 +140,7 @@ def _in_dialog(
 ) -> list[Effect]:
     with database.transaction():
         subscription = _find(database, request)
-        if (subscription.package, subscription.event_id) != (event.package, event.id):
+        if (subscription.package, subscription.event_id) != event:
             raise Forbidden("one subscription a dialog; this one is for another event")
         if subscription.watcher != watcher:
             raise Forbidden("the dialog belongs to another watcher")
@@ -152,7 +152,7 @@ def _in_dialog(
             socket=request.socket, flow=flow, connection=connection, user_agent=request.user_agent, due_at=now,
             notified_tag="",
         )  # fmt: skip
-        decision = package.authorize(database, settings, watcher, subscription.resource)
+        decision = packages[event.package].authorize(database, settings, watcher, subscription.resource)
         refreshed = decided(due(refreshed, now), decision, now)
         if lifetime == 0:
             refreshed = ended(refreshed, Reason.TIMEOUT, now)
@@ -162,7 +162,7 @@ def _in_dialog(
         refusal = Reply(Forbidden.status, Forbidden.reason)
         return [refusal, wake, _log("rejected", refreshed, lifetime)]
     word = "ended" if lifetime == 0 else "refreshed"
-    return [_accepted(refreshed, lifetime), wake, _log(word, refreshed, lifetime)]
+    return [_accepted(refreshed, lifetime, packages), wake, _log(word, refreshed, lifetime)]
 
 
 def _find(database: Database, request: sip.Request) -> Subscription:
@@ -173,9 +173,10 @@ def _find(database: Database, request: sip.Request) -> Subscription:
     return subscription
 
 
-def _accepted(subscription: Subscription, lifetime: int) -> Reply:
+def _accepted(subscription: Subscription, lifetime: int, packages: Packages) -> Reply:
     contact = dialog.contact_of(subscription)
-    return Reply(200, "OK", (("Expires", str(lifetime)), ("Contact", f"<{contact}>")))
+    allow_events = ", ".join(packages)
+    return Reply(200, "OK", (("Expires", str(lifetime)), ("Contact", f"<{contact}>"), ("Allow-Events", allow_events)))
 
 
 def _log(word: str, subscription: Subscription, lifetime: int) -> Log:
@@ -227,6 +228,8 @@ def _contact(request: sip.Request, settings: Settings) -> str:
     uri = sip.parse_uri(text)
     if uri.scheme not in ("sip", "sips"):
         raise BadRequest("Contact is no sip or sips URI")
+    if request.uri.startswith("sips:") and uri.scheme != "sips":
+        raise BadRequest("a subscription to a sips URI needs a sips Contact")
     own = request.socket.partition(":")[2]
     if f"{uri.host}:{uri.port or 5060}" == own and uri.host not in settings.domains:
         raise BadRequest("Contact is this server")
@@ -257,8 +260,8 @@ def flow_of(request: sip.Request, contact: str, settings: Settings) -> tuple[str
         return "", 0
     host = sip.parse_uri(contact).host
     if host in settings.domains:
-        return f"sip:{bracketed(settings.address)}:{settings.port}", 0
-    source = f"{bracketed(request.source_address)}:{request.source_port}"
+        return f"sip:{sip.bracketed(settings.address)}:{settings.port}", 0
+    source = f"{sip.bracketed(request.source_address)}:{request.source_port}"
     if request.transport != "udp":
         return f"sip:{source};transport={request.transport}", request.connection
     differs = host.strip("[]") != request.source_address and _is_address(host)
@@ -272,11 +275,6 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def bracketed(address: str) -> str:
-    """An IP address as it stands in a URI."""
-    return f"[{address}]" if ":" in address and not address.startswith("[") else address
 
 
 def entity_of(uri: str, resource: str) -> str:

@@ -41,7 +41,14 @@ def test_users_of_others_keep_their_domain(uri: str) -> None:
 @pytest.mark.rfc("PUB-015")
 @pytest.mark.parametrize(
     "uri",
-    ["sip:bob@example.net", "sip:bob@192.0.2.2", "sip:example.org", "sip:192.0.2.1", "sip:192.0.2.1:5060;gr=!", "sip:bob@sub.example.org"],
+    [
+        "sip:bob@example.net",
+        "sip:bob@192.0.2.2",
+        "sip:example.org",
+        "sip:192.0.2.1",
+        "sip:192.0.2.1:5060;gr=!",
+        "sip:bob@sub.example.org",
+    ],
 )
 def test_who_is_not_a_presentity_here(uri: str) -> None:
     with pytest.raises(NotFound):
@@ -96,7 +103,8 @@ def test_an_ipv6_address_is_ours_with_its_brackets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "realm"), [("sip:a@example.com", "example.com"), ("sip:a@192.0.2.1", "example.org"), ("sip:a@example.net", "example.org")]
+    ("uri", "realm"),
+    [("sip:a@example.com", "example.com"), ("sip:a@192.0.2.1", "example.org"), ("sip:a@example.net", "example.org")],
 )
 def test_the_realm_of_a_challenge_is_the_domain_of_who_is_asked(uri: str, realm: str) -> None:
     assert REALM.of(sip.parse_uri(uri)) == realm
@@ -105,7 +113,14 @@ def test_the_realm_of_a_challenge_is_the_domain_of_who_is_asked(uri: str, realm:
 @pytest.mark.rfc("SEC-001")
 @pytest.mark.parametrize(
     ("address", "trusted"),
-    [("192.0.2.7", True), ("10.1.2.3", True), ("2001:db8::5", True), ("192.0.2.8", False), ("2001:db9::5", False), ("127.0.0.1", False)],
+    [
+        ("192.0.2.7", True),
+        ("10.1.2.3", True),
+        ("2001:db8::5", True),
+        ("192.0.2.8", False),
+        ("2001:db9::5", False),
+        ("127.0.0.1", False),
+    ],
 )
 def test_sources_that_are_believed(address: str, trusted: bool) -> None:
     networks = tuple(ipaddress.ip_network(each) for each in ("192.0.2.7", "10.0.0.0/8", "2001:db8::/32"))

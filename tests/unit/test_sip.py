@@ -64,7 +64,13 @@ def test_uri_parameters_are_found_in_any_case_of_their_name() -> None:
 
 @pytest.mark.parametrize(
     ("uri", "transport"),
-    [("sip:a@b", "udp"), ("sips:a@b", "tls"), ("SIPS:a@b", "tls"), ("sip:a@b;transport=TCP;lr", "tcp"), ("sip:b;Transport=ws", "ws")],
+    [
+        ("sip:a@b", "udp"),
+        ("sips:a@b", "tls"),
+        ("SIPS:a@b", "tls"),
+        ("sip:a@b;transport=TCP;lr", "tcp"),
+        ("sip:b;Transport=ws", "ws"),
+    ],
 )
 def test_the_transport_that_a_uri_asks_for(uri: str, transport: str) -> None:
     assert sip.transport_of(uri) == transport
@@ -249,14 +255,20 @@ PARSERS: list[Callable[[str], Any]] = [
 ]
 
 
+def refusal_of(parser: Callable[[str], Any], text: str) -> SipError | None:
+    try:
+        parser(text)
+    except SipError as refusal:
+        return refusal
+    return None
+
+
 @pytest.mark.rfc("SEC-012")
 @pytest.mark.parametrize("parser", PARSERS)
 @given(text=NASTY)
 def test_a_parser_refuses_or_reads_and_nothing_else(parser: Callable[[str], Any], text: str) -> None:
-    try:
-        parser(text)
-    except SipError as refusal:
-        assert 400 <= refusal.status < 500
+    refusal = refusal_of(parser, text)
+    assert refusal is None or 400 <= refusal.status < 500
 
 
 @given(NASTY)
@@ -286,7 +298,5 @@ def test_a_list_comes_apart_into_what_it_was_made_of(members: list[str]) -> None
 )
 def test_hostile_text_costs_no_more_than_its_length(parser: Callable[[str], Any], text: str) -> None:
     """Fifty times what a header field may have: a cost that grew with the square would not end in time."""
-    try:
-        assert parser(text)
-    except BadRequest as refusal:
-        assert refusal.detail
+    refusal = refusal_of(parser, text)
+    assert refusal is None or refusal.detail

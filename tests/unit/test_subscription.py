@@ -91,7 +91,10 @@ def test_reasons_are_registered_words() -> None:
     assert {reason.value for reason in Reason} <= registered
 
 
-def step(before: Subscription, event: tuple[str, Decision | Reason | None], now: float) -> Subscription:
+Event = tuple[str, Decision | Reason | None]
+
+
+def step(before: Subscription, event: Event, now: float) -> Subscription:
     name, value = event
     if isinstance(value, Decision):
         return machine.decided(before, value, now)
@@ -109,7 +112,9 @@ EVENTS = st.one_of(
 
 
 @given(st.lists(EVENTS, max_size=20), st.booleans())
-def test_in_any_order_the_end_is_the_end_and_has_one_reason(events: list[tuple[str, Decision | Reason | None]], waits: bool) -> None:
+def test_in_any_order_the_end_is_the_end_and_has_one_reason(
+    events: list[tuple[str, Decision | Reason | None]], waits: bool
+) -> None:
     """In any order of events over the database: tests/verbs/test_any_order.py."""
     found = subscription(in_flight_since=NOW if waits else None, next_at=NOW + 34 if waits else NOW + 600)
     for number, event in enumerate(events):

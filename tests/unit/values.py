@@ -1,6 +1,5 @@
 """Values that unit tests change one thing of: a request, a subscription, a publication, settings."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +54,11 @@ PUBLICATION = Publication(
     created_at=NOW, expires_at=NOW + 600, qualified=False,
 )  # fmt: skip
 
-DOCUMENT = Document(b"<presence/>", PIDF, "d1")
+DOCUMENT = Document("<presence/>", PIDF, "d1")
 
 
 def subscription(**changes: Any) -> Subscription:
-    return replace(SUBSCRIPTION, **changes)
+    return SUBSCRIPTION._replace(**changes)
 
 
 def fields_of(headers: str) -> dict[str, list[str]]:

@@ -48,7 +48,7 @@ def test_what_was_lost_is_told_with_the_next_change_also_if_that_leads_back(worl
     world.answer(lost, 500)
     world.publish(b"", tag, expires="0")
     (told,) = world.notifier()
-    assert b"t2" not in told.body
+    assert "t2" not in told.body
 
 
 @pytest.mark.rfc("PA-008")
@@ -138,7 +138,7 @@ def test_a_failed_notify_that_is_tried_again_carries_the_newest_state(world: Wor
     world.answer(first, 503, retry_after=20)
     world.now += 20
     world.publish(pidf("t1", note="newest"))
-    assert [b"newest" in each.body for each in world.notifier()] == [True]
+    assert ["newest" in each.body for each in world.notifier()] == [True]
 
 
 # The last NOTIFY
@@ -188,10 +188,16 @@ def test_an_answer_in_a_dialog_that_is_gone(world: World, first: SendRequest) ->
 
 
 def test_answers_of_many_are_settled_together(world: World, first: SendRequest) -> None:
-    """One statement for what was answered, one for what failed, one for what has ended."""
+    """One statement locks, one is for what was answered, one for what failed, one for what has ended."""
     requests = [first, *(world.subscribe(CAROL).sent[0] for _ in range(5))]
     statuses = (200, 200, 500, 503, 481, 604)
     with world.counted() as names:
         world.notifier(*(Answer(each.id, each.cseq, status) for each, status in zip(requests, statuses, strict=True)))
-    assert names == ["subscription_answered", "subscription_failed", "subscription_remove", "subscription_claim"]
+    assert names == [
+        "subscription_lock",
+        "subscription_answered",
+        "subscription_failed",
+        "subscription_remove",
+        "subscription_claim",
+    ]
     assert [world.has_subscription(each.id) for each in requests] == [True] * 4 + [False] * 2

@@ -108,13 +108,13 @@ def test_a_watcher_who_comes_while_devices_publish_ends_with_the_newest_state(wo
         return live
 
     def watcher(mine: World) -> list[SendRequest]:
-        return [again(lambda: mine.subscribe()).sent[0] for _ in range(8)]
+        return [again(mine.subscribe).sent[0] for _ in range(8)]
 
     sent = at_once(world.url, [device(0), device(1), device(2), watcher, watcher], notify_interval=0)
     last = quiescent(world, [each for several in sent for each in several])
     assert len(last) == 16
     for told in last.values():
-        assert all(f">{number}-7<".encode() in told.body for number in range(3))
+        assert all(f">{number}-7<" in told.body for number in range(3))
 
 
 @pytest.mark.rfc("PA-022")
@@ -143,7 +143,7 @@ def test_a_publish_that_overtakes_the_notifier_is_told(world: World) -> None:
     sent = world.notifier()
     overtaken[0].join()
     assert [each.id for each in sent] == [dialog]
-    assert b"three" in quiescent(world, sent)[dialog].body
+    assert "three" in quiescent(world, sent)[dialog].body
 
 
 @pytest.mark.rfc("TRN-025")

@@ -125,7 +125,7 @@ def test_a_refresh_with_another_accept_changes_the_type_from_the_next_notify_on(
     world.serve(
         name="two",
         produces=(PIDF, "text/x-other"),
-        render=lambda _database, _settings, views, _now: {view: Document(b"body", view.content_type, "1") for view in views},
+        render=lambda _database, _settings, views, _now: {view: Document("body", view.content_type, "1") for view in views},
     )
     dialog = world.watch(event="two")
     world.refresh(dialog, event="two", accept="text/x-other")
@@ -189,7 +189,7 @@ def test_a_refresh_that_the_rules_of_now_refuse_ends_the_subscription(world: Wor
     assert caught.value.status == 403
     assert Wake(blocked=False) in caught.value.effects
     (last,) = world.notifier()
-    assert (state_of(last), last.body) == ("terminated;reason=rejected", b"")
+    assert (state_of(last), last.body) == ("terminated;reason=rejected", "")
     world.answer(last)
     assert not world.has_subscription(dialog)
 
@@ -201,7 +201,7 @@ def test_a_refresh_of_whom_nobody_has_decided_about_any_more_is_pending_without_
     world.decide(Decision.CONFIRM)
     world.refresh(dialog)
     (told,) = world.notifier()
-    assert (state_of(told), told.body) == ("pending;expires=600", b"")
+    assert (state_of(told), told.body) == ("pending;expires=600", "")
     world.set(notify_interval=0)
     world.answer(told)
     world.publish(pidf("t2"))
@@ -217,7 +217,7 @@ def test_who_is_allowed_now_gets_the_whole_document(world: World) -> None:
     world.refresh(dialog)
     (told,) = world.notifier()
     assert state_of(told) == "active;expires=600"
-    assert b"here" in told.body
+    assert "here" in told.body
 
 
 # Several dialogs

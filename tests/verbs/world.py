@@ -92,7 +92,7 @@ class World:
         """One PUBLISH, every time another one. Raises what it is refused with."""
         self._cseq += 1
         changes = {"cseq": self._cseq, "branch": f"z9hG4bK-{id(self)}-{self._cseq}"} | changes
-        request = replace(PUBLISH, uri=presentity, entity_tag=tag, body=pidf("t1") if body is None else body, **changes)
+        request = PUBLISH._replace(uri=presentity, entity_tag=tag, body=pidf("t1") if body is None else body, **changes)
         return self.publish_request(request, presentity)
 
     def publish_request(self, request: sip.Request, presentity: str = ALICE) -> Accepted:
@@ -104,22 +104,20 @@ class World:
         """A SUBSCRIBE for a new dialog, every time another one."""
         self._cseq += 1
         changes = {"call_id": f"call-{id(self)}-{self._cseq}", "from_uri": watcher, "uri": resource, "to_uri": resource} | changes
-        return self.subscribe_request(replace(SUBSCRIBE, **changes), watcher, resource)
+        return self.subscribe_request(SUBSCRIBE._replace(**changes), watcher, resource)
 
     def subscribe_request(self, request: sip.Request, watcher: str = BOB, resource: str = ALICE) -> Accepted:
         tag = subscribe.tag_of(request, SECRET)
-        return accepted(
-            subscribe.subscribe(self.database, self.settings, self.packages, request, resource, watcher, tag, self.now)
-        )
+        return accepted(subscribe.subscribe(self.database, self.settings, self.packages, request, resource, watcher, tag, self.now))
 
     def refresh(self, dialog: str, **changes: Any) -> Accepted:
         """A SUBSCRIBE in the dialog, its CSeq one higher."""
         known = self.subscription(dialog)
-        request = replace(
-            SUBSCRIBE, uri=known.resource, from_uri=known.remote_uri, from_tag=known.remote_tag, to_tag=dialog,
+        request = SUBSCRIBE._replace(
+            uri=known.resource, from_uri=known.remote_uri, from_tag=known.remote_tag, to_tag=dialog,
             call_id=known.call_id, cseq=known.remote_cseq + 1, contact=f"<{known.remote_target}>", branch=f"{known.branch}-r",
         )  # fmt: skip
-        return self.subscribe_request(replace(request, **changes), known.watcher, "")
+        return self.subscribe_request(request._replace(**changes), known.watcher, "")
 
     # What time and answers do
 

@@ -1,6 +1,5 @@
 """What a PUBLISH does, and its entity-tags: kemi/presence/publication.py, RFC 3903 section 6."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -41,7 +40,9 @@ def test_neither_entity_tag_nor_body(lifetime: int) -> None:
 
 
 @pytest.mark.rfc("PUB-016")
-@pytest.mark.parametrize(("value", "tag"), [(None, None), ("a", "a"), (" dx200xyz\t", "dx200xyz"), ("*", "*"), ("a.b!%*_+`'~-", "a.b!%*_+`'~-")])
+@pytest.mark.parametrize(
+    ("value", "tag"), [(None, None), ("a", "a"), (" dx200xyz\t", "dx200xyz"), ("*", "*"), ("a.!%*_+`'~-", "a.!%*_+`'~-")]
+)
 def test_an_entity_tag_is_one_token(value: str | None, tag: str | None) -> None:
     assert entity_tag_of(value) == tag
 
@@ -73,21 +74,21 @@ IDENTITY: dict[str, st.SearchStrategy[Any]] = {
 @pytest.mark.rfc("PUB-011")
 @given(st.fixed_dictionaries(IDENTITY))
 def test_the_same_request_gets_the_same_tag(values: dict[str, Any]) -> None:
-    request = replace(PUBLISH, **values)
-    assert entity_tag_for(request, SECRET) == entity_tag_for(replace(request), SECRET)
+    request = PUBLISH._replace(**values)
+    assert entity_tag_for(request, SECRET) == entity_tag_for(request._replace(), SECRET)
 
 
 @pytest.mark.rfc("PUB-002")
 @given(st.fixed_dictionaries(IDENTITY), st.fixed_dictionaries({}, optional=IDENTITY))
 def test_another_request_gets_another_tag(values: dict[str, Any], changes: dict[str, Any]) -> None:
-    one, other = replace(PUBLISH, **values), replace(PUBLISH, **(values | changes))
+    one, other = PUBLISH._replace(**values), PUBLISH._replace(**(values | changes))
     assert (entity_tag_for(one, SECRET) == entity_tag_for(other, SECRET)) == (one == other)
 
 
 @pytest.mark.rfc("PUB-002")
 def test_where_one_value_ends_and_the_next_begins_counts() -> None:
-    one = replace(PUBLISH, source_port=50, body=b"60 bottles")
-    other = replace(PUBLISH, source_port=5060, body=b" bottles")
+    one = PUBLISH._replace(source_port=50, body=b"60 bottles")
+    other = PUBLISH._replace(source_port=5060, body=b" bottles")
     assert entity_tag_for(one, SECRET) != entity_tag_for(other, SECRET)
 
 
@@ -100,5 +101,5 @@ def test_a_tag_cannot_be_worked_out_without_the_secret() -> None:
 
 @given(st.fixed_dictionaries(IDENTITY))
 def test_a_tag_is_a_token(values: dict[str, Any]) -> None:
-    tag = entity_tag_for(replace(PUBLISH, **values), SECRET)
+    tag = entity_tag_for(PUBLISH._replace(**values), SECRET)
     assert entity_tag_of(tag) == tag

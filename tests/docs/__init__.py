@@ -1,0 +1,1 @@
+"""Documentation, tested where it can be."""
