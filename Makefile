@@ -25,9 +25,10 @@ user: install  ## add a user: make user ADDRESS=alice@example.org PASSWORD=secre
 	@$(CTL) user add "$$ADDRESS"
 
 certificate: install  ## make a self-signed certificate in var/ to try TLS with (KP_DEFINES=WITH_TLS make run)
-	@mkdir -p var
+	@mkdir -p $${KP_VAR:-var}
 	@openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=$${KP_DOMAINS:-example.org} \
-		-keyout var/key.pem -out var/certificate.pem 2>/dev/null && echo "certificate    var/certificate.pem, var/key.pem"
+		-keyout $${KP_VAR:-var}/key.pem -out $${KP_VAR:-var}/certificate.pem 2>/dev/null \
+		&& echo "certificate    $${KP_VAR:-var}/certificate.pem, $${KP_VAR:-var}/key.pem"
 
 demo: install-demo  ## play a short story on spare ports: alice is watched by bob
 	@.venv/bin/python demo/play.py

@@ -48,6 +48,7 @@ def main(context: click.Context, configuration: Path) -> None:
     \b
     Example: KP_PORT=5070 presencectl run
     """
+    os.umask(0o077)  # the database holds password hashes
     context.obj = configuration.resolve()
 
 

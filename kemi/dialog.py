@@ -108,4 +108,4 @@ def routing(subscription: Subscription) -> tuple[str, str, str]:
     if re.search(r";lr\b", first, re.IGNORECASE):
         return subscription.remote_target, first, f"Route: {subscription.route_set}\r\n"
     strict = ", ".join([*routes[1:], f"<{subscription.remote_target}>"])
-    return re.sub(r";(method|ttl|maddr)=[^;?]*|\?.*", "", first), "", f"Route: {strict}\r\n"
+    return re.sub(r";method=[^;?]*|\?.*", "", first), "", f"Route: {strict}\r\n"

@@ -10,6 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterable
+from enum import Enum
 from typing import Any
 
 import KSR
@@ -89,8 +90,11 @@ value = KSR.pv.get
 
 
 def text(name: str) -> str:
-    """A value of the message, "" where it is missing."""
-    found = value(name)
+    """A value of the message, "" where it is missing or no UTF-8."""
+    try:
+        found = value(name)
+    except UnicodeDecodeError:
+        return ""
     return "" if found is None else str(found)
 
 
@@ -98,9 +102,12 @@ def field(name: str) -> str | None:
     """A header field value on one line, None where it is missing.
 
     Raises:
-        BadRequest: 400, it is too long or holds control characters.
+        BadRequest: 400, it is too long, no UTF-8, or holds control characters.
     """
-    found: str | None = value(name)
+    try:
+        found: str | None = value(name)
+    except UnicodeDecodeError:
+        raise BadRequest("a header field is no UTF-8") from None
     if found is None:
         return None
     if len(found) > MAX_FIELD:
@@ -126,7 +133,7 @@ def read_request(method: str) -> sip.Request:
     if method == "SUBSCRIBE":
         fields |= _way_back(transport)
     cseq = text("$cs")
-    if not cseq.isdigit() or int(cseq) >= 2**31:
+    if not re.fullmatch("[0-9]{1,10}", cseq) or int(cseq) >= 2**31:
         raise BadRequest("CSeq is no number below 2**31")
     return sip.Request(
         method=method,
@@ -145,7 +152,7 @@ def request_uri() -> str:
     known = field("$ru")
     if known is not None:
         return known
-    original = (text(START_OF_MESSAGE).split(" ") + [""])[1]
+    original = [*text(START_OF_MESSAGE).split(" "), "", ""][1]
     scheme, _, rest = original.partition(":")
     if scheme.lower() in ("pres", "im"):
         KSR.pv.sets("$ru", f"sip:{rest}")
@@ -154,7 +161,7 @@ def request_uri() -> str:
 
 def forget_record_route() -> None:
     """A PUBLISH makes no dialog: its answer has no Record-Route (RFC 3903 section 6)."""
-    if value("$hdr(Record-Route)") is not None:
+    if KSR.hdr.is_present("Record-Route") > 0:
         KSR.hdr.remove("Record-Route")
         KSR.textopsx.msg_apply_changes()
 
@@ -182,7 +189,7 @@ def read_body(transport: str) -> bytes:
         body = found.encode() if found else b""
     except UnicodeDecodeError:
         body = binascii.unhexlify(value("$(rb{s.encode.hexa})") or "")
-    if value("$hdr(Content-Length)") is None:
+    if KSR.hdr.is_present("Content-Length") < 0:
         return body
     if len(body) < int(length or 0):
         raise BadRequest("the body is shorter than Content-Length")
@@ -258,9 +265,9 @@ def begin_transaction(to_tag: str | None) -> bool:
         False: it is a retransmission; there is nothing more to do.
     """
     if to_tag is not None:
-        to_field = text("$hdr(To)")
+        to_field = field("$hdr(To)")
         KSR.hdr.remove("To")
-        KSR.hdr.append(f"To: {sip.one_line(to_field)};tag={to_tag}\r\n")
+        KSR.hdr.append(f"To: {to_field};tag={to_tag}\r\n")
         KSR.textopsx.msg_apply_changes()
     return bool(KSR.tm.t_newtran() > 0)
 
@@ -307,6 +314,13 @@ def pass_answer() -> None:
         wake()
 
 
+def queue_answers(answers: Iterable[Answer]) -> None:
+    """Hand what could not be sent to the notifier, as if it had been answered so."""
+    for each in answers:
+        KSR.mqueue.mq_add(ANSWERS, each.id, f"{each.cseq} {each.status} {each.retry_after} {each.contact}")
+    wake()
+
+
 def tick_answers() -> None:
     """Once a second: what lies in the queue is settled."""
     if KSR.mqueue.mq_size(ANSWERS) > 0:
@@ -319,7 +333,7 @@ def take_answers(limit: int) -> list[Answer]:
     while len(answers) < limit and KSR.mqueue.mq_fetch(ANSWERS) > 0:
         cseq, status, retry_after, contact = text(f"$mqv({ANSWERS})").split(" ", 3)
         target = target_of(contact) if contact else ""
-        seconds = int(retry_after) if retry_after.isdigit() else 0
+        seconds = int(retry_after) if re.fullmatch("[0-9]{1,9}", retry_after) else 0
         answers.append(Answer(text(f"$mqk({ANSWERS})"), int(cseq), int(status), target, min(seconds, 86400)))
     return answers
 
@@ -344,7 +358,7 @@ def is_sane(checks: int) -> bool:
 
 def has_route() -> bool:
     """Whether a Route header field is there."""
-    return value("$hdr(Route)") is not None
+    return bool(KSR.hdr.is_present("Route") > 0)
 
 
 def loose_route() -> bool:
@@ -437,7 +451,15 @@ def digest_uri(realm: str) -> str:
     return _parameter(credentials(realm), "uri")
 
 
-def authenticate(realm: str, ha1: str) -> bool:
+class Outcome(Enum):
+    """What came of checking a password; OLD: it may be right, the nonce is too old or was used already."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    OLD = "old"
+
+
+def authenticate(realm: str, ha1: str) -> Outcome:
     """Check the credentials in Authorization: response, nonce, nonce count (RFC 7616 section 3.4).
 
     KEMI looks at Proxy-Authorization unless it is a REGISTER, so there the credentials are shown under that name.
@@ -448,7 +470,8 @@ def authenticate(realm: str, ha1: str) -> bool:
     result = KSR.auth.pv_auth_check(realm, ha1, HA1_AND_CHALLENGE, 0)
     if result in OLD_NONCE:
         KSR.pv.sets(CHALLENGE, f"{text(CHALLENGE).rstrip()}, stale=true\r\n")
-    return bool(result > 0)
+        return Outcome.OLD
+    return Outcome.RIGHT if result > 0 else Outcome.WRONG
 
 
 def challenge(realm: str) -> None:

@@ -7,6 +7,7 @@ from a verb becomes one answer and one log line here.
 import ctypes
 import gc
 import os
+import secrets
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from kemi import account_store, database, gateway, identity, notify, schema, settings, sip, store, subscribe, sweep
+from kemi.account import Account
 from kemi.database import Conflict, Database, Unavailable
 from kemi.effects import Effect
 from kemi.errors import (
@@ -31,6 +33,7 @@ from kemi.errors import (
     TemporarilyUnavailable,
 )
 from kemi.event_package import EventPackage
+from kemi.gateway import Outcome
 from kemi.presence import expire, publication, publish
 from kemi.presence.package import PRESENCE
 
@@ -87,6 +90,7 @@ class Handler:
         self._is_trusted = identity.is_trusted(configured.trusted)
         self._database: Database | None = None
         self.main_process = os.getpid()
+        self._unsettled: list[notify.Answer] = []
 
     @property
     def database(self) -> Database:
@@ -231,13 +235,21 @@ class Handler:
         """Digest (RFC 7616, RFC 8760) against the table subscriber; None: a challenge was sent, statelessly."""
         username = gateway.digest_username(realm)
         account = account_store.load(self.database, username, realm) if username else None
-        if account is not None and self._is_for_our_users(gateway.digest_uri(realm)):
-            ha1 = account.ha1_sha256 if self.settings.auth.algorithm == "SHA-256" else account.ha1
-            if gateway.authenticate(realm, ha1):
+        if username and self._is_for_our_users(gateway.digest_uri(realm)):
+            ha1 = self._ha1(account)
+            outcome = gateway.authenticate(realm, ha1)
+            if outcome is Outcome.RIGHT and account is not None:
                 return f"sip:{username}@{realm}"
-            gateway.warn(f"authentication failed: user={username} realm={realm} source={gateway.text('$si')}")
+            if outcome is Outcome.WRONG:
+                gateway.warn(f"authentication failed: user={username} realm={realm} source={gateway.text('$si')}")
         gateway.challenge(realm)
         return None
+
+    def _ha1(self, account: Account | None) -> str:
+        """What to check a password against; for an unknown user something that fits none, at the same cost."""
+        if account is None:
+            return secrets.token_hex(32 if self.settings.auth.algorithm == "SHA-256" else 16)
+        return account.ha1_sha256 if self.settings.auth.algorithm == "SHA-256" else account.ha1
 
     def _is_for_our_users(self, uri: str) -> bool:
         """Credentials made for another server are not taken (RFC 8760 section 2.6)."""
@@ -276,8 +288,10 @@ class Handler:
 
     def _notify(self) -> None:
         for _ in range(ROUNDS):
-            answers = gateway.take_answers(self.settings.pa.notify_batch * 5)
+            self._unsettled += gateway.take_answers(self.settings.pa.notify_batch * 5)
+            answers = list(self._unsettled)
             effects, more = self._again(partial(notify.notify, self.database, self.settings, PACKAGES, answers, time.time()))
+            self._unsettled.clear()
             self._execute(effects)
             if not more:
                 return
@@ -293,9 +307,7 @@ class Handler:
     def _execute(self, effects: list[Effect]) -> None:
         unsent = gateway.execute(effects)
         if unsent:
-            with self.database.transaction():
-                logs = notify.settle(self.database, unsent, time.time())
-            gateway.execute(logs)
+            gateway.queue_answers(unsent)
 
     def _again(self, work: Callable[[], T]) -> T:
         """Run a verb; once more when another transaction was in its way."""
@@ -311,7 +323,7 @@ class Handler:
         except SipError as refusal:
             gateway.warn(
                 f"refused: {refusal.status} {gateway.text('$rm')} to={gateway.text('$tu')} from={gateway.text('$fu')} "
-                f"source={gateway.text('$si')} why={refusal}"
+                f"source={gateway.text('$si')} call-id={gateway.text('$ci')} why={refusal}"
             )
             gateway.refuse(refusal)
         except Unavailable as problem:

@@ -50,7 +50,7 @@ class Realm:
         if self.is_own(uri):
             resource = dialog.resource_of_contact(uri)
             if resource is not None:
-                return resource
+                return self.presentity(resource)
         elif uri.host not in self.domains:
             raise NotFound("this domain is not served here")
         if not uri.user:

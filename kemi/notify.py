@@ -56,13 +56,11 @@ def notify(
 
 
 def _tell(database: Database, settings: Settings, packages: Packages, claimed: list[Subscription], now: float) -> list[Effect]:
-    silent = [(each.id,) for each in claimed if each.in_flight_since is not None]
-    effects = remove(database, silent, "no answer to NOTIFY") if silent else []
+    silent = {each.id: "no answer to NOTIFY" for each in claimed if each.in_flight_since is not None}
+    effects = remove(database, silent) if silent else []
     expired = [each for each in claimed if each.expires_at <= now and each.state is not State.TERMINATED]
     effects += [Log(f"subscription expired: id={each.id} resource={each.resource} watcher={each.watcher}") for each in expired]
-    telling = [
-        ended(each, Reason.TIMEOUT, now) if each.expires_at <= now else each for each in claimed if each.in_flight_since is None
-    ]
+    telling = [_as_of(each, packages, now) for each in claimed if each.in_flight_since is None]
     documents = render(database, settings, packages, telling, now)
     news = [(each, tag_of(each, documents.get(view_of(each)))) for each in telling]
     quiet = [(each.id,) for each, tag in news if tag == each.notified_tag]
@@ -72,6 +70,13 @@ def _tell(database: Database, settings: Settings, packages: Packages, claimed: l
     if news:
         store.sent(database, now, answer_deadline(now), [_record(each, tag) for each, tag in news])
     return effects + [send(each, documents, packages, now) for each, _tag in news]
+
+
+def _as_of(subscription: Subscription, packages: Packages, now: float) -> Subscription:
+    """The subscription with its end noticed: by time, or because its package is not served any more."""
+    if subscription.package not in packages:
+        return ended(subscription, Reason.NORESOURCE, now)
+    return ended(subscription, Reason.TIMEOUT, now) if subscription.expires_at <= now else subscription
 
 
 def _record(subscription: Subscription, tag: str) -> tuple[str, int, str, str | None, str]:
@@ -102,7 +107,7 @@ def render(
     """The documents that these subscriptions see, each distinct one once."""
     views: dict[str, dict[View, None]] = defaultdict(dict)
     for each in subscriptions:
-        if each.sees_document:
+        if each.sees_document and each.package in packages:
             views[each.package][view_of(each)] = None
     documents: dict[View, Document] = {}
     for name, wanted in views.items():
@@ -120,14 +125,16 @@ def settle(database: Database, answers: Sequence[Answer], now: float) -> list[Ef
     if not answers:
         return []
     store.lock(database, [(each.id,) for each in answers])
-    gone: list[tuple[str]] = [(each.id,) for each in answers if is_ended_by(each.status)]
+    gone = {each.id: f"NOTIFY answered {each.status}" for each in answers if is_ended_by(each.status)}
     good = [(each.id, each.cseq, each.contact) for each in answers if 200 <= each.status < 300]
     bad = [(each.id, each.cseq, _retry_at(each, now)) for each in answers if _failed_alone(each.status)]
     settled = store.answered(database, good).rows() if good else []
     settled += store.failed(database, bad).rows() if bad else []
     unsent = {each.id for each in answers if each.status == 0}
-    gone += [(tag,) for tag, state, due_at in settled if state == State.TERMINATED.value and (not due_at or tag in unsent)]
-    return remove(database, gone, "ended") if gone else []
+    for tag, state, due_at in settled:
+        if state == State.TERMINATED.value and (not due_at or tag in unsent):
+            gone.setdefault(tag, "ended")
+    return remove(database, gone) if gone else []
 
 
 def _failed_alone(status: int) -> bool:
@@ -140,10 +147,10 @@ def _retry_at(answer: Answer, now: float) -> float:
     return now + answer.retry_after if answer.retry_after else 0.0
 
 
-def remove(database: Database, gone: Sequence[tuple[str]], why: str) -> list[Effect]:
-    """Delete subscriptions, one log line each."""
-    rows = store.remove(database, gone).rows()
+def remove(database: Database, gone: Mapping[str, str]) -> list[Effect]:
+    """Delete subscriptions, given why by id, one log line each."""
+    rows = store.remove(database, [(tag,) for tag in gone]).rows()
     return [
-        Log(f"subscription removed: id={tag} event={package} resource={resource} watcher={watcher} why={why}")
+        Log(f"subscription removed: id={tag} event={package} resource={resource} watcher={watcher} why={gone[tag]}")
         for tag, resource, watcher, package in rows
     ]

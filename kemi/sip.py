@@ -13,6 +13,7 @@ from kemi.errors import BadRequest, UnsupportedUriScheme
 
 MAX_URI = 512
 KEPT = 8192
+SCHEMES = ("sip", "sips", "pres", "im")
 MAX_EXPIRES = 2**32 - 1
 
 _URI = re.compile(
@@ -20,12 +21,15 @@ _URI = re.compile(
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?"
     r"(?P<parameters>(?:;[^?\s<>\"]*)?)(?:\?[^\s<>\"]*)?\Z"
 )
-_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})?")
 _UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~*'()")
 _TRANSPORT = re.compile(r";transport=(\w+)", re.IGNORECASE)
-_FOLD = re.compile(r"\s*\r?\n[ \t]+")
+_FOLD = re.compile(r"\r?\n(?=[ \t])")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_MEMBER = re.compile(r'((?:"(?:\\.|[^"\\])*"|<[^>]*>|[^,"<])*)(?:,|\Z)')
+_PIECE = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)|<[^>]*(?:>|\Z)|,|[^,"<]+', re.DOTALL)
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)', re.DOTALL)
+_IN_ANGLES = re.compile(r"<([^<>\s]*)(>?)")
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+\Z")
 
 
@@ -59,15 +63,15 @@ def parse_uri(text: str) -> Uri:
         raise BadRequest(f"a URI of more than {MAX_URI} characters")
     match = _URI.match(text)
     if match is None:
-        scheme = text.partition(":")[0].lower()
-        if scheme in ("tel", "mailto", "http", "https", "urn"):
-            raise UnsupportedUriScheme(f"the scheme {scheme} is not served")
+        scheme = _SCHEME.match(text)
+        if scheme is not None and scheme[1].lower() not in SCHEMES:
+            raise UnsupportedUriScheme("only sip, sips, pres and im URIs are served")
         raise BadRequest("a URI cannot be read")
-    scheme = match["scheme"].lower()
-    if scheme not in ("sip", "sips", "pres", "im"):
-        raise UnsupportedUriScheme("only sip, sips and pres URIs are served")
+    scheme_name = match["scheme"].lower()
+    if scheme_name not in SCHEMES:
+        raise UnsupportedUriScheme("only sip, sips, pres and im URIs are served")
     port = int(match["port"]) if match["port"] else None
-    return Uri(scheme, match["user"] or "", match["host"].lower(), port, match["parameters"] or "")
+    return Uri(scheme_name, match["user"] or "", match["host"].lower(), port, match["parameters"] or "")
 
 
 def address_of_record(uri: Uri) -> str:
@@ -81,6 +85,8 @@ def address_of_record(uri: Uri) -> str:
 
 
 def _plain_if_unreserved(match: re.Match[str]) -> str:
+    if match[1] is None:
+        return "%25"
     character = chr(int(match[1], 16))
     return character if character in _UNRESERVED else match[0].upper()
 
@@ -95,7 +101,7 @@ def transport_of(uri: str) -> str:
     match = _TRANSPORT.search(uri)
     if match:
         return match[1].lower()
-    return "tls" if uri.startswith("sips:") else "udp"
+    return "tls" if uri[:5].lower() == "sips:" else "udp"
 
 
 def one_line(value: str) -> str:
@@ -104,18 +110,28 @@ def one_line(value: str) -> str:
     Raises:
         BadRequest: 400, it holds CR, LF, NUL or another control character.
     """
-    value = _FOLD.sub(" ", value).strip()
+    if "\n" in value:
+        value = " ".join(line.strip() for line in _FOLD.split(value))
     if _CONTROL.search(value):
         raise BadRequest("control characters in a header field")
-    return value
+    return value.strip()
 
 
 def split_list(value: str) -> list[str]:
     """The members of a comma separated header field; commas in quotes and angle brackets do not separate."""
-    if "," not in value:
-        return [value.strip()] if value.strip() else []
-    members = (match[1].strip() for match in _MEMBER.finditer(value))
-    return [member for member in members if member]
+    if '"' not in value and "<" not in value:
+        members = value.split(",")
+    else:
+        members = []
+        current = ""
+        for match in _PIECE.finditer(value):
+            if match[0] == ",":
+                members.append(current)
+                current = ""
+            else:
+                current += match[0]
+        members.append(current)
+    return [member.strip() for member in members if member.strip()]
 
 
 def address_uri(address: str) -> str:
@@ -124,8 +140,9 @@ def address_uri(address: str) -> str:
     Raises:
         BadRequest: 400, there is none.
     """
-    match = re.search(r"<([^<>\s]+)>", re.sub(r'"(?:\\.|[^"\\])*"', "", address))
-    uri = match[1] if match else address.partition(";")[0].strip()
+    without_name = _QUOTED.sub("", address) if '"' in address else address
+    match = _IN_ANGLES.search(without_name)
+    uri = match[1] if match and match[2] else without_name.partition(";")[0].strip()
     if not uri or "<" in uri or " " in uri:
         raise BadRequest("an address cannot be read")
     return uri
@@ -174,14 +191,17 @@ def choose_media_type(accept: str | None, offered: tuple[str, ...]) -> str | Non
     if accept is None:
         return offered[0]
     qualities = dict(_media_ranges(accept))
-    best, chosen = 0.0, None
-    for candidate in offered:
-        for media_range in (candidate, candidate.partition("/")[0] + "/*", "*/*"):
-            if media_range in qualities:
-                if qualities[media_range] > best:
-                    best, chosen = qualities[media_range], candidate
-                break
-    return chosen
+    wanted = {candidate: _quality(candidate, qualities) for candidate in offered}
+    chosen = max(offered, key=wanted.__getitem__)
+    return chosen if wanted[chosen] > 0 else None
+
+
+def _quality(media_type: str, qualities: dict[str, float]) -> float:
+    """Of the most specific range that covers the type."""
+    for media_range in (media_type, media_type.partition("/")[0] + "/*", "*/*"):
+        if media_range in qualities:
+            return qualities[media_range]
+    return 0.0
 
 
 def _media_ranges(accept: str) -> Iterator[tuple[str, float]]:

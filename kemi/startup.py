@@ -77,9 +77,11 @@ def definitions(found: Settings, outer: Mapping[str, str]) -> list[str]:
 def environment(found: Settings, configuration: Path, outer: Mapping[str, str]) -> dict[str, str]:
     """The environment of the server: every KP_ value in the form that means the same in every process of it.
 
-    Debian has the program in a folder that is not on everybody's PATH.
+    Debian has the program in a folder that is not on everybody's PATH. The Python inside it would look for its library beside
+    whatever python3 comes first there: it is told.
     """
     path = f"{outer.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin"
+    outer = {name: value for name, value in outer.items() if name != "PYTHONPATH"} | {"PYTHONHOME": "/usr"}
     return {**outer, **found.environment(), "KP_CONFIGURATION": str(configuration), "PATH": path}
 
 

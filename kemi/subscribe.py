@@ -146,14 +146,11 @@ def _in_dialog(
             raise Forbidden("the dialog belongs to another watcher")
         if request.cseq < subscription.remote_cseq:
             raise OutOfOrder(f"CSeq {request.cseq} after {subscription.remote_cseq}")
-        flow, connection = ("", 0) if subscription.route_set else flow_of(request, contact, settings)
-        refreshed = subscription._replace(
-            accept=accept, expires_at=now + lifetime, remote_target=contact, remote_cseq=request.cseq,
-            socket=request.socket, flow=flow, connection=connection, user_agent=request.user_agent, due_at=now,
-            notified_tag="",
-        )  # fmt: skip
         decision = packages[event.package].authorize(database, settings, watcher, subscription.resource)
-        refreshed = decided(due(refreshed, now), decision, now)
+        refreshed = due(subscription, now)._replace(remote_cseq=request.cseq, notified_tag="")
+        if decision in STATE_BY_DECISION:
+            refreshed = _moved(refreshed, request, contact, settings)._replace(accept=accept, expires_at=now + lifetime)
+        refreshed = decided(refreshed, decision, now)
         if lifetime == 0:
             refreshed = ended(refreshed, Reason.TIMEOUT, now)
         store.refresh(database, refreshed)
@@ -163,6 +160,15 @@ def _in_dialog(
         return [refusal, wake, _log("rejected", refreshed, lifetime)]
     word = "ended" if lifetime == 0 else "refreshed"
     return [_accepted(refreshed, lifetime, packages), wake, _log(word, refreshed, lifetime)]
+
+
+def _moved(subscription: Subscription, request: sip.Request, contact: str, settings: Settings) -> Subscription:
+    """The subscription with its remote target refreshed; the route set stays (RFC 3261 section 12.2.2)."""
+    direct = request._replace(record_route=None)
+    flow, connection = ("", 0) if subscription.route_set else flow_of(direct, contact, settings)
+    return subscription._replace(
+        remote_target=contact, socket=request.socket, flow=flow, connection=connection, user_agent=request.user_agent
+    )
 
 
 def _find(database: Database, request: sip.Request) -> Subscription:

@@ -107,6 +107,8 @@ class Subscription(NamedTuple):
 def decided(subscription: Subscription, decision: Decision, now: float) -> Subscription:
     """The subscription after the rules of now were asked again (RFC 6665 section 4.2.1.4, RFC 5025 section 3.2.1)."""
     subscription = subscription._replace(decision=decision)
+    if subscription.state is State.TERMINATED:
+        return subscription
     state = STATE_BY_DECISION.get(decision)
     if state is None:
         return ended(subscription, Reason.REJECTED, now)

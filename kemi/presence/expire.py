@@ -23,7 +23,8 @@ def expire(database: Database, settings: Settings, packages: Packages, now: floa
         store.forget_removals(database, before)
     effects: list[Effect] = []
     for presentity, package in store.expired(database, now, LIMIT) if any_expired else []:
-        interval = settings.pa.notify_interval if packages[package].minimum_interval else 0
+        served = packages.get(package)
+        interval = settings.pa.notify_interval if served is not None and served.minimum_interval else 0
         with database.transaction():
             database.lock(presentity)
             gone = store.remove_expired(database, presentity, package, now)

@@ -86,4 +86,4 @@ def entity_tag_for(request: sip.Request, secret: bytes) -> str:
             request.entity_tag or "", request.source_address, str(request.source_port),
         )
     )  # fmt: skip
-    return hashlib.blake2b(identity.encode() + request.body, key=secret, digest_size=10).hexdigest()
+    return hashlib.blake2b(identity.encode() + b"\n" + request.body, key=secret, digest_size=10).hexdigest()

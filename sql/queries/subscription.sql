@@ -29,12 +29,15 @@ WHERE id = :id;
 
 -- name: subscription_mark_due
 UPDATE subscription
-SET due_at = CASE WHEN notified_at + :interval > :now THEN notified_at + :interval ELSE :now END,
+SET due_at = marked.due_at,
     next_at = CASE WHEN in_flight_since IS NOT NULL THEN next_at
-                   WHEN notified_at + :interval > :now THEN notified_at + :interval ELSE :now END
-WHERE id IN (SELECT id FROM subscription
-             WHERE resource = :resource AND package = :package AND state = 'active' AND (due_at IS NULL OR due_at > :now)
-             ORDER BY id FOR UPDATE)
+                   WHEN marked.due_at < expires_at THEN marked.due_at ELSE expires_at END
+FROM (SELECT id AS marked_id, CASE WHEN due_at <= :now THEN due_at
+                                   WHEN notified_at + :interval > :now THEN notified_at + :interval ELSE :now END AS due_at
+      FROM subscription
+      WHERE resource = :resource AND package = :package AND state = 'active'
+      ORDER BY id FOR UPDATE) AS marked
+WHERE subscription.id = marked.marked_id
 RETURNING in_flight_since IS NOT NULL;
 
 -- name: subscription_claim
@@ -58,7 +61,7 @@ WHERE id IN (SELECT column1 FROM (VALUES :rows) AS quiet);
 SELECT id FROM subscription WHERE id IN (SELECT column1 FROM (VALUES :rows) AS wanted) ORDER BY id FOR UPDATE;
 
 -- name: subscription_answered
-UPDATE subscription SET in_flight_since = NULL, next_at = COALESCE(due_at, expires_at),
+UPDATE subscription SET in_flight_since = NULL, next_at = CASE WHEN due_at < expires_at THEN due_at ELSE expires_at END,
     remote_target = CASE WHEN answered.column3 = '' THEN remote_target ELSE answered.column3 END
 FROM (VALUES :rows) AS answered
 WHERE subscription.id = answered.column1 AND subscription.local_cseq = answered.column2
@@ -67,7 +70,8 @@ RETURNING id, state, due_at;
 -- name: subscription_failed
 UPDATE subscription SET in_flight_since = NULL, notified_tag = '',
     due_at = CASE WHEN failed.column3 > 0 THEN failed.column3 ELSE due_at END,
-    next_at = CASE WHEN failed.column3 > 0 THEN failed.column3 ELSE COALESCE(due_at, expires_at) END
+    next_at = CASE WHEN failed.column3 > 0 AND failed.column3 < expires_at THEN failed.column3
+                   WHEN NOT failed.column3 > 0 AND due_at < expires_at THEN due_at ELSE expires_at END
 FROM (VALUES :rows) AS failed
 WHERE subscription.id = failed.column1 AND subscription.local_cseq = failed.column2
 RETURNING id, state, due_at;

@@ -1,7 +1,7 @@
 """Publishers and watchers at work, all in one asyncio loop; they go on, as real ones do, while the server is dead.
 
-Every client remembers what was acknowledged. A request is sent again with the same branch until it is answered; one that is given up
-may or may not have happened.
+Every client remembers what was acknowledged. A request is sent again with the same branch until it is answered; one that is given
+up may or may not have happened.
 """
 
 import asyncio
@@ -167,7 +167,7 @@ class Publisher:
     def _expect(self, answer: Message, status: int) -> None:
         self.acknowledged += 1
         if answer.status != status:
-            raise Failure(f"{self.device}: {answer.start} instead of {status} to PUBLISH with tag {self.etag!r} ({answer.raw!r})")
+            raise Failure(f"{self.device}: {answer.start} instead of {status} to PUBLISH, tag {self.etag!r}")
 
 
 @dataclass
@@ -192,6 +192,7 @@ class Watcher:
     latest: frozenset[str] = frozenset()
     lost: float = 0.05
     failures: list[str] = field(default_factory=list)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
     notifies: int = 0
 
     def on_notify(self, message: Message) -> int:
@@ -209,6 +210,7 @@ class Watcher:
             self.failures.append(f"{self.name}: CSeq {message.cseq} after {self.cseq} in {self.call_id}")
         self.cseq = message.cseq
         self.latest = frozenset(note.decode() for note in NOTE.findall(message.body))
+        self.told.set()
         return 200
 
     async def act(self) -> None:

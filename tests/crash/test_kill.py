@@ -4,7 +4,8 @@ import asyncio
 import os
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -39,23 +40,32 @@ class Crowd:
         await asyncio.gather(*(watcher.subscribe() for watcher in self.watchers))
 
     def close(self) -> None:
-        for client in (*self.publishers, *self.watchers):
-            client.socket.transport.close()
+        for socket in (*(each.socket for each in self.publishers), *(each.socket for each in self.watchers)):
+            socket.transport.close()
 
     async def round(self, server: Server) -> None:
         """Work, crash, restart while the clients go on, and come to rest."""
+        async with self._working():
+            await asyncio.sleep(self.chance.uniform(0.1, 0.5))
+            server.kill()
+            await asyncio.to_thread(server.start)
+            await asyncio.sleep(self.chance.uniform(0.0, 0.2))
+
+    async def work(self, seconds: float) -> None:
+        """Work for a while."""
+        async with self._working():
+            await asyncio.sleep(seconds)
+
+    @asynccontextmanager
+    async def _working(self) -> AsyncIterator[None]:
         stop = asyncio.Event()
         workers = [asyncio.create_task(keep_acting(each.act, stop, self._own())) for each in self.watchers]
         workers += [asyncio.create_task(keep_acting(self._hasty(each), stop, self._own())) for each in self.publishers]
-        await asyncio.sleep(self.chance.uniform(0.1, 0.5))
-        server.kill()
-        restarted = asyncio.create_task(asyncio.to_thread(server.start))
-        await restarted
-        await asyncio.sleep(self.chance.uniform(0.0, 0.2))
+        yield
         stop.set()
         await asyncio.gather(*workers)
 
-    def _hasty(self, publisher: Publisher) -> Callable[[], object]:
+    def _hasty(self, publisher: Publisher) -> Callable[[], Awaitable[None]]:
         """A device that waits for every answer, or one that now and then sends once and gives up."""
 
         async def act() -> None:
@@ -86,7 +96,8 @@ class Crowd:
         try:
             async with asyncio.timeout(CONVERGENCE):
                 while not (certain <= watcher.latest <= possible):
-                    await asyncio.sleep(0.01)
+                    watcher.told.clear()
+                    await watcher.told.wait()
         except TimeoutError:
             missing, stale = certain - watcher.latest, watcher.latest - possible
             raise Failure(f"{watcher.name} CSeq {watcher.cseq}: missing {missing}, stale {stale}") from None
@@ -108,6 +119,28 @@ async def _rounds(server: Server, seed: int, rounds: int) -> None:
         print(f"{rounds} rounds: {acknowledged} PUBLISH answered, {given_up} given up, {notifies} NOTIFY")
     finally:
         crowd.close()
+
+
+async def _quiet_rounds(server: Server, seed: int, rounds: int) -> None:
+    """The same without a crash."""
+    crowd = Crowd(seed)
+    try:
+        await crowd.open(server.address)
+        for number in range(rounds):
+            await crowd.work(1.0)
+            try:
+                await crowd.check()
+            except Failure as failure:
+                pytest.fail(f"round {number + 1} of {rounds}, seed {seed}: {failure}")
+    finally:
+        crowd.close()
+
+
+def test_no_update_is_lost_under_load(server: Server) -> None:
+    """Changes that come while NOTIFYs about earlier ones are made: every watcher ends with the newest state."""
+    seed = int(os.environ.get("SEED") or secrets.randbelow(10**6))
+    print(f"SEED={seed}")
+    asyncio.run(_quiet_rounds(server, seed, 4))
 
 
 @pytest.mark.crash

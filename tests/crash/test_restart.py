@@ -12,6 +12,8 @@ from tests.wire.observe import change, rows, wait_until, wait_until_settled
 
 pytestmark = pytest.mark.crash
 ALICE = "sip:alice@example.org"
+LIFETIME = 3
+"""Seconds: long enough to subscribe and be told, short enough to wait for."""
 
 
 @pytest.fixture
@@ -129,14 +131,14 @@ def test_notify_that_was_held_back_is_sent(start_server: Callable[..., Server]) 
 def test_what_expired_meanwhile_is_ended(start_server: Callable[..., Server]) -> None:
     server = start_server({"KP_SET": "pa.notify_interval=0;pa.min_expires=1"})
     alice, bob, carl = (UserAgent(server.address, user) for user in ("alice", "bob", "carl"))
-    alice.publish(pidf("open", note="short"), expires=1)
-    bob.subscribe(ALICE, expires=1)
+    alice.publish(pidf("open", note="short"), expires=LIFETIME)
+    bob.subscribe(ALICE, expires=LIFETIME)
     bob.notify()
     carl.subscribe(ALICE)
     assert b"short" in carl.notify().body
     wait_until_settled(server)
     server.kill()
-    over = time.time() + 1
+    over = time.time() + LIFETIME
     wait_until(lambda: time.time() > over, "the lifetimes are over")
     server.start()
     assert bob.wait(lambda message: message.method == "NOTIFY").get("Subscription-State") == "terminated;reason=timeout"

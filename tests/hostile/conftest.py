@@ -25,7 +25,7 @@ def target(new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPat
 def guarded(new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that believes nobody; mallory has an account."""
     folder = tmp_path_factory.mktemp("guarded")
-    server = Server({"KP_DB_URL": new_database(folder), "KP_WORKERS": "1", "KP_TRUSTED": ""}, folder)
+    server = Server({"KP_DB_URL": new_database(folder), "KP_WORKERS": "1", "KP_TRUSTED": "", "KP_SET": "auth.max_rate=0"}, folder)
     server.control("user", "add", "mallory@example.org", "--password", "secret")
     running = server.start()
     yield running

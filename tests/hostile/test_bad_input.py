@@ -37,7 +37,22 @@ _NAMES = ("Via", "From", "To", "Call-ID", "CSeq", "Max-Forwards", "Event", "Cont
 
 def _expires() -> Iterator[Case]:
     for method in METHODS:
-        for value in ("-1", "abc", "", "1e3", "0x10", "60 60", "60,70", "６００", "3.5", "+60", "\t", "60;x=1\x0b", "'60'", '"60"'):
+        for value in (
+            "-1",
+            "abc",
+            "",
+            "1e3",
+            "0x10",
+            "60 60",
+            "60,70",
+            "\uff16\uff10\uff10",
+            "3.5",
+            "+60",
+            "\t",
+            "60;x=1\x0b",
+            "'60'",
+            '"60"',
+        ):
             yield Case(f"Expires {value!r}", BAD, method, {"Expires": value})
         for value in ("4294967296", "4294967295", str(10**30), "9" * 3000, "00000000000000000000600"):
             yield Case(f"Expires {value[:12]}, {len(value)} digits", ACCEPTED, method, {"Expires": value})

@@ -24,7 +24,8 @@ URIS = (
 """What nobody can be watched at. A user part that is only unusual is below."""
 
 UNUSUAL = (
-    "sip:mallory@example.org:0", "sip:mallory@example.org:99999", "sip:%00@example.org", "sip:mal%0D%0ALory@example.org", "sip:mal%0d%0aContact%3a%20x@example.org", "sip:mal%22lory@example.org",
+    "sip:mallory@example.org:0", "sip:mallory@example.org:99999", "sip:%00@example.org", "sip:mal%0D%0ALory@example.org",
+    "sip:mal%0d%0aContact%3a%20x@example.org", "sip:mal%22lory@example.org",
     "sip:mal'lory;DROP@example.org", "sip:mal%27%20OR%201=1--@example.org", "sip:%zz@example.org", "sip:%@example.org",
     "sip:mallory:password@example.org", "sip:mal&lory=1+2$,;?/@example.org", "sip:..%2F..%2Fetc%2Fpasswd@example.org",
     "sip:mallory@example.org;transport=\"udp", "sip:mallory@example.org;lr;lr=;;x=%00", "sip:mallory@example.org?Route=%3Csip:x%3E",
@@ -58,7 +59,8 @@ TOLERABLE = ("<sip:a@127.0.0.1:9>;expires", "sip:a@127.0.0.1:9>", '"a <sip:a@127
 def _contacts() -> Iterator[Case]:
     for uri in ("*", "", "<>", "<sip:>", "<sip:@>", "<mallory>", "<tel:+49>", "<http://127.0.0.1/>", "<pres:mallory@example.org>",
                 "<sip:a@127.0.0.1:9>, <sip:b@127.0.0.1:9>", "<sip:a@127.0.0.1:9", "sip:a@127.0.0.1:9>", '"a <sip:a@127.0.0.1:9>',
-                "<sip:a@127.0.0.1:99999>", "<sip:a@[::1>", "<sip:a b@127.0.0.1:9>", "<sip:a@127.0.0.1:9>\x01", "<sip:" + "a" * 600 + "@127.0.0.1>",
+                "<sip:a@127.0.0.1:99999>", "<sip:a@[::1>", "<sip:a b@127.0.0.1:9>", "<sip:a@127.0.0.1:9>\x01",
+                "<sip:" + "a" * 600 + "@127.0.0.1>",
                 "<<sip:a@127.0.0.1:9>>", "\x00", "<sip:a@127.0.0.1:9>;expires", octets(b"<sip:\xff@127.0.0.1:9>")):  # fmt: skip
         allowed = NEVER | (ACCEPTED if uri in TOLERABLE else frozenset())
         yield Case(f"Contact {uri[:40]!r}", allowed, changes={"Contact": uri})
@@ -66,11 +68,15 @@ def _contacts() -> Iterator[Case]:
 
 def _folded() -> Iterator[Case]:
     for name, value in (("Contact", f"<sip:{USER}@127.0.0.1:9>\r\n ;x=y"), ("Event", "presence\r\n ;id=1"), ("Expires", "\r\n 600"),
-                        ("Accept", "application/pidf+xml\r\n\t,text/plain"), ("Call-ID", "\r\n folded"), ("From", '"A\r\n B" <sip:mallory@example.org>;tag=1'),
-                        ("Contact", f"<sip:{USER}@127.0.0.1:9;\r\n x=y>"), ("Record-Route", "<sip:127.0.0.1:9;lr>\r\n ,\r\n <sip:127.0.0.1:9;lr>"),
+                        ("Accept", "application/pidf+xml\r\n\t,text/plain"), ("Call-ID", "\r\n folded"), ("From",
+                        '"A\r\n B" <sip:mallory@example.org>;tag=1'),
+                        ("Contact", f"<sip:{USER}@127.0.0.1:9;\r\n x=y>"), ("Record-Route",
+                        "<sip:127.0.0.1:9;lr>\r\n ,\r\n <sip:127.0.0.1:9;lr>"),
                         ("Contact", f"<sip:{USER}@127.0.0.1:9>\r ;x=y"), ("Contact", f"<sip:{USER}@127.0.0.1:9>\n ;x=y"),
-                        ("Event", "presence;id=a\rb"), ("Event", "presence;id=\0"), ("User-Agent", "a\0b"), ("Record-Route", "<sip:127.0.0.1:9;lr>\0"),
-                        ("Record-Route", "<sip:127.0.0.1:9;lr>\r\n\r\n evil"), ("Call-ID", 'a"b<c>'), ("Call-ID", octets(b"\xff\xfe"))):  # fmt: skip
+                        ("Event", "presence;id=a\rb"), ("Event", "presence;id=\0"), ("User-Agent", "a\0b"), ("Record-Route",
+                        "<sip:127.0.0.1:9;lr>\0"),
+                        ("Record-Route", "<sip:127.0.0.1:9;lr>\r\n\r\n evil"), ("Call-ID", 'a"b<c>'), ("Call-ID",
+                        octets(b"\xff\xfe"))):  # fmt: skip
         for method in METHODS:
             yield Case(f"{name} {value!r}", NEVER | ACCEPTED, method, {name: value})
 
@@ -89,16 +95,21 @@ def _entity_tags() -> Iterator[Case]:
 def _events() -> Iterator[Case]:
     for value in ("presence;", "presence ; id = 1", "presence;x=y"):
         yield Case(f"Event {value!r}", NEVER | ACCEPTED, changes={"Event": value})
-    for value in ("Presence", "presence.winfo.winfo", "presence.", "dialog", "*", "presence, dialog", "<presence>", '"presence"', ";id=1",
-                  "presence;id", "presence;id=", "presence;id=a b", "presence;id=\"a\"", "p" * 5000, "presence\x00", "presence\x01", "présence",
+    for value in ("Presence", "presence.winfo.winfo", "presence.", "dialog", "*", "presence, dialog", "<presence>", '"presence"',
+                  ";id=1",
+                  "presence;id", "presence;id=", "presence;id=a b", "presence;id=\"a\"", "p" * 5000, "presence\x00",
+                  "presence\x01", "présence",
                   octets(b"\xff"), "presence;id=" + "a" * 5000):  # fmt: skip
         yield Case(f"Event {value[:30]!r}", {400, 489}, changes={"Event": value})
 
 
 def _accepts() -> Iterator[Case]:
-    for value in ("text/plain", "application/pidf+xml;q=0", "*/*;q=0", "application/*;q=0, text/*", "/", ",,,", ";;;", "a" * 3000, "q=1",
-                  "application/pidf+xml;q=0.0.0", "application/pidf+xml;q=-1", "application/pidf+xml;q=abc", "*", '"', '"application/pidf+xml"',
-                  "application/pidf+xml;q=" + "9" * 500, "application/pidf+xml;q=.", "<>", octets(b"\xff\xff"), "\x00", "text/" + "," * 3000,
+    for value in ("text/plain", "application/pidf+xml;q=0", "*/*;q=0", "application/*;q=0, text/*", "/", ",,,", ";;;", "a" * 3000,
+                  "q=1",
+                  "application/pidf+xml;q=0.0.0", "application/pidf+xml;q=-1", "application/pidf+xml;q=abc", "*", '"',
+                  '"application/pidf+xml"',
+                  "application/pidf+xml;q=" + "9" * 500, "application/pidf+xml;q=.", "<>", octets(b"\xff\xff"), "\x00",
+                  "text/" + "," * 3000,
                   "application/pidf+xml;q=" + "0" * 2000 + "x", '"' * 3000, "<" * 3000):  # fmt: skip
         yield Case(f"Accept {value[:30]!r}", NEVER | ACCEPTED, changes={"Accept": value})
 

@@ -139,7 +139,8 @@ def test_content_encoding(attacker: Attacker, value: str) -> None:
     judge(attacker, publish(value[:9], PIDF, TYPE, Content_Encoding=value))
 
 
-@pytest.mark.parametrize("value", ["text/plain", "application/xml", "application/pidf", "application/pidf+xml2", "/", "*/*", "a" * 300,
+@pytest.mark.parametrize("value", ["text/plain", "application/xml", "application/pidf", "application/pidf+xml2", "/", "*/*",
+                         "a" * 300,
                                    "application/pidf-diff+xml", "application/ pidf+xml", "multipart/related;boundary=x", "\x01",
                                    "application/pidf+xml, text/plain", "äpplication/pidf+xml"])  # fmt: skip
 def test_content_type(attacker: Attacker, value: str) -> None:

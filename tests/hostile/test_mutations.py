@@ -14,9 +14,12 @@ from tests.server import Server
 from tests.wire.observe import rows
 
 MESSAGES = 2000
-TOKENS = (b"\r\n", b"\r", b"\n", b"\0", b"\xff", b"\xc3\x28", b"%00", b"%0d%0a", b"%", b'"', b"<", b">", b";", b",", b"=", b":", b"@", b"[", b"]",
-          b"*", b"&lt;", b"&#0;", b"<!--", b"]]>", b"<!DOCTYPE a>", b"-1", b"4294967296", b" ", b"\t", b"\xef\xbb\xbf", b"tag=", b"A" * 300,
-          b"branch=", b"q=", b"()", b"'", b"\\", b"|", b"sip:", b"SIP/2.0", b"Content-Length: 5\r\n", b"Expires: 0\r\n", b"Event: x\r\n")  # fmt: skip
+TOKENS = (b"\r\n", b"\r", b"\n", b"\0", b"\xff", b"\xc3\x28", b"%00", b"%0d%0a", b"%", b'"', b"<", b">", b";", b",", b"=", b":",
+          b"@", b"[", b"]",
+          b"*", b"&lt;", b"&#0;", b"<!--", b"]]>", b"<!DOCTYPE a>", b"-1", b"4294967296", b" ", b"\t", b"\xef\xbb\xbf", b"tag=",
+          b"A" * 300,
+          b"branch=", b"q=", b"()", b"'", b"\\", b"|", b"sip:", b"SIP/2.0", b"Content-Length: 5\r\n", b"Expires: 0\r\n",
+          b"Event: x\r\n")  # fmt: skip
 """None of them can name another host."""
 
 PROTECTED = re.compile(rb"^(?:Via|Contact):[^\n]*\n", re.MULTILINE)

@@ -12,20 +12,22 @@ from tests.server import Server
 
 REALM = "example.org"
 METHODS = ("SUBSCRIBE", "PUBLISH")
+ZEROS = "0" * 32
 BAD_CREDENTIALS = (
-    "Digest", "Digest ", "Basic bWFsbG9yeTpzZWNyZXQ=", f"Bearer {MARKER}", f"{MARKER}", "", ",", "Digest ,,,,", "Digest =", 'Digest username="',
+    "Digest", "Digest ", "Basic bWFsbG9yeTpzZWNyZXQ=", f"Bearer {MARKER}", f"{MARKER}", "", ",", "Digest ,,,,", "Digest =",
+    'Digest username="',
     f'Digest username="mallory", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{MARKER}"',
     f'Digest username="mallory", realm="{REALM}", nonce="", uri="", response=""',
-    f'Digest username="mallory", realm="{REALM}", nonce="{MARKER * 100}", uri="sip:x", response="{"0" * 32}"',
-    f'Digest username="mal\x01lory", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{"0" * 32}"',
-    f'Digest username="\' OR 1=1 --", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{"0" * 32}"',
+    f'Digest username="mallory", realm="{REALM}", nonce="{MARKER * 100}", uri="sip:x", response="{ZEROS}"',
+    f'Digest username="mal\x01lory", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{ZEROS}"',
+    f'Digest username="\' OR 1=1 --", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{ZEROS}"',
     octets(b'Digest username="\xff\xfe", realm="example.org", nonce="' + MARKER.encode() + b'", uri="sip:x", response="0"'),
-    f'Digest username="mallory", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{"0" * 32}", algorithm=none, qop=auth, nc=x',
-    f'Digest username="mallory", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{"0" * 32}", qop=auth-int, nc=00000001, cnonce="x"',
-    f'Digest username="mallory@evil.example", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{"0" * 32}"',
-    f'Digest username="{"m" * 5000}", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{"0" * 32}"',
-    f'Digest username="nobody", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{"0" * 32}"',
-    f'Digest username="mallory", realm="evil.example", nonce="{MARKER}", uri="sip:x", response="{"0" * 32}"',
+    f'Digest username="mallory", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{ZEROS}", algorithm=none, qop=auth, nc=x',
+    f'Digest username="mallory", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{ZEROS}", qop=auth-int',
+    f'Digest username="mallory@evil.example", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{ZEROS}"',
+    f'Digest username="{"m" * 5000}", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{ZEROS}"',
+    f'Digest username="nobody", realm="{REALM}", nonce="{MARKER}", uri="sip:x", response="{ZEROS}"',
+    f'Digest username="mallory", realm="evil.example", nonce="{MARKER}", uri="sip:x", response="{ZEROS}"',
 )  # fmt: skip
 
 

@@ -1,12 +1,10 @@
 """PUBLISH on the database: kemi/presence/publish.py, RFC 3903 section 6."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from lxml import etree
 
-from kemi.database import NOTHING, Parameters, Result, Row, Unavailable
 from kemi.effects import Reply, Wake
 from kemi.errors import (
     BadEvent,
@@ -20,7 +18,7 @@ from kemi.errors import (
 )
 from kemi.presence import pidf as documents
 from tests.unit.values import BOB, CAROL, PUBLISH, pidf
-from tests.verbs.world import Counting, World, accepted
+from tests.verbs.world import World, accepted
 
 CREATE, MODIFY, REFRESH, REMOVE = range(4)
 
@@ -281,72 +279,6 @@ def test_the_first_check_that_fails_decides(world: World, changes: dict[str, Any
     known = world.publish().tag
     tag = known if changes.get("tag") == "known" else changes.get("tag")
     assert type(refused(world, kind, **(changes | {"tag": tag}))) is kind
-
-
-# The same request again
-
-
-@pytest.mark.rfc("PUB-011")
-@pytest.mark.parametrize("operation", [CREATE, MODIFY, REFRESH, REMOVE])
-def test_a_request_that_comes_again_gets_the_same_answer(world: World, operation: int) -> None:
-    tag = None if operation == CREATE else world.publish().tag
-    body = pidf("t2") if operation in (CREATE, MODIFY) else b""
-    request = PUBLISH._replace(entity_tag=tag, body=body, cseq=77, expires="0" if operation == REMOVE else "600")
-    first = world.publish_request(request)
-    before = world.publications()
-    world.now += 1
-    assert world.publish_request(request).reply == first.reply
-    assert world.publications() == before
-    assert len(before) == (0 if operation == REMOVE else 1)
-
-
-@pytest.mark.rfc("PUB-002")
-def test_the_entity_tag_of_a_removal_matches_nothing(world: World) -> None:
-    gone = change(world, REMOVE, world.publish().tag)
-    for operation in (MODIFY, REFRESH, REMOVE):
-        with pytest.raises(ConditionalRequestFailed):
-            change(world, operation, gone)
-    assert world.publications() == []
-
-
-@pytest.mark.rfc("PUB-002")
-def test_a_client_that_counts_from_the_same_start_again_gets_another_publication(world: World) -> None:
-    """Its first publication lives on under the tag that this request would have given."""
-    first = world.publish_request(PUBLISH)
-    world.now += 100
-    second = world.publish_request(PUBLISH)
-    assert second.tag != first.tag
-    assert {each.etag for each in world.publications()} == {first.tag, second.tag}
-    assert change(world, REFRESH, second.tag) not in (first.tag, second.tag)
-
-
-# All or nothing
-
-
-class BreaksAt(Counting):
-    """A database that fails when this statement comes."""
-
-    def __init__(self, inner: Any, name: str) -> None:
-        super().__init__(inner)
-        self._name = name
-
-    def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
-        if name == self._name:
-            raise Unavailable("the disk is full")
-        return super().execute(name, parameters, rows)
-
-
-@pytest.mark.rfc("PUB-009")
-@pytest.mark.parametrize("operation", [CREATE, MODIFY, REMOVE])
-def test_when_the_watchers_cannot_be_marked_nothing_is_published(world: World, operation: int) -> None:
-    tag = world.publish().tag
-    before = world.publications()
-    plain, world.database = world.database, BreaksAt(world.database, "subscription_mark_due")
-    with pytest.raises(Unavailable):
-        change(world, operation, tag)
-    world.database = plain
-    assert world.publications() == before
-    assert change(world, REFRESH, tag)
 
 
 # Composition

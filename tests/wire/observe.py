@@ -52,7 +52,7 @@ def change(server: Server, statement: str) -> None:
 def stored(server: Server) -> set[tuple[str, str]]:
     """Names of all publications and subscriptions."""
     publications = rows(server, "SELECT 'publication', id FROM publication")
-    return {*publications, *rows(server, "SELECT 'subscription', id FROM subscription")}  # type: ignore[arg-type]
+    return {(kind, name) for kind, name in (*publications, *rows(server, "SELECT 'subscription', id FROM subscription"))}
 
 
 def wait_until_settled(server: Server, condition: str = "1 = 1") -> None:

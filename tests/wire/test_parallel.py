@@ -109,12 +109,14 @@ def test_parallel_subscriptions(server: Server) -> None:
     """New dialogs while the state changes: everybody ends with the newest."""
     alice = UserAgent(server.address, "popular")
     watchers = [UserAgent(server.address, f"fan{number}") for number in range(DEVICES)]
+    tag = ""
     for number in range(10):
         for watcher in watchers:
             lines = ("Event: presence", f"Contact: <{watcher.contact}>", "Expires: 600")
             watcher.send_raw(watcher.build("SUBSCRIBE", alice.aor, *lines))
-        answer = alice.publish(pidf("open", alice.user, "t1", f"state{number}"), etag=answer.get("SIP-ETag") if number else "")
+        answer = alice.publish(pidf("open", alice.user, "t1", f"state{number}"), etag=tag)
         assert answer.status == 200
+        tag = answer.get("SIP-ETag")
         for watcher in watchers:
             assert watcher.response(watcher.branch).status == 200
     for watcher in watchers:

@@ -3,6 +3,7 @@
 import re
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ def _subscribe_lines(agent: UserAgent) -> list[str]:
     return ["Event: presence", f"Contact: <{agent.contact}>", "Expires: 600"]
 
 
-def _dialog(agent: UserAgent, answer: Message) -> dict[str, str]:
+def _dialog(agent: UserAgent, answer: Message) -> dict[str, Any]:
     return {"call_id": agent.call_id, "from_tag": agent.from_tag, "to_tag": answer.to_tag}
 
 
@@ -232,7 +233,7 @@ def test_retransmissions_faster_than_the_answer(server: Server, agents: Agents) 
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "PUBLISH"])
 def test_equal_call_id_tags_and_branch_of_different_users(server: Server, agents: Agents, method: str) -> None:
     """Clients with a bad source of randomness: each gets its own answer and its own row."""
-    same = {"call_id": f"same-{method}", "from_tag": "same", "branch": f"z9hG4bKsame{method}"}
+    same: dict[str, Any] = {"call_id": f"same-{method}", "from_tag": "same", "branch": f"z9hG4bKsame{method}"}
     found = []
     for number in range(3):
         agent = agents(f"equal{number}")

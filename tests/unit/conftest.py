@@ -1,0 +1,50 @@
+"""Kamailio's module for tests that need it."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import kemi
+from tests.ksr import KSR
+from tests.unit.kamailio import Server
+
+MEET_KAMAILIO = ("gateway", "handler")
+
+
+@pytest.fixture
+def ksr(monkeypatch: pytest.MonkeyPatch) -> Iterator[KSR]:
+    """The double, in the place of Kamailio's own; the modules that import it are imported anew."""
+    double: Any = KSR()
+    monkeypatch.setitem(sys.modules, "KSR", double)
+    forget()
+    yield double
+    forget()
+
+
+def forget() -> None:
+    for name in MEET_KAMAILIO:
+        sys.modules.pop(f"kemi.{name}", None)
+        vars(kemi).pop(name, None)
+
+
+@pytest.fixture
+def gateway(ksr: KSR) -> ModuleType:
+    return importlib.import_module("kemi.gateway")
+
+
+@pytest.fixture
+def handler(ksr: KSR) -> ModuleType:
+    return importlib.import_module("kemi.handler")
+
+
+@pytest.fixture
+def server(handler: ModuleType, ksr: KSR, tmp_path: Path) -> Iterator[Server]:
+    running = Server(handler, ksr, tmp_path)
+    yield running
+    running.handler.database.close()
+    running.database.close()

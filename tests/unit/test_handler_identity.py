@@ -1,0 +1,103 @@
+"""Who asks: digest, trusted sources, From and what it may do. kemi/handler.py with a double of Kamailio."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kemi import account, account_store
+from tests.ksr import KSR, Response
+from tests.unit.kamailio import STRANGER, Server
+from tests.unit.values import BOB, pidf
+
+
+@pytest.fixture
+def alice(server: Server) -> account.Account:
+    new = account.create("alice", "example.org", "secret")
+    account_store.save(server.database, new.username, new.domain, new.ha1, new.ha1_sha256)
+    return new
+
+
+CREDENTIALS = ("Authorization", 'Digest username="alice", realm="example.org", nonce="n", uri="sip:example.org", response="r"')
+
+
+def proved(server: Server, *headers: tuple[str, str], method: str = "PUBLISH", **changes: Any) -> Response:
+    """A request of a stranger with credentials that Kamailio finds right."""
+    server.ksr.results["auth.pv_auth_check"] = 1
+    body = pidf("t1") if method == "PUBLISH" else b""
+    return server.request(method, CREDENTIALS, *headers, body=body, source=(STRANGER, 5060), **changes)
+
+
+@pytest.mark.rfc("PA-011")
+@pytest.mark.rfc("SEC-013")
+@pytest.mark.parametrize("method", ["SUBSCRIBE", "PUBLISH", "REGISTER"])
+def test_a_stranger_is_challenged_without_any_state(server: Server, ksr: KSR, method: str) -> None:
+    done = server.request(method, body=pidf("t1") if method == "PUBLISH" else b"", source=(STRANGER, 5060))
+    assert (done.status, done.stateful) == (401, False)
+    assert 'realm="example.org"' in done.headers["WWW-Authenticate"][0]
+    assert ksr.called("tm.t_newtran") == []
+    assert ksr.sent == []
+
+
+@pytest.mark.rfc("SEC-001")
+def test_the_password_is_checked_against_the_stored_hash(server: Server, ksr: KSR, alice: account.Account) -> None:
+    assert proved(server).status == 200
+    assert ksr.called("auth.pv_auth_check") == [("example.org", alice.ha1, 5, 0)]
+
+
+def test_with_sha_256_the_other_hash_is_used(server: Server, ksr: KSR, alice: account.Account) -> None:
+    server.set(auth=replace(server.settings.auth, algorithm="SHA-256"))
+    assert proved(server).status == 200
+    assert ksr.called("auth.pv_auth_check")[0][1] == alice.ha1_sha256
+
+
+@pytest.mark.rfc("SEC-023")
+@pytest.mark.parametrize(("result", "stale"), [(-2, False), (-4, True), (-6, True)])
+def test_wrong_credentials_are_challenged_again(server: Server, ksr: KSR, alice: account.Account, result: int, stale: bool) -> None:
+    def check(realm: str, *_: Any) -> int:
+        ksr.variables["$avp(digest_challenge)"] = f'WWW-Authenticate: Digest realm="{realm}", nonce="m"\r\n'
+        return result
+
+    ksr.results["auth.pv_auth_check"] = check
+    done = server.request("PUBLISH", CREDENTIALS, body=pidf("t1"), source=(STRANGER, 5060))
+    assert (done.status, "stale=true" in done.headers["WWW-Authenticate"][0]) == (401, stale)
+    assert any("authentication failed" in line for line in server.lines("warn"))
+
+
+def test_an_unknown_user_is_challenged_like_everybody(server: Server, ksr: KSR) -> None:
+    assert proved(server).status == 401
+
+
+@pytest.mark.rfc("SEC-003")
+@pytest.mark.rfc("SEC-001")
+def test_from_has_to_be_the_user_who_gave_the_password(server: Server, alice: account.Account) -> None:
+    assert proved(server, ("From", f"<{BOB}>;tag=1")).status == 403
+
+
+@pytest.mark.rfc("PUB-008")
+@pytest.mark.rfc("SEC-002")
+def test_nobody_publishes_for_somebody_else(server: Server, alice: account.Account) -> None:
+    assert proved(server, uri=BOB).status == 403
+    server.set(auth=replace(server.settings.auth, check_from=0))
+    assert proved(server, ("From", f"<{BOB}>;tag=1"), uri=BOB).status == 403
+    assert proved(server, ("From", f"<{BOB}>;tag=1")).status == 200
+
+
+@pytest.mark.rfc("SEC-024")
+def test_credentials_made_for_another_server_are_not_taken(server: Server, alice: account.Account) -> None:
+    for_another = (CREDENTIALS[0], CREDENTIALS[1].replace("sip:example.org", "sip:example.net"))
+    server.ksr.results["auth.pv_auth_check"] = 1
+    assert server.request("PUBLISH", for_another, body=pidf("t1"), source=(STRANGER, 5060)).status == 401
+
+
+@pytest.mark.rfc("SEC-004")
+def test_an_asserted_identity_counts_from_a_trusted_source_only(server: Server, alice: account.Account) -> None:
+    asserted = ("P-Asserted-Identity", f'"B" <{BOB}>')
+    assert server.request("PUBLISH", asserted, body=pidf("t1"), uri=BOB).status == 200
+    assert server.request("PUBLISH", asserted, body=pidf("t1")).status == 403
+    assert proved(server, asserted, uri=BOB).status == 403
+
+
+def test_a_user_registers_only_itself(server: Server, ksr: KSR, alice: account.Account) -> None:
+    assert server.request("REGISTER", ("To", f"<{BOB}>")).status == 403
+    assert ksr.called("registrar.save") == []

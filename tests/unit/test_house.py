@@ -1,0 +1,227 @@
+"""The rules that keep the house habitable: who may import what, how large things may grow, what they may be called."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = sorted((ROOT / "kemi").rglob("*.py"))
+TESTS = sorted(path for path in (ROOT / "tests").rglob("*.py") if "node_modules" not in path.parts)
+
+MAX_LINES, MAX_FUNCTION, MAX_NESTING, MAX_PUBLIC_METHODS = 400, 40, 3, 10
+
+ONLY_IMPORTERS = {
+    "KSR": {"kemi.gateway"},
+    "sqlite3": {"kemi.database"},
+    "psycopg": {"kemi.database"},
+    "httpx": {"kemi.xcap.fetch"},
+    "click": {"kemi.console"},
+    "rich": {"kemi.console"},
+}
+PACKAGES = {"kemi.xcap": set(), "kemi.presence": {"kemi.xcap"}, "kemi.rls": {"kemi.xcap", "kemi.presence"}, "kemi.b2bua": set()}
+"""Which of our packages each of them may import."""
+
+MAY_IMPORT_PACKAGES = {"kemi.handler", "kemi.message"}
+"""Modules of the root that may: the registry, and MESSAGE, which asks rules."""
+
+PURE = {
+    "kemi.sip", "kemi.effects", "kemi.errors", "kemi.dialog", "kemi.subscription", "kemi.event_package", "kemi.subscriber",
+    "kemi.presence.pidf", "kemi.presence.composition", "kemi.presence.publication",
+}  # fmt: skip
+PURE_LIBRARIES = {
+    "base64", "binascii", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "html", "ipaddress",
+    "itertools", "lxml", "math", "re", "string", "types", "typing", "xml", "unicodedata",
+}  # fmt: skip
+NEEDS_ONLY_THE_TYPE = {("kemi.event_package", "kemi.database"), ("kemi.event_package", "kemi.settings")}
+"""A package's functions are given a connection and settings; naming their types needs these imports."""
+
+CLOCKS = {"now", "utcnow", "today", "fromtimestamp", "getrandbits", "urandom", "time", "monotonic"}
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "misc", "shared"}
+FORBIDDEN_CLASSES = re.compile(r"(Manager|Service|Helper|Engine|Util|Utils)$")
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Every module that a file imports, anywhere in it; `from kemi import sip` is kemi.sip."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                file = ROOT / Path(*inside.split("."))
+                yield inside if file.with_suffix(".py").is_file() or file.is_dir() else str(node.module)
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def functions_of(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    yield from (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def package_of(module: str) -> str:
+    """kemi.presence for kemi.presence.store, "" for a module of the root."""
+    return next((package for package in PACKAGES if module == package or module.startswith(f"{package}.")), "")
+
+
+# Imports
+
+
+@pytest.mark.parametrize("library", ONLY_IMPORTERS)
+def test_one_module_alone_meets_that_part_of_the_world(library: str) -> None:
+    importers = {module_of(path) for path in PRODUCT if library in {name.split(".")[0] for name in imports_of(path)}}
+    assert importers <= ONLY_IMPORTERS[library]
+
+
+def test_packages_import_each_other_in_one_direction() -> None:
+    wrong = [
+        f"{module_of(path)} imports {name}"
+        for path in PRODUCT
+        for name in imports_of(path)
+        if (package := package_of(module_of(path))) and package_of(name) not in ("", package, *PACKAGES[package])
+    ]
+    assert wrong == []
+
+
+def test_modules_of_the_root_import_no_package() -> None:
+    wrong = [
+        f"{module_of(path)} imports {name}"
+        for path in PRODUCT
+        for name in imports_of(path)
+        if package_of(name) and not package_of(module_of(path)) and module_of(path) not in MAY_IMPORT_PACKAGES
+    ]
+    assert wrong == []
+
+
+def test_nothing_but_the_shell_imports_the_gateway_or_the_handler() -> None:
+    wrong = {module_of(path): name for path in PRODUCT for name in imports_of(path) if name in ("kemi.gateway", "kemi.handler")}
+    assert set(wrong) <= {"kemi.handler", "kemi.script"}
+
+
+def test_pure_modules_import_values_only() -> None:
+    wrong = []
+    for path in PRODUCT:
+        module = module_of(path)
+        for name in imports_of(path) if module in PURE else ():
+            allowed = name.split(".")[0] in PURE_LIBRARIES or name in PURE or name == "kemi.presence"
+            if not allowed and (module, name) not in NEEDS_ONLY_THE_TYPE:
+                wrong.append(f"{module} imports {name}")
+    assert wrong == []
+
+
+def test_pure_modules_ask_no_clock_and_no_chance() -> None:
+    wrong = [
+        f"{path.name}:{node.lineno} {node.func.attr}"
+        for path in PRODUCT
+        if module_of(path) in PURE
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CLOCKS
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("word", ["SELECT ", "INSERT ", "UPDATE ", "DELETE "])
+def test_statements_live_in_sql_files(word: str) -> None:
+    """But for the lock and the table of migrations, which need no name."""
+    wrong = [
+        f"{path.name}:{node.lineno}"
+        for path in PRODUCT
+        if module_of(path) != "kemi.database"
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.lstrip().startswith(word)
+    ]
+    assert wrong == []
+
+
+def test_one_engine_is_named_by_the_database_alone() -> None:
+    """Settings and the console read and print its URL; migrations may be for one engine."""
+    asking = {module_of(path) for path in PRODUCT if re.search(r"\.engine\s*(==|!=|in)", path.read_text())}
+    assert asking <= {"kemi.database"}
+
+
+# Sizes and names
+
+
+@pytest.mark.parametrize("path", PRODUCT, ids=module_of)
+def test_a_file_of_the_product_keeps_its_budget(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+    wrong = {f"{node.name}: {length(node)} lines" for node in functions_of(path) if length(node) > MAX_FUNCTION}
+    wrong |= {f"{node.name}: nested {nesting(node)} deep" for node in functions_of(path) if nesting(node) > MAX_NESTING}
+    wrong |= {f"{node.name}: {count} public methods" for node, count in public_methods(path) if count > MAX_PUBLIC_METHODS}
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("path", TESTS, ids=module_of)
+def test_a_file_of_tests_keeps_its_budget(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of code: its docstring is not counted."""
+    body = function.body[1:] if ast.get_docstring(function) and len(function.body) > 1 else function.body
+    return (function.end_lineno or 0) - body[0].lineno + 1
+
+
+def nesting(node: ast.AST, depth: int = 0) -> int:
+    """How deep blocks stand in each other; an elif is no deeper than its if."""
+    deepest = depth
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            continue
+        chained = isinstance(node, ast.If) and node.orelse == [child] and isinstance(child, ast.If)
+        block = isinstance(child, ast.If | ast.For | ast.While | ast.With | ast.Try | ast.Match | ast.AsyncFor | ast.AsyncWith)
+        deepest = max(deepest, nesting(child, depth + (block and not chained)))
+    return deepest
+
+
+def public_methods(path: Path) -> Iterator[tuple[ast.ClassDef, int]]:
+    """Kamailio's own names for its callbacks are given, not chosen."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ClassDef):
+            names = [child.name for child in node.body if isinstance(child, ast.FunctionDef)]
+            yield node, len([name for name in names if not name.startswith(("_", "ksr_"))])
+
+
+@pytest.mark.parametrize("path", PRODUCT + TESTS, ids=module_of)
+def test_every_file_says_what_it_is_for(path: Path) -> None:
+    empty = path.name == "__init__.py" and not path.read_text().strip()
+    assert empty or ast.get_docstring(tree_of(path))
+
+
+def test_nothing_is_called_by_a_word_that_says_nothing() -> None:
+    names = [path.stem for path in PRODUCT + TESTS] + [path.parent.name for path in PRODUCT]
+    assert not FORBIDDEN_NAMES & set(names)
+    classes = [node.name for path in PRODUCT for node in ast.walk(tree_of(path)) if isinstance(node, ast.ClassDef)]
+    assert [name for name in classes if FORBIDDEN_CLASSES.search(name)] == []
+
+
+def test_packages_are_only_those_of_the_plan() -> None:
+    folders = {path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in PRODUCT}
+    assert {".".join(folder.split(".")[:2]) for folder in folders} <= {"kemi", *PACKAGES}
+
+
+def test_no_test_sleeps() -> None:
+    """What waits for a server polls it under a deadline, outside of the tests themselves."""
+    wrong = [
+        f"{path.name}:{node.lineno}"
+        for path in TESTS
+        if path.name.startswith("test_") or path.name == "conftest.py"
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "sleep"
+    ]
+    assert wrong == []
+
+
+def test_the_product_sleeps_nowhere_in_kamailio() -> None:
+    """I4: a SIP worker never waits. Only the console, before the server runs, may."""
+    wrong = [module_of(path) for path in PRODUCT if re.search(r"\bsleep\(", path.read_text())]
+    assert set(wrong) <= {"kemi.startup", "kemi.console"}
