@@ -20,6 +20,7 @@ from typing import TypeVar
 from kemi import account_store, database, gateway, identity, notify, schema, settings, sip, store, subscribe, sweep
 from kemi.account import Account
 from kemi.database import Conflict, Database, Unavailable
+from kemi.digest import Outcome
 from kemi.effects import Effect
 from kemi.errors import (
     BadExtension,
@@ -33,7 +34,7 @@ from kemi.errors import (
     TemporarilyUnavailable,
 )
 from kemi.event_package import EventPackage
-from kemi.gateway import Outcome
+from kemi.gateway import proxy
 from kemi.presence import expire, publication, publish
 from kemi.presence.package import PRESENCE
 
@@ -126,33 +127,33 @@ class Handler:
 
     def ksr_xhttp_event(self, msg: object, data: str = "") -> int:
         """An HTTP request: a WebSocket's handshake (RFC 7118), or nothing we know."""
-        gateway.answer_http("/ws")
+        proxy.answer_http("/ws")
         return CONTINUE
 
     def _route(self) -> None:
         method = gateway.text("$rm")
-        if not gateway.is_sane(SANITY):
+        if not proxy.is_sane(SANITY):
             return
         if method in ("SUBSCRIBE", "PUBLISH"):
-            if not gateway.has_route() or self._is_for_us():
+            if not proxy.has_route() or self._is_for_us():
                 self._event(method)
         elif method == "REGISTER":
             self._register()
         elif method == "CANCEL":
-            gateway.answer_cancel()
+            proxy.answer_cancel()
         elif method == "ACK":
-            gateway.relay_acknowledgement()
+            proxy.relay_acknowledgement()
         elif self._is_for_us():
             self._other(method)
 
     def _is_for_us(self) -> bool:
         """Follow Route; whether the request ends here. One that goes on is relayed (RFC 3261 section 16.4)."""
-        routed = gateway.has_route() and gateway.loose_route()
+        routed = proxy.has_route() and proxy.loose_route()
         if self.realm.is_served(sip.parse_uri(gateway.request_uri())):
             return True
         if not (routed and gateway.value("$tt")):
             raise NotFound("this server is no proxy for other domains")
-        gateway.relay()
+        proxy.relay()
         return False
 
     def _event(self, method: str) -> None:
@@ -233,15 +234,14 @@ class Handler:
 
     def _authenticate(self, realm: str) -> str | None:
         """Digest (RFC 7616, RFC 8760) against the table subscriber; None: a challenge was sent, statelessly."""
-        username = gateway.digest_username(realm)
-        account = account_store.load(self.database, username, realm) if username else None
-        if username and self._is_for_our_users(gateway.digest_uri(realm)):
-            ha1 = self._ha1(account)
-            outcome = gateway.authenticate(realm, ha1)
+        given = gateway.credentials(realm)
+        if given is not None and self._is_for_our_users(given.uri):
+            account = account_store.load(self.database, given.username, realm)
+            outcome = gateway.authenticate(realm, self._ha1(account), given)
             if outcome is Outcome.RIGHT and account is not None:
-                return f"sip:{username}@{realm}"
+                return f"sip:{given.username}@{realm}"
             if outcome is Outcome.WRONG:
-                gateway.warn(f"authentication failed: user={username} realm={realm} source={gateway.text('$si')}")
+                gateway.warn(f"authentication failed: user={given.username} realm={realm} source={gateway.text('$si')}")
         gateway.challenge(realm)
         return None
 
@@ -268,13 +268,13 @@ class Handler:
             return
         if who != self.realm.address_of_record(to_uri):
             raise Forbidden("only the user itself may register here")
-        gateway.save_registration()
+        proxy.save_registration()
 
     def _other(self, method: str) -> None:
         if method == "OPTIONS":
             gateway.reply(200, "OK", self._capabilities())
-        elif method == "NOTIFY" and gateway.is_from_ourselves():
-            if not gateway.relay_to_registered():
+        elif method == "NOTIFY" and proxy.is_from_ourselves():
+            if not proxy.relay_to_registered():
                 raise TemporarilyUnavailable("the user is not registered")
         elif method == "NOTIFY":
             raise SubscriptionDoesNotExist("no subscription of this server")

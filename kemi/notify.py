@@ -11,16 +11,20 @@ What a deadline means: with a NOTIFY in flight, Timer F is over: removed, no far
 Else a NOTIFY is due; a subscription that has nothing new to tell since its last one stays quiet (RFC 4745 section 3.3).
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from kemi import dialog, store
+from kemi import dialog, sip, store
 from kemi.database import Database
 from kemi.effects import Effect, Log, SendRequest
 from kemi.event_package import Document, Packages, View
 from kemi.settings import Settings
 from kemi.subscription import TIMER_F, Reason, State, Subscription, answer_deadline, ended, is_ended_by
+
+MAX_RETRY_AFTER = 86400
+"""Seconds that a watcher can put off its NOTIFY."""
 
 
 class Answer(NamedTuple):
@@ -37,6 +41,18 @@ class Answer(NamedTuple):
     status: int
     contact: str = ""
     retry_after: int = 0
+
+    def as_text(self) -> str:
+        """All but the id, for the queue between Kamailio's processes."""
+        return f"{self.cseq} {self.status} {self.retry_after} {self.contact}"
+
+    @classmethod
+    def from_text(cls, tag: str, text: str) -> "Answer":
+        """Read what came out of the queue; header field values in it are as the watcher sent them."""
+        cseq, status, retry_after, contact = text.split(" ", 3)
+        seconds = int(retry_after) if re.fullmatch("[0-9]{1,9}", retry_after) else 0
+        target = sip.contact_target(contact) if contact else ""
+        return cls(tag, int(cseq), int(status), target, min(seconds, MAX_RETRY_AFTER))
 
 
 def notify(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from kemi.errors import BadRequest, UnsupportedUriScheme
+from kemi.errors import BadRequest, SipError, UnsupportedUriScheme
 
 MAX_URI = 512
 KEPT = 8192
@@ -146,6 +146,16 @@ def address_uri(address: str) -> str:
     if not uri or "<" in uri or " " in uri:
         raise BadRequest("an address cannot be read")
     return uri
+
+
+def contact_target(contact: str) -> str:
+    """The URI in the Contact of a 2xx to NOTIFY, "" where it cannot be used (RFC 3261 section 12.2.1.2)."""
+    try:
+        members = split_list(one_line(contact))
+        target = address_uri(members[0]) if len(members) == 1 else ""
+        return target if target and parse_uri(target).scheme in ("sip", "sips") else ""
+    except SipError:
+        return ""
 
 
 class EventType(NamedTuple):

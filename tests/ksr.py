@@ -207,9 +207,6 @@ class KSR:
         self._changes.append(change)
         return 1
 
-    def _hdr_is_present(self, name: str) -> int:
-        return 1 if self.message.all(name) else -1
-
     def _hdr_append_to_reply(self, lines: str) -> int:
         fields(lines)
         self._reply_headers += lines

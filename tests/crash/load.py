@@ -154,8 +154,8 @@ class Publisher:
         condition = f"SIP-If-Match: {self.etag}\r\n" if self.etag else ""
         content = "Content-Type: application/pidf+xml\r\n" if body else ""
         return await self.socket.request(
-            f"PUBLISH {aor} SIP/2.0\r\nFrom: <{aor}>;tag={secrets.token_hex(4)}\r\nTo: <{aor}>\r\nCall-ID: {secrets.token_hex(8)}\r\n"
-            f"CSeq: 1 PUBLISH\r\nEvent: presence\r\nExpires: {expires}\r\n{condition}{content}",
+            f"PUBLISH {aor} SIP/2.0\r\nFrom: <{aor}>;tag={secrets.token_hex(4)}\r\nTo: <{aor}>\r\n"
+            f"Call-ID: {secrets.token_hex(8)}\r\nCSeq: 1 PUBLISH\r\nEvent: presence\r\nExpires: {expires}\r\n{condition}{content}",
             body,
             patience,
         )

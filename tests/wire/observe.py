@@ -64,14 +64,16 @@ def wait_until_settled(server: Server, condition: str = "1 = 1") -> None:
 def processes(server: Server) -> set[int]:
     """Ids of the server's living processes."""
     leader = server.process.pid if server.process is not None else 0
-    return {pid for pid, group, state in _all_processes() if group == leader and state != "Z"}
+    return {pid for pid, group, state in _all_kamailios() if group == leader and state != "Z"}
 
 
-def _all_processes() -> Iterator[tuple[int, int, str]]:
+def _all_kamailios() -> Iterator[tuple[int, int, str]]:
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            state, _, group, *_ = (folder / "stat").read_text().rpartition(")")[2].split()
-            yield int(folder.name), int(group), state
+            head, _, tail = (folder / "stat").read_text().rpartition(")")
+            state, _, group, *_ = tail.split()
+            if head.endswith("(kamailio"):
+                yield int(folder.name), int(group), state
 
 
 class LogTail:

@@ -10,12 +10,12 @@ import re
 import secrets
 import time
 from collections.abc import Iterable
-from enum import Enum
 from typing import Any
 
 import KSR
 
-from kemi import sip
+from kemi import digest, sip
+from kemi.digest import Credentials, Outcome
 from kemi.effects import Effect, Log, Reply, SendRequest, Wake
 from kemi.errors import BadRequest, SipError
 from kemi.notify import Answer
@@ -49,9 +49,6 @@ CHALLENGE = "$avp(digest_challenge)"
 
 HA1_AND_CHALLENGE = 1 | 4
 """Flags of module auth: the password is an HA1; on failure make a challenge with qop=auth."""
-
-RECEIVED = "$avp(received)"
-"""Where module registrar expects the address that a REGISTER came from."""
 
 MAX_CREDENTIALS = 8
 """Authorization header fields that are looked at."""
@@ -317,7 +314,7 @@ def pass_answer() -> None:
 def queue_answers(answers: Iterable[Answer]) -> None:
     """Hand what could not be sent to the notifier, as if it had been answered so."""
     for each in answers:
-        KSR.mqueue.mq_add(ANSWERS, each.id, f"{each.cseq} {each.status} {each.retry_after} {each.contact}")
+        KSR.mqueue.mq_add(ANSWERS, each.id, each.as_text())
     wake()
 
 
@@ -331,94 +328,18 @@ def take_answers(limit: int) -> list[Answer]:
     """Answers passed by the workers, at most `limit` of them."""
     answers: list[Answer] = []
     while len(answers) < limit and KSR.mqueue.mq_fetch(ANSWERS) > 0:
-        cseq, status, retry_after, contact = text(f"$mqv({ANSWERS})").split(" ", 3)
-        target = target_of(contact) if contact else ""
-        seconds = int(retry_after) if re.fullmatch("[0-9]{1,9}", retry_after) else 0
-        answers.append(Answer(text(f"$mqk({ANSWERS})"), int(cseq), int(status), target, min(seconds, 86400)))
+        answers.append(Answer.from_text(text(f"$mqk({ANSWERS})"), text(f"$mqv({ANSWERS})")))
     return answers
 
 
-def target_of(contact: str) -> str:
-    """The URI in the Contact of a 2xx to NOTIFY, "" where it cannot be used (RFC 3261 section 12.2.1.2)."""
-    try:
-        members = sip.split_list(sip.one_line(contact))
-        target = sip.address_uri(members[0]) if len(members) == 1 else ""
-        return target if target and sip.parse_uri(target).scheme in ("sip", "sips") else ""
-    except SipError:
-        return ""
-
-
-def is_sane(checks: int) -> bool:
-    """Max-Forwards and Kamailio's sanity checks (RFC 3261 section 16.3); False: it was answered."""
-    if KSR.maxfwd.process_maxfwd(70) < 0:
-        reply(483, "Too Many Hops")
-        return False
-    return bool(KSR.sanity.sanity_check(checks, 0) > 0)
-
-
-def has_route() -> bool:
-    """Whether a Route header field is there."""
-    return bool(KSR.hdr.is_present("Route") > 0)
-
-
-def loose_route() -> bool:
-    """Take ourselves out of Route (RFC 3261 section 16.4)."""
-    return bool(KSR.rr.loose_route() > 0)
-
-
-def relay() -> None:
-    """Forward the request in a transaction."""
-    if KSR.tm.t_relay() < 0:
-        KSR.sl.sl_reply_error()
-
-
-def relay_acknowledgement() -> None:
-    """An ACK goes with its transaction, or nowhere."""
-    if KSR.tm.t_check_trans() > 0:
-        KSR.tm.t_relay()
-
-
-def relay_to_registered() -> bool:
-    """Forward to the bindings of the Request-URI's user, GRUU included; False: there are none."""
-    if KSR.registrar.lookup("location") < 0:
-        return False
-    relay()
-    return True
-
-
-def save_registration() -> None:
-    """Let Kamailio's registrar change the bindings; it answers, and its transaction answers retransmissions.
-
-    What is sent to a binding made over a stream goes back there: over a WebSocket its Contact cannot be resolved
-    (RFC 7118 section 5.2).
-    """
-    if begin_transaction(None):
-        if text("$pr").lower() != "udp":
-            KSR.pv.sets(RECEIVED, text("$su"))
-        KSR.registrar.save("location", 0)
-
-
-def answer_cancel() -> None:
-    """200 where the transaction is known, else 481; nothing else happens (RFC 3261 section 9.2, RFC 6665 section 4.6)."""
-    if KSR.tm.t_lookup_cancel() > 0:
-        reply(200, "canceling")
-    else:
-        reply(481, "Call/Transaction Does Not Exist")
-
-
 def is_new_request() -> bool:
-    """False for a retransmission; its answer is sent again, or is still to come."""
-    return bool(KSR.tmx.t_precheck_trans() < 0) and bool(KSR.tm.t_check_trans() < 0)
+    """False for a retransmission; Kamailio has sent its answer again."""
+    return bool(KSR.tm.t_check_trans() < 0)
 
 
 def requests_this_second(source: str) -> int:
     """How many requests this source address has sent in the second that its first one began, this one included."""
     return int(KSR.htable.sht_inc(RATE, source))
-
-
-def is_from_ourselves() -> bool:
-    """Whether the request came from this server's own socket."""
-    return bool(value("$si") == value("$Ri") and value("$sp") == value("$Rp"))
 
 
 def asserted_identity() -> str:
@@ -427,45 +348,19 @@ def asserted_identity() -> str:
     return sip.address_uri(members[0]) if members else ""
 
 
-def credentials(realm: str) -> str:
-    """Authorization for this realm, "" where there is none; others may stand beside it (RFC 3261 section 22.3)."""
-    for index in range(min(value("$hdrc(Authorization)") or 0, MAX_CREDENTIALS)):
-        found = sip.one_line(text(f"$(hdr(Authorization)[{index}])"))
-        if _parameter(found, "realm") == realm:
-            return found
-    return ""
+def credentials(realm: str) -> Credentials | None:
+    """What the client sent for this realm, None where it sent nothing."""
+    number = min(value("$hdrc(Authorization)") or 0, MAX_CREDENTIALS)
+    return digest.of_realm((text(f"$(hdr(Authorization)[{index}])") for index in range(number)), realm)
 
 
-def _parameter(digest: str, name: str) -> str:
-    match = re.search(rf'\b{name}\s*=\s*"((?:\\.|[^"\\])*)"', digest, re.IGNORECASE)
-    return re.sub(r"\\(.)", r"\1", match[1]) if match else ""
-
-
-def digest_username(realm: str) -> str:
-    """User name of the credentials for this realm, without a domain; "" where there are none."""
-    return _parameter(credentials(realm), "username").partition("@")[0]
-
-
-def digest_uri(realm: str) -> str:
-    """The URI that the credentials for this realm were made for."""
-    return _parameter(credentials(realm), "uri")
-
-
-class Outcome(Enum):
-    """What came of checking a password; OLD: it may be right, the nonce is too old or was used already."""
-
-    RIGHT = "right"
-    WRONG = "wrong"
-    OLD = "old"
-
-
-def authenticate(realm: str, ha1: str) -> Outcome:
+def authenticate(realm: str, ha1: str, given: Credentials) -> Outcome:
     """Check the credentials in Authorization: response, nonce, nonce count (RFC 7616 section 3.4).
 
     KEMI looks at Proxy-Authorization unless it is a REGISTER, so there the credentials are shown under that name.
     """
     if text("$rm") != "REGISTER":
-        KSR.hdr.append(f"Proxy-Authorization: {credentials(realm)}\r\n")
+        KSR.hdr.append(f"Proxy-Authorization: {given.value}\r\n")
         KSR.textopsx.msg_apply_changes()
     result = KSR.auth.pv_auth_check(realm, ha1, HA1_AND_CHALLENGE, 0)
     if result in OLD_NONCE:
@@ -480,11 +375,3 @@ def challenge(realm: str) -> None:
         KSR.auth.pv_auth_check(realm, secrets.token_hex(32), HA1_AND_CHALLENGE, 0)
     KSR.hdr.append_to_reply(text(CHALLENGE))
     KSR.sl.sl_send_reply(401, "Unauthorized")
-
-
-def answer_http(websocket_path: str) -> None:
-    """Accept a WebSocket for SIP on its path (RFC 7118 section 4), 404 everything else."""
-    if text("$hu").partition("?")[0] == websocket_path and text("$hdr(Upgrade)").lower() == "websocket":
-        KSR.websocket.handle_handshake()
-    else:
-        KSR.xhttp.xhttp_reply(404, "Not Found", "text/plain", "kemi-presence: nothing here\n")
