@@ -51,8 +51,8 @@ def change(server: Server, statement: str) -> None:
 
 def stored(server: Server) -> set[tuple[str, str]]:
     """Names of all publications and subscriptions."""
-    publications = rows(server, "SELECT 'publication', id FROM publication")
-    return {(kind, name) for kind, name in (*publications, *rows(server, "SELECT 'subscription', id FROM subscription"))}
+    both = "SELECT 'publication', id FROM publication UNION ALL SELECT 'subscription', id FROM subscription"
+    return {(kind, name) for kind, name in rows(server, both)}
 
 
 def wait_until_settled(server: Server, condition: str = "1 = 1") -> None:

@@ -355,3 +355,13 @@ def test_nothing_published_is_what_the_operator_chose(sources: list[Source]) -> 
 )
 def test_the_offline_contact_is_a_sip_uri(entity: str, contact: str) -> None:
     assert find(valid(compose(entity, [], Offline.CLOSED)), ".//p:contact")[0].text == contact
+
+
+@pytest.mark.rfc("FMT-006", "FMT-007")
+def test_an_unknown_child_of_status_is_handed_on_whole_even_when_it_must_be_understood() -> None:
+    inner = '<v:must p:mustUnderstand="true" xmlns:p="urn:ietf:params:xml:ns:pidf"><basic>open</basic><v:x/></v:must>'
+    (status,) = find(composed(f'<tuple id="t"><status><basic>closed</basic>{inner}</status></tuple>'), ".//p:status")
+    assert [element.text for element in status.findall(f"{{{PIDF}}}basic")] == ["closed"]
+    (unknown,) = find(status, "v:must")
+    assert unknown.get(f"{{{PIDF}}}mustUnderstand") == "true"
+    assert [etree.QName(child).localname for child in unknown] == ["basic", "x"]
