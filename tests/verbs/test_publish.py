@@ -144,6 +144,12 @@ def test_without_expires_the_default_is_granted(world: World) -> None:
 
 
 @pytest.mark.rfc("PUB-017")
+def test_the_default_is_not_above_the_most_that_is_granted(world: World) -> None:
+    world.set(default_expires=3600, max_publish_expiration=600)
+    assert world.publish(expires=None).header("Expires") == "600"
+
+
+@pytest.mark.rfc("PUB-017")
 @pytest.mark.parametrize(("asked", "granted"), [("60", "60"), ("3599", "3599"), ("3601", "3600"), ("4294967296", "3600")])
 def test_granted_time_is_never_longer_than_asked_for(world: World, asked: str, granted: str) -> None:
     assert world.publish(expires=asked).header("Expires") == granted
