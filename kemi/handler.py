@@ -168,14 +168,20 @@ class Handler:
             self._publish(request, who)
 
     def _subscribe(self, request: sip.Request, watcher: str) -> None:
-        """In a transaction of Kamailio's, which answers retransmissions."""
+        """The dialog's row tells a retransmission, as an entity-tag does for PUBLISH.
+
+        A row that goes at once does not, nor a password that is checked a second time: there Kamailio's transaction does it.
+        """
         sip.parse_uri(request.uri)
-        tag = None if request.to_tag else subscribe.tag_of(request, self.secret)
-        if not gateway.begin_transaction(tag):
+        tag = "" if request.to_tag else subscribe.tag_of(request, self.secret)
+        if tag:
+            gateway.set_to_tag(tag)
+        kept = self._is_trusted(request.source_address) and not subscribe.is_last(request)
+        if not kept and not gateway.begin_transaction():
             return
         refuse_extensions(request)
         resource = "" if request.to_tag else self._presentity(request.uri)
-        verb = partial(subscribe.subscribe, self.database, self.settings, PACKAGES, request, resource, watcher, tag or "")
+        verb = partial(subscribe.subscribe, self.database, self.settings, PACKAGES, request, resource, watcher, tag)
         self._execute(self._again(partial(verb, time.time())))
 
     def _publish(self, request: sip.Request, publisher: str) -> None:
@@ -185,7 +191,7 @@ class Handler:
         """
         sip.parse_uri(request.uri)
         gateway.forget_record_route()
-        if not self._is_trusted(request.source_address) and not gateway.begin_transaction(None):
+        if not self._is_trusted(request.source_address) and not gateway.begin_transaction():
             return
         refuse_extensions(request)
         presentity = self._presentity(request.uri)

@@ -53,9 +53,9 @@ class Realm:
                 return self.presentity(resource)
         elif uri.host not in self.domains:
             raise NotFound("this domain is not served here")
-        if not uri.user:
-            raise NotFound("the Request-URI names nobody")
         known = sip.address_of_record(uri)
+        if "@" not in known:
+            raise NotFound("the Request-URI names nobody")
         return known if uri.host in self.domains else known.replace(f"@{uri.host}", f"@{self.domains[0]}")
 
     def is_own(self, uri: sip.Uri) -> bool:

@@ -146,9 +146,8 @@ def settle(database: Database, answers: Sequence[Answer], now: float) -> list[Ef
     bad = [(each.id, each.cseq, _retry_at(each, now)) for each in answers if _failed_alone(each.status)]
     settled = store.answered(database, good).rows() if good else []
     settled += store.failed(database, bad).rows() if bad else []
-    unsent = {each.id for each in answers if each.status == 0}
     for tag, state, due_at in settled:
-        if state == State.TERMINATED.value and (not due_at or tag in unsent):
+        if state == State.TERMINATED.value and not due_at:
             gone.setdefault(tag, "ended")
     return remove(database, gone) if gone else []
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from kemi.errors import BadRequest, SipError, UnsupportedUriScheme
 
 MAX_URI = 512
+MAX_PORT = 65535
 KEPT = 8192
 SCHEMES = ("sip", "sips", "pres", "im")
 MAX_EXPIRES = 2**32 - 1
@@ -71,6 +72,8 @@ def parse_uri(text: str) -> Uri:
     if scheme_name not in SCHEMES:
         raise UnsupportedUriScheme("only sip, sips, pres and im URIs are served")
     port = int(match["port"]) if match["port"] else None
+    if port is not None and port > MAX_PORT:
+        raise BadRequest("a URI has no such port")
     return Uri(scheme_name, match["user"] or "", match["host"].lower(), port, match["parameters"] or "")
 
 

@@ -55,6 +55,11 @@ def tag_of(request: sip.Request, secret: bytes) -> str:
     return "kp-" + hashlib.blake2b(repr(identity).encode(), key=secret, digest_size=12).hexdigest()
 
 
+def is_last(request: sip.Request) -> bool:
+    """Whether nothing will be left of the subscription soon: a fetch, or its end."""
+    return request.expires is not None and request.expires.strip().strip("0") == ""
+
+
 def subscribe(
     database: Database,
     settings: Settings,
@@ -122,7 +127,7 @@ def _explain_missing_row(existing: Subscription | None, subscription: Subscripti
     """A retransmission finds its own row and is answered again; anything else is refused."""
     if existing is None:
         raise ServiceUnavailable("too many subscriptions", RETRY_AFTER)
-    if existing.branch != subscription.branch:
+    if existing.branch != subscription.branch and existing.remote_cseq == subscription.remote_cseq:
         raise LoopDetected("this SUBSCRIBE came on another path already")
 
 
@@ -144,10 +149,12 @@ def _in_dialog(
             raise Forbidden("one subscription a dialog; this one is for another event")
         if subscription.watcher != watcher:
             raise Forbidden("the dialog belongs to another watcher")
+        if (request.cseq, request.branch) == (subscription.remote_cseq, subscription.branch):
+            return [_accepted(subscription, subscription.seconds_left(now), packages)]
         if request.cseq < subscription.remote_cseq:
             raise OutOfOrder(f"CSeq {request.cseq} after {subscription.remote_cseq}")
         decision = packages[event.package].authorize(database, settings, watcher, subscription.resource)
-        refreshed = due(subscription, now)._replace(remote_cseq=request.cseq, notified_tag="")
+        refreshed = due(subscription, now)._replace(remote_cseq=request.cseq, branch=request.branch, notified_tag="")
         if decision in STATE_BY_DECISION:
             refreshed = _moved(refreshed, request, contact, settings)._replace(accept=accept, expires_at=now + lifetime)
         refreshed = decided(refreshed, decision, now)

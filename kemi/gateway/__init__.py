@@ -77,6 +77,11 @@ _FIELDS_OF_METHOD = {
         "user_agent": "$ua",
     },
 }
+_LISTS = {
+    f"$(hdr({name})[*])": name for name in ("Require", "SIP-If-Match", "Contact", "Accept", "Record-Route", "P-Asserted-Identity")
+}
+"""Lists that are None when they do not fit into Kamailio's buffer, as if they were missing."""
+
 _FIELDS_OF_BODY = {
     "content_type": "$cT",
     "content_encoding": "$hdr(Content-Encoding)",
@@ -106,6 +111,8 @@ def field(name: str) -> str | None:
     except UnicodeDecodeError:
         raise BadRequest("a header field is no UTF-8") from None
     if found is None:
+        if name in _LISTS and KSR.hdr.is_present(_LISTS[name]) > 0:
+            raise BadRequest("a header field is too long")
         return None
     if len(found) > MAX_FIELD:
         raise BadRequest("a header field is too long")
@@ -130,6 +137,8 @@ def read_request(method: str) -> sip.Request:
     if method == "SUBSCRIBE":
         fields |= _way_back(transport)
     cseq = text("$cs")
+    if not fields.get("call_id"):
+        raise BadRequest("Call-ID is empty")
     if not re.fullmatch("[0-9]{1,10}", cseq) or int(cseq) >= 2**31:
         raise BadRequest("CSeq is no number below 2**31")
     return sip.Request(
@@ -252,20 +261,20 @@ def refuse(refusal: SipError) -> None:
     reply(refusal.status, refusal.reason, headers)
 
 
-def begin_transaction(to_tag: str | None) -> bool:
-    """Create the server transaction, so that retransmissions are answered by Kamailio (RFC 3261 section 17.2.2).
+def set_to_tag(tag: str) -> None:
+    """Have all responses to this request carry our tag in To; before a transaction is made."""
+    to_field = field("$hdr(To)")
+    KSR.hdr.remove("To")
+    KSR.hdr.append(f"To: {to_field};tag={tag}\r\n")
+    KSR.textopsx.msg_apply_changes()
 
-    Args:
-        to_tag: our tag for the To of all its responses; None: Kamailio's own.
+
+def begin_transaction() -> bool:
+    """Create the server transaction, so that retransmissions are answered by Kamailio (RFC 3261 section 17.2.2).
 
     Returns:
         False: it is a retransmission; there is nothing more to do.
     """
-    if to_tag is not None:
-        to_field = field("$hdr(To)")
-        KSR.hdr.remove("To")
-        KSR.hdr.append(f"To: {to_field};tag={to_tag}\r\n")
-        KSR.textopsx.msg_apply_changes()
     return bool(KSR.tm.t_newtran() > 0)
 
 

@@ -2,7 +2,7 @@
 
 import KSR
 
-from kemi.gateway import begin_transaction, reply, text, value
+from kemi.gateway import begin_transaction, reply, text, value, warn
 
 RECEIVED = "$avp(received)"
 """Where module registrar expects the address that a REGISTER came from."""
@@ -11,9 +11,13 @@ RECEIVED = "$avp(received)"
 def is_sane(checks: int) -> bool:
     """Max-Forwards and Kamailio's sanity checks (RFC 3261 section 16.3); False: it was answered."""
     if KSR.maxfwd.process_maxfwd(70) < 0:
+        warn(f"refused: 483 Max-Forwards is used up: method={text('$rm')} source={text('$si')}")
         reply(483, "Too Many Hops")
         return False
-    return bool(KSR.sanity.sanity_check(checks, 0) > 0)
+    if KSR.sanity.sanity_check(checks, 0) > 0:
+        return True
+    warn(f"refused as malformed: method={text('$rm')} source={text('$si')}")
+    return False
 
 
 def has_route() -> bool:
@@ -52,7 +56,7 @@ def save_registration() -> None:
     What is sent to a binding made over a stream goes back there: over a WebSocket its Contact cannot be resolved
     (RFC 7118 section 5.2).
     """
-    if begin_transaction(None):
+    if begin_transaction():
         if text("$pr").lower() != "udp":
             KSR.pv.sets(RECEIVED, text("$su"))
         KSR.registrar.save("location", 0)

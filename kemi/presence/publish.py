@@ -7,7 +7,7 @@ somebody watches (`kemi.presence.package`).
 No transaction of Kamailio's is needed: the entity-tag of the answer is made from the request, so a retransmission finds that its
 work is done, by whichever worker and after whatever crash, and gets the same answer (RFC 3261 section 17.2.2).
 
-SQL: create and modify 2 statements, refresh 1, remove 3; one round trip on PostgreSQL, remove two; 1 or 2 statements more only
+SQL: create and modify 2 statements, refresh 1, remove 4; one round trip on PostgreSQL, remove two; 1 or 2 statements more only
 for a retransmission and on the way to a refusal.
 """
 
@@ -115,8 +115,9 @@ def _write(database: Database, settings: Settings, publication: Publication, ope
     if operation is Operation.REFRESH:
         return store.refresh(database, publication, entity_tag)
     removed = store.remove(database, publication, entity_tag)
-    if removed.rows():
-        store.record_removal(database, publication)
+    for (first_tag,) in removed.rows():
+        store.record_removal(database, publication, publication.etag)
+        store.record_removal(database, publication, first_tag)
     return removed
 
 

@@ -126,12 +126,12 @@ def deadlines(database: Database, now: float, before: float) -> tuple[bool, bool
     return bool(over), bool(forgettable)
 
 
-def record_removal(database: Database, publication: Publication) -> None:
-    """Remember the entity-tag that answers the removal of a publication."""
+def record_removal(database: Database, publication: Publication, entity_tag: str) -> None:
+    """Remember an entity-tag that was given out for a publication that is removed."""
     parameters = {
         "package": publication.package,
         "presentity": publication.presentity,
-        "etag": publication.etag,
+        "etag": entity_tag,
         "now": publication.published_at,
     }
     database.execute("publication_record_removal", parameters)

@@ -61,7 +61,7 @@ CREATE TABLE subscription (
     route_set TEXT NOT NULL,        -- Route header field value, empty: none
     local_cseq BIGINT NOT NULL,
     remote_cseq BIGINT NOT NULL,
-    branch TEXT NOT NULL,           -- of the SUBSCRIBE that created it
+    branch TEXT NOT NULL,           -- of the latest SUBSCRIBE, tells a retransmission
     socket TEXT NOT NULL,           -- ours that the SUBSCRIBE came in on, e.g. udp:127.0.0.1:5060
     flow TEXT NOT NULL,             -- next hop when not the target, e.g. sip:127.0.0.1:4711;transport=ws; empty: the target
     connection BIGINT NOT NULL,     -- Kamailio's id of the connection that the flow needs, 0: none

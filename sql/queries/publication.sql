@@ -2,8 +2,9 @@
 INSERT INTO publication (presentity, package, id, etag, content_type, body, published_at, created_at, expires_at, qualified)
 SELECT :presentity, :package, :id, :etag, :content_type, :body, CAST(:now AS DOUBLE PRECISION),
     CAST(:now AS DOUBLE PRECISION), CAST(:expires_at AS DOUBLE PRECISION), 0
-WHERE CAST(:max_publications AS INTEGER) = 0 OR CAST(:max_publications AS INTEGER) >
-    (SELECT COUNT(*) FROM publication WHERE presentity = :presentity AND package = :package)
+WHERE (CAST(:max_publications AS INTEGER) = 0 OR CAST(:max_publications AS INTEGER) >
+        (SELECT COUNT(*) FROM publication WHERE presentity = :presentity AND package = :package))
+    AND NOT EXISTS (SELECT 1 FROM removal WHERE presentity = :presentity AND package = :package AND etag = :id)
 ON CONFLICT (presentity, package, id) DO NOTHING;
 
 -- name: publication_modify
@@ -28,7 +29,8 @@ DELETE FROM removal WHERE removed_at < :before;
 
 -- name: publication_published_since
 SELECT 1 FROM publication
-WHERE presentity = :presentity AND package = :package AND etag = :etag AND published_at >= :since
+WHERE presentity = :presentity AND package = :package
+    AND (etag = :etag AND published_at >= :since OR id = :etag AND created_at >= :since)
 UNION ALL
 SELECT 1 FROM removal
 WHERE presentity = :presentity AND package = :package AND etag = :etag AND removed_at >= :since;

@@ -23,7 +23,7 @@ FROM subscription WHERE id = :id FOR UPDATE;
 
 -- name: subscription_refresh
 UPDATE subscription SET decision = :decision, state = :state, reason = :reason, accept = :accept, expires_at = :expires_at,
-    remote_target = :remote_target, remote_cseq = :remote_cseq, socket = :socket, flow = :flow, connection = :connection,
+    remote_target = :remote_target, remote_cseq = :remote_cseq, branch = :branch, socket = :socket, flow = :flow, connection = :connection,
     user_agent = :user_agent, due_at = :due_at, notified_tag = :notified_tag, next_at = :next_at
 WHERE id = :id;
 
@@ -69,9 +69,9 @@ RETURNING id, state, due_at;
 
 -- name: subscription_failed
 UPDATE subscription SET in_flight_since = NULL, notified_tag = '',
-    due_at = CASE WHEN failed.column3 > 0 THEN failed.column3 ELSE due_at END,
-    next_at = CASE WHEN failed.column3 > 0 AND failed.column3 < expires_at THEN failed.column3
-                   WHEN NOT failed.column3 > 0 AND due_at < expires_at THEN due_at ELSE expires_at END
+    due_at = CASE WHEN failed.column3 > 0 AND state <> 'terminated' THEN failed.column3 ELSE due_at END,
+    next_at = CASE WHEN failed.column3 > 0 AND state <> 'terminated' AND failed.column3 < expires_at THEN failed.column3
+                   WHEN NOT (failed.column3 > 0 AND state <> 'terminated') AND due_at < expires_at THEN due_at ELSE expires_at END
 FROM (VALUES :rows) AS failed
 WHERE subscription.id = failed.column1 AND subscription.local_cseq = failed.column2
 RETURNING id, state, due_at;

@@ -36,9 +36,7 @@ def run(configuration: Path) -> Run:
     """Runs presencectl with this configuration."""
 
     def invoke(*arguments: str, text: str | None = None, **environment: str) -> Result:
-        return CliRunner(env=environment).invoke(
-            console.main, ["--configuration", str(configuration), *arguments], input=text
-        )
+        return CliRunner(env=environment).invoke(console.main, ["--configuration", str(configuration), *arguments], input=text)
 
     return invoke
 
@@ -114,9 +112,7 @@ def test_run_refuses_a_second_server(run: Run, tmp_path: Path, started: list[tup
         result = run("run")
         assert server.poll() is None
     assert (result.exit_code, started) == (1, [])
-    assert (
-        result.stderr == f"Error: already running as process {server.pid} ({pid_file}); end it or set another KP_VAR\n"
-    )
+    assert result.stderr == f"Error: already running as process {server.pid} ({pid_file}); end it or set another KP_VAR\n"
 
 
 def test_a_server_that_is_just_starting_counts(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.unit.values import ALICE, pidf
 @pytest.mark.rfc("TRN-008")
 def test_a_subscribe_is_answered_and_told_with_one_tag(server: Server, ksr: KSR) -> None:
     done = server.request("SUBSCRIBE")
-    assert (done.status, done.stateful, done.headers["Expires"]) == (200, True, ["600"])
+    assert (done.status, done.stateful, done.headers["Expires"]) == (200, False, ["600"])
     ((method, uri, _, _, headers, _),) = ksr.sent
     assert (method, uri) == ("NOTIFY", f"sip:bob@{TRUSTED}:5062")
     tag = done.to.rpartition(";tag=")[2]
@@ -39,10 +39,18 @@ def test_a_publish_is_told_to_the_watcher_when_it_has_answered(server: Server, k
 
 
 @pytest.mark.rfc("TRN-009")
-def test_a_retransmitted_subscribe_is_left_to_its_transaction(server: Server, ksr: KSR) -> None:
+def test_a_retransmitted_subscribe_gets_the_same_answer_and_no_second_notify(server: Server, ksr: KSR) -> None:
+    same = [("Call-ID", "call"), ("CSeq", "1 SUBSCRIBE"), ("Via", f"SIP/2.0/UDP {TRUSTED}:5062;branch=z9hG4bKsame")]
+    first, second = server.request("SUBSCRIBE", *same), server.request("SUBSCRIBE", *same)
+    assert (first.status, first.to, first.headers) == (second.status, second.to, second.headers)
+    assert len(ksr.sent) == 1
+
+
+@pytest.mark.rfc("TRN-009")
+def test_a_retransmitted_fetch_is_left_to_its_transaction(server: Server, ksr: KSR) -> None:
     ksr.results["tm.t_newtran"] = 0
     with pytest.raises(AssertionError):
-        server.request("SUBSCRIBE")
+        server.request("SUBSCRIBE", ("Expires", "0"))
     assert (ksr.responses, ksr.sent) == ([], [])
 
 

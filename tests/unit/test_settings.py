@@ -122,9 +122,7 @@ def test_kp_set_wins_over_kamailio_cfg_and_that_over_defaults(configuration: Pat
 
 
 def test_defines_from_the_environment(configuration: Path) -> None:
-    configuration.write_text(
-        "#!ifdef WITH_X\npa.notify_interval = 9\n#!endif\n#!ifdef N\npa.min_expires = N\n#!endif\n"
-    )
+    configuration.write_text("#!ifdef WITH_X\npa.notify_interval = 9\n#!endif\n#!ifdef N\npa.min_expires = N\n#!endif\n")
     found = settings.load({"KP_DEFINES": "WITH_X, N=30"}, configuration)
     assert (found.pa.notify_interval, found.pa.min_expires) == (9, 30)
     assert settings.defines({"KP_DEFINES": "WITH_X N=30"}) == {"WITH_X": "", "N": "30"}
@@ -157,10 +155,7 @@ def test_environment_of_settings_gives_them_again_elsewhere(
         ({"KP_DOMAINS": ","}, "KP_DOMAINS names no domain; at least one is needed, e.g. example.org"),
         (
             {"KP_TRUSTED": "10.0.0.0/8,proxy"},
-            (
-                "KP_TRUSTED: 'proxy' is neither an address nor a network; "
-                "e.g. 192.0.2.7,10.0.0.0/8,2001:db8::/32 is allowed"
-            ),
+            ("KP_TRUSTED: 'proxy' is neither an address nor a network; e.g. 192.0.2.7,10.0.0.0/8,2001:db8::/32 is allowed"),
         ),
         ({"KP_SET": "pa.auth"}, "KP_SET: 'pa.auth': group.name=value is needed, several parted by \";\""),
         ({"KP_SET": "pa.outh=none"}, "KP_SET: there is no parameter 'pa.outh'; did you mean pa.auth?"),
@@ -212,21 +207,15 @@ def test_unlike_any_parameter(configuration: Path) -> None:
         ("db.busy_timeout = 61", "line 2: db.busy_timeout = 61: out of range; 1 to 60 seconds is allowed"),
     ],
 )
-def test_wrong_parameters_of_kamailio_cfg_are_told_with_their_place(
-    configuration: Path, line: str, complaint: str
-) -> None:
+def test_wrong_parameters_of_kamailio_cfg_are_told_with_their_place(configuration: Path, line: str, complaint: str) -> None:
     configuration.write_text(f"#!KAMAILIO\n{line}\n")
     assert complaint in refused(configuration)
 
 
-@pytest.mark.parametrize(
-    "url", ["mysql://u:s3cret@h/d", "sqlite:///", "sqlite:///var/", "postgresql:x", "postgresql://h:x/d"]
-)
+@pytest.mark.parametrize("url", ["mysql://u:s3cret@h/d", "sqlite:///", "sqlite:///var/", "postgresql:x", "postgresql://h:x/d"])
 def test_wrong_database_urls_are_told_without_their_password(configuration: Path, url: str) -> None:
     complaint = refused(configuration, KP_DB_URL=url)
-    assert complaint.endswith(
-        "not the URL of a database; sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME is allowed"
-    )
+    assert complaint.endswith("not the URL of a database; sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME is allowed")
     assert "s3cret" not in complaint
 
 

@@ -82,9 +82,7 @@ def test_the_children_of_a_tuple_are_put_in_order() -> None:
 
 
 @pytest.mark.rfc("FMT-016", "FMT-012", "FMT-008")
-@pytest.mark.parametrize(
-    "status", ["", "<status/>", "<status><basic>busy</basic></status>", '<status><x xmlns=""/></status>']
-)
+@pytest.mark.parametrize("status", ["", "<status/>", "<status><basic>busy</basic></status>", '<status><x xmlns=""/></status>'])
 def test_a_status_that_cannot_be_read_is_not_made_up(status: str) -> None:
     (found,) = find(composed(f'<tuple id="t">{status}</tuple>'), "p:tuple/p:status")
     assert len(found) == 0
@@ -217,16 +215,12 @@ def test_mixed_content_comments_and_order_pass_through() -> None:
     inside = 'a<v:x b="&lt;&quot;&#10;>">c</v:x>d<!-- e --><v:y/> f <?g h?><![CDATA[<i>]]>&#13;<v:x/>j'
     root = composed(f'<tuple id="t"><v:e>{inside}</v:e></tuple>')
     expected = etree.fromstring(f"<v:e {IN_SCOPE}>{inside}</v:e>")
-    assert etree.tostring(root[0][1], method="c14n", exclusive=True) == etree.tostring(
-        expected, method="c14n", exclusive=True
-    )
+    assert etree.tostring(root[0][1], method="c14n", exclusive=True) == etree.tostring(expected, method="c14n", exclusive=True)
 
 
 @pytest.mark.rfc("FMT-005")
 def test_declarations_that_the_root_has_are_not_repeated() -> None:
-    body = compose(
-        ENTITY, [source('<tuple id="t"><v:a/></tuple><v:b/><r:mood/>', str(n)) for n in (1, 2)], Offline.NONE
-    ).body
+    body = compose(ENTITY, [source('<tuple id="t"><v:a/></tuple><v:b/><r:mood/>', str(n)) for n in (1, 2)], Offline.NONE).body
     assert body.count(b"xmlns") == 4
     assert body.count(b"<v:b/>") == 2
 
@@ -250,9 +244,7 @@ def test_prefixed_pidf_comes_out_unprefixed() -> None:
 @pytest.mark.parametrize("uri", ["http://x/?a=1&amp;b=2", "urn:it's", "relative"])
 def test_unusual_namespace_names_survive(uri: str) -> None:
     scope = f'xmlns="{PIDF}" xmlns:w="{uri}"'
-    root = valid(
-        compose(ENTITY, [source("<w:a/>", scope=scope), source(f'<w:a xmlns:w="{uri}"/>', "two")], Offline.NONE)
-    )
+    root = valid(compose(ENTITY, [source("<w:a/>", scope=scope), source(f'<w:a xmlns:w="{uri}"/>', "two")], Offline.NONE))
     assert [etree.QName(child).namespace for child in root] == [uri.replace("&amp;", "&")] * 2
 
 

@@ -119,9 +119,7 @@ def test_all_clients_together_keep_their_ids_and_extensions() -> None:
 # Whatever comes
 
 
-XML_TEXT = st.text(
-    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="[]\ufffe\uffff"), max_size=12
-)
+XML_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="[]\ufffe\uffff"), max_size=12)
 ATTRIBUTE = re.compile(r"[&<\"]")
 IDS = st.sampled_from(["t1", "t2", "p1", "a-2", "a", "", "1", "x:y", "a b", "é", None]) | XML_TEXT
 URIS = st.sampled_from(["sip:a@x", "sip:100%@x", "http://x:y/", "", "//", "a:b#c#d", "tel:+1", "<sip:b@x>"]) | XML_TEXT
@@ -135,9 +133,7 @@ def escaped(text: str) -> str:
     return ATTRIBUTE.sub(lambda found: f"&#{ord(found[0])};", text)
 
 
-def wrapped(
-    name: str, content: st.SearchStrategy[str], **attributes: st.SearchStrategy[str | None]
-) -> st.SearchStrategy[str]:
+def wrapped(name: str, content: st.SearchStrategy[str], **attributes: st.SearchStrategy[str | None]) -> st.SearchStrategy[str]:
     def write(content: str, values: dict[str, str | None]) -> str:
         written = "".join(f' {key}="{escaped(value)}"' for key, value in values.items() if value is not None)
         return f"<{name}{written}>{content}</{name.partition(' ')[0]}>"
@@ -167,9 +163,7 @@ def noted(prefix: str) -> list[st.SearchStrategy[str]]:
 
 
 STATUS = wrapped("p:status", several(wrapped("p:basic", BASICS), EXTENSION, JUNK))
-TUPLE = wrapped(
-    "p:tuple", several(STATUS, wrapped("p:contact", URIS.map(escaped), priority=PRIORITIES), *noted("p:")), id=IDS
-)
+TUPLE = wrapped("p:tuple", several(STATUS, wrapped("p:contact", URIS.map(escaped), priority=PRIORITIES), *noted("p:")), id=IDS)
 PERSON = wrapped("dm:person", several(*noted("dm:")), id=IDS)
 DEVICE = wrapped("dm:device", several(*noted("dm:")).map("<dm:deviceID>urn:d</dm:deviceID>{}".format), id=IDS)
 CONTENT = several(TUPLE, PERSON, DEVICE, wrapped("p:note", TEXT), EXTENSION, JUNK)

@@ -26,8 +26,7 @@ def note_of(document: PidfDocument) -> str:
 
 def presence(content: str) -> bytes:
     return (
-        f'<presence xmlns="{pidf.PIDF}" xmlns:dm="{pidf.DATA_MODEL}" xmlns:v="urn:v" entity="sip:a@x">'
-        f"{content}</presence>"
+        f'<presence xmlns="{pidf.PIDF}" xmlns:dm="{pidf.DATA_MODEL}" xmlns:v="urn:v" entity="sip:a@x">{content}</presence>'
     ).encode()
 
 
@@ -110,9 +109,7 @@ def test_the_content_type_decides_not_only_that_it_is_xml(content_type: str) -> 
     refused(presence(""), content_type)
 
 
-@pytest.mark.parametrize(
-    "content_type", ["Application/PIDF+XML", " application/pidf+xml ; x=y", f"{TYPE};CHARSET=UTF-8"]
-)
+@pytest.mark.parametrize("content_type", ["Application/PIDF+XML", " application/pidf+xml ; x=y", f"{TYPE};CHARSET=UTF-8"])
 def test_the_content_type_is_compared_as_sip_does(content_type: str) -> None:
     assert parse(presence(""), content_type).is_empty
 
