@@ -18,7 +18,7 @@ SCHEMES = ("sip", "sips", "pres", "im")
 MAX_EXPIRES = 2**32 - 1
 
 _URI = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?:(?P<user>[^@\s<>\"]*)@)?"
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?:(?P<user>[A-Za-z0-9_.!~*'()%&=+$,;?/:-]*)@)?"
     r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?"
     r"(?P<parameters>(?:;[^?\s<>\"]*)?)(?:\?[^\s<>\"]*)?\Z"
 )

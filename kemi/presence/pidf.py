@@ -236,6 +236,8 @@ def split(parent: etree._Element, namespace: str) -> tuple[dict[str, list[etree.
 # ---------------------------------------------------------------------------------------------------------------------
 # Values of single elements, "" where the schema would not have them
 
+_IP_LITERAL = re.compile(r"(?<=[@/:])\[[0-9A-Fa-f:.]+\]")
+_STRAY_BRACKET = re.compile(r"[\[\]]")
 _PRIORITY = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 _TIMESTAMP = re.compile(
@@ -269,6 +271,8 @@ def basic(element: etree._Element) -> str:
 def uri(element: etree._Element) -> str:
     """The URI of a contact or deviceID. Angle brackets around it, as in SIP's name-addr, are taken off."""
     value = " ".join(text(element).split()).removeprefix("<").removesuffix(">")
+    if _STRAY_BRACKET.search(_IP_LITERAL.sub("", value, count=1)):
+        return ""
     if _ANY_URI.fullmatch(value):
         return value
     repaired = _STRAY_PERCENT.sub("%25", value)
