@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from kemi.settings import Settings
 
@@ -327,9 +328,17 @@ class PostgreSQLDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
+        """One pipeline from BEGIN to COMMIT: a single round trip where nothing is asked for in between."""
         self._reopen_if_lost()
-        with self._errors_named(), self._connection.pipeline(), self._connection.transaction():
-            yield
+        connection = self._connection
+        try:
+            with self._errors_named(), connection.pipeline():
+                connection.execute("BEGIN")
+                yield
+                connection.execute("COMMIT")
+        finally:
+            if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
+                connection.execute("ROLLBACK")
 
     def _reopen_if_lost(self) -> None:
         if self._connection.closed:

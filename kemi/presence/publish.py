@@ -15,7 +15,7 @@ import hashlib
 
 from kemi import sip
 from kemi import store as subscriptions
-from kemi.database import Database, Result, Row
+from kemi.database import Database, Result
 from kemi.effects import Effect, Log, Reply, Wake
 from kemi.errors import (
     BadEvent,
@@ -94,10 +94,10 @@ def _save(
     with database.transaction():
         database.lock(publication.presentity)
         written = _write(database, settings, publication, operation, entity_tag)
-        in_flight: list[Row] = []
         if operation is not Operation.REFRESH:
-            in_flight = subscriptions.mark_due(database, package.name, publication.presentity, now, interval).rows()
+            marked = subscriptions.mark_due(database, package.name, publication.presentity, now, interval)
     if written.count:
+        in_flight = marked.rows() if operation is not Operation.REFRESH else []
         return publication, [Wake(blocked=any(blocked for (blocked,) in in_flight))] if in_flight else []
     if store.published_since(database, publication, now - 2 * TIMER_F):
         return publication, []
