@@ -27,6 +27,7 @@ class Client:
     nonce: str = ""
     count: int = 0
     cseq: int = 0
+    algorithm: str = "MD5"
 
     def ask(self, method: str, *before: str, uri: str = "") -> Message:
         """Send a request, with credentials once there was a challenge; `before` are header lines that come first."""
@@ -44,16 +45,16 @@ class Client:
         """The Authorization line for the next use of the nonce."""
         self.count += 1
         count, cnonce = f"{self.count:08x}", secrets.token_hex(4)
-        ha1 = md5(f"{self.agent.user}:{DOMAIN}:{self.password}")
-        response = md5(f"{ha1}:{self.nonce}:{count}:{cnonce}:auth:{md5(f'{method}:{uri}')}")
+        ha1 = self.hash(f"{self.agent.user}:{DOMAIN}:{self.password}")
+        response = self.hash(f"{ha1}:{self.nonce}:{count}:{cnonce}:auth:{self.hash(f'{method}:{uri}')}")
         return (
             f'Authorization: Digest username="{self.agent.user}", realm="{DOMAIN}", nonce="{self.nonce}", uri="{uri}", '
-            f'response="{response}", algorithm=MD5, qop=auth, cnonce="{cnonce}", nc={count}'
+            f'response="{response}", algorithm={self.algorithm}, qop=auth, cnonce="{cnonce}", nc={count}'
         )
 
-
-def md5(text: str) -> str:
-    return hashlib.md5(text.encode()).hexdigest()
+    def hash(self, text: str) -> str:
+        """By the algorithm of the challenge (RFC 8760)."""
+        return hashlib.new(self.algorithm.replace("-", ""), text.encode()).hexdigest()
 
 
 def parameter(header: str, name: str) -> str:
@@ -119,3 +120,14 @@ def test_a_retransmission_gets_the_same_answer(alice: Client, method: str) -> No
 def test_credentials_for_others_stand_beside_ours(alice: Client, method: str, header: str) -> None:
     assert alice.ask(method, f"{header}: {FOREIGN}").status == 401
     assert alice.ask(method, f"{header}: {FOREIGN}").status == 200
+
+
+@pytest.mark.rfc("SEC-022")
+def test_sha_256_is_a_parameter(start_server: Callable[..., Server]) -> None:
+    server = start_server({"KP_TRUSTED": "", "KP_SET": "auth.algorithm=SHA-256"})
+    server.control("user", "add", f"alice@{DOMAIN}", "--password", PASSWORD)
+    alice = Client(UserAgent(server.address, "alice"), algorithm="SHA-256")
+    challenge = alice.ask("PUBLISH")
+    assert (challenge.status, "algorithm=SHA-256" in challenge.get("WWW-Authenticate")) == (401, True)
+    assert [alice.ask(method).status for method in ("PUBLISH", "SUBSCRIBE", "REGISTER")] == [200, 200, 200]
+    assert Client(alice.agent, "wrong", alice.nonce, 9, 9, "SHA-256").ask("PUBLISH").status == 401
