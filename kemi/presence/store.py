@@ -1,6 +1,7 @@
 """Rows of the table publication, as values; queries in sql/queries/publication.sql. No decisions."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from kemi.database import Database, Result, Row
 from kemi.presence.publication import Publication
@@ -10,78 +11,33 @@ _BODY = _COLUMNS.index("body")
 _QUALIFIED = _COLUMNS.index("qualified")
 
 
+def _parameters(publication: Publication, **more: Any) -> dict[str, Any]:
+    return publication._asdict() | {"now": publication.published_at} | more
+
+
 def create(database: Database, publication: Publication, max_publications: int) -> Result:
     """Insert a publication; count 0: there is one with this id, or the presentity has its most (0: no limit)."""
-    return database.execute(
-        "publication_create",
-        {
-            "id": publication.id,
-            "package": publication.package,
-            "presentity": publication.presentity,
-            "etag": publication.etag,
-            "content_type": publication.content_type,
-            "body": publication.body,
-            "now": publication.published_at,
-            "expires_at": publication.expires_at,
-            "max_publications": max_publications,
-        },
-    )
+    return database.execute("publication_create", _parameters(publication, max_publications=max_publications))
 
 
 def swap(database: Database, publication: Publication, entity_tag: str) -> Result:
     """Replace the document of the publication that has `entity_tag`; count 0: none has it any more."""
-    return database.execute(
-        "publication_modify",
-        {
-            "package": publication.package,
-            "presentity": publication.presentity,
-            "entity_tag": entity_tag,
-            "etag": publication.etag,
-            "content_type": publication.content_type,
-            "body": publication.body,
-            "now": publication.published_at,
-            "expires_at": publication.expires_at,
-        },
-    )
+    return database.execute("publication_modify", _parameters(publication, entity_tag=entity_tag))
 
 
 def refresh(database: Database, publication: Publication, entity_tag: str) -> Result:
     """Give the publication that has `entity_tag` a new lifetime and tag; count 0: none has it any more."""
-    return database.execute(
-        "publication_refresh",
-        {
-            "package": publication.package,
-            "presentity": publication.presentity,
-            "entity_tag": entity_tag,
-            "etag": publication.etag,
-            "now": publication.published_at,
-            "expires_at": publication.expires_at,
-        },
-    )
+    return database.execute("publication_refresh", _parameters(publication, entity_tag=entity_tag))
 
 
 def remove(database: Database, publication: Publication, entity_tag: str) -> Result:
-    """Delete the publication that has `entity_tag`; count 0: none has it any more."""
-    return database.execute(
-        "publication_remove",
-        {
-            "package": publication.package,
-            "presentity": publication.presentity,
-            "entity_tag": entity_tag,
-            "now": publication.published_at,
-        },
-    )
+    """Delete the publication that has `entity_tag`; gives its id, nothing where none has it any more."""
+    return database.execute("publication_remove", _parameters(publication, entity_tag=entity_tag))
 
 
 def published_since(database: Database, publication: Publication, since: float) -> bool:
     """Whether this very entity-tag was given out since that time."""
-    parameters = {
-        "package": publication.package,
-        "presentity": publication.presentity,
-        "etag": publication.etag,
-        "since": since,
-    }
-    return bool(database.execute("publication_published_since", parameters).rows())
+    return bool(database.execute("publication_published_since", _parameters(publication, since=since)).rows())
 
 
 def has_tag(database: Database, package: str, presentity: str, entity_tag: str, now: float) -> bool:
@@ -128,13 +84,7 @@ def deadlines(database: Database, now: float, before: float) -> tuple[bool, bool
 
 def record_removal(database: Database, publication: Publication, entity_tag: str) -> None:
     """Remember an entity-tag that was given out for a publication that is removed."""
-    parameters = {
-        "package": publication.package,
-        "presentity": publication.presentity,
-        "etag": entity_tag,
-        "now": publication.published_at,
-    }
-    database.execute("publication_record_removal", parameters)
+    database.execute("publication_record_removal", _parameters(publication, etag=entity_tag))
 
 
 def forget_removals(database: Database, before: float) -> None:
@@ -144,5 +94,4 @@ def forget_removals(database: Database, before: float) -> None:
 
 def has_id(database: Database, publication: Publication) -> bool:
     """Whether there is a publication with this id, live or not."""
-    parameters = {"presentity": publication.presentity, "package": publication.package, "id": publication.id}
-    return bool(database.execute("publication_has_id", parameters).rows())
+    return bool(database.execute("publication_has_id", _parameters(publication)).rows())
