@@ -3,6 +3,10 @@
 PIDF is RFC 3863, person and device come from the data model (RFC 4479 section 5). Everything of other namespaces (RPID
 RFC 4480, CIPID RFC 4482, geopriv, vendors) is kept as elements that nobody here understands (RFC 3863 section 4.2.3).
 
+CPIM-PIDF is what PIDF was called in its last drafts: another namespace and media type, all else is equal (SER handbook
+section 5.1). It is read as the equal PIDF document, so that nothing behind this module knows it. Its media type is taken
+with either namespace (SER did not look at it); PIDF's own media type only with PIDF's namespace, as RFC 3863 has it.
+
 What stops a document: it is not well-formed, not PIDF, in an encoding that is not taken, or has a DOCTYPE (415); it is
 larger than the limits below (413). What does not stop it: being schema-invalid. It is used as far as it can be read:
 the readers of single values at the end say "" for what cannot.
@@ -18,10 +22,14 @@ from lxml import etree
 from kemi.errors import BodyTooLarge, UnsupportedMediaType
 
 MEDIA_TYPE = "application/pidf+xml"
+CPIM_MEDIA_TYPE = "application/cpim-pidf+xml"
+CONSUMES = (MEDIA_TYPE, CPIM_MEDIA_TYPE)
+"""What a publication may be."""
 
 PIDF = "urn:ietf:params:xml:ns:pidf"
 DATA_MODEL = "urn:ietf:params:xml:ns:pidf:data-model"
 RPID = "urn:ietf:params:xml:ns:pidf:rpid"
+CPIM = "urn:ietf:params:xml:ns:cpim-pidf"
 
 PRESENCE = f"{{{PIDF}}}presence"
 TUPLE = f"{{{PIDF}}}tuple"
@@ -37,6 +45,12 @@ MAX_DECLARATIONS = 100
 MAX_DEPTH = 32
 
 _RESOURCE_LIMIT = 114  # libxml2's XML_ERR_RESOURCE_LIMIT: its own limit of depth, which lxml has no name for
+
+_EXCHANGE = {PIDF.encode(): CPIM.encode(), CPIM.encode(): PIDF.encode()}
+# In what libxml2 and composition write, "<" is markup wherever it stands. Comments and processing instructions are
+# matched so that nothing in them is taken for a start tag. A start tag begins with its declarations, in double quotes.
+_MARKUP = re.compile(rb'<!--.*?-->|<\?.*?\?>|<[^\s/>]+(?: xmlns(?::[^\s=]+)?="[^"]*")+', re.DOTALL)
+_DECLARED = re.compile(rb'(?<==")(?:' + b"|".join(_EXCHANGE) + rb')(?=")')
 
 _PARAMETER = re.compile(r';\s*([^\s;="]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;"]*)')
 _DECLARED_ENCODING = re.compile(rb'<\?xml\s[^>]*?\sencoding\s*=\s*["\']([A-Za-z0-9._-]+)')
@@ -76,36 +90,68 @@ def parse(body: bytes, content_type: str) -> PidfDocument:
         content_type: the value of Content-Type as it came, with its parameters.
 
     Raises:
-        UnsupportedMediaType: not application/pidf+xml, not well-formed, not a presence document, or with a DOCTYPE.
-        BodyTooLarge: more elements, attributes, declarations or levels than the limits.
+        UnsupportedMediaType: 415, neither PIDF nor CPIM-PIDF, not well-formed, not a presence document, or with a DOCTYPE.
+        BodyTooLarge: 413, more elements, attributes, declarations or levels than the limits.
     """
     return _sorted(read(body, content_type))
 
 
 def read(body: bytes, content_type: str) -> etree._Element:
     """The root element of a published document, everything checked that `parse` checks; raises the same."""
-    charset = _charset(content_type)
+    media_type, charset = _content_type(content_type)
     encoding = _encoding(body, charset)
     if encoding != "utf-8":
         body = _transcoded(body, encoding)
     elements = _checked_size(body)
+    root = tree(body)
+    if elements > MAX_DEPTH and _too_deep()(root):
+        raise _too_nested()
+    if media_type == CPIM_MEDIA_TYPE and root.tag == f"{{{CPIM}}}presence":
+        root = tree(exchanged(etree.tostring(root, encoding="utf-8")))
+    if root.tag != PRESENCE:
+        raise _refusal(f"the root of the body is not a presence element in namespace {PIDF}")
+    return root
+
+
+def tree(document: bytes) -> etree._Element:
+    """The root element of a document in UTF-8; that it is well-formed is all that is checked.
+
+    Raises:
+        UnsupportedMediaType: 415, it is not.
+        BodyTooLarge: 413, more levels than libxml2 takes.
+    """
     try:
-        root = etree.fromstring(body, _parser())
+        return etree.fromstring(document, _parser())
     except etree.XMLSyntaxError as error:
         if error.code == _RESOURCE_LIMIT:
             raise _too_nested() from None
         # Only the position: libxml2's own text quotes the document.
         line, column = error.position
         raise _refusal(f"the body is not well-formed XML at line {line}, column {column}") from None
-    if elements > MAX_DEPTH and _too_deep()(root):
-        raise _too_nested()
-    if root.tag != PRESENCE:
-        raise _refusal(f"the root of the body is not a presence element in namespace {PIDF}")
-    return root
+
+
+def exchanged(document: bytes) -> bytes:
+    """The same document with the namespaces of PIDF and CPIM-PIDF in each other's place.
+
+    Only namespace declarations change; prefixes, texts and everything of other namespaces stay octet for octet. Because
+    the two change places, no two names become one: the result is as well-formed as the document, and exchanging it again
+    gives the document.
+
+    Args:
+        document: as libxml2 or `composition.compose` writes it, in UTF-8.
+    """
+    return _MARKUP.sub(_exchanged_markup, document)
+
+
+def _exchanged_markup(markup: re.Match[bytes]) -> bytes:
+    written = markup[0]
+    if written.startswith((b"<!", b"<?")):
+        return written
+    return _DECLARED.sub(lambda uri: _EXCHANGE[uri[0]], written)
 
 
 def _refusal(detail: str) -> UnsupportedMediaType:
-    return UnsupportedMediaType(detail, accept=(MEDIA_TYPE,))
+    return UnsupportedMediaType(detail, accept=CONSUMES)
 
 
 def _too_nested() -> BodyTooLarge:
@@ -117,15 +163,15 @@ def _too_nested() -> BodyTooLarge:
 
 
 @lru_cache(maxsize=64)
-def _charset(content_type: str) -> str:
-    """The charset parameter in lower case, "" without one. Clients send few different values: they are remembered."""
-    media_type, _, _ = content_type.partition(";")
-    if media_type.strip().lower() != MEDIA_TYPE:
-        raise _refusal(f"the body is not {MEDIA_TYPE}")
+def _content_type(content_type: str) -> tuple[str, str]:
+    """The media type, and the charset or "", both in lower case. Clients send few different values: they are remembered."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type not in CONSUMES:
+        raise _refusal(f"the body is neither {MEDIA_TYPE} nor {CPIM_MEDIA_TYPE}")
     for name, value in _PARAMETER.findall(content_type):
         if name.lower() == "charset":
-            return str(value).strip('"').lower()
-    return ""
+            return media_type, str(value).strip('"').lower()
+    return media_type, ""
 
 
 def _encoding(body: bytes, charset: str) -> str:

@@ -98,7 +98,7 @@ def test_prefixed_pidf_is_the_same_as_unprefixed() -> None:
 )
 def test_what_is_not_a_presence_document_is_refused_with_accept(body: bytes) -> None:
     error = refused(body)
-    assert (error.status, error.headers) == (415, (("Accept", TYPE),))
+    assert (error.status, error.headers) == (415, (("Accept", f"{TYPE}, application/cpim-pidf+xml"),))
     assert error.detail
     assert "\n" not in error.detail
 
