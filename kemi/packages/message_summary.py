@@ -1,0 +1,85 @@
+"""The event package `message-summary` (RFC 3842): how many messages wait for a user.
+
+Who publishes: a voice mail server that `pa.publishers` names, or the user. Who may watch: the user itself and nobody else, whatever
+`pa.auth` says, not even who may publish: a mailbox is its owner's business, and to write is not to read (section 3.7).
+
+The header fields of messages go into a NOTIFY only when their publication is newer than the NOTIFY before it (section 3.8), and
+never into one that answers a SUBSCRIBE. The entity-tag names the whole state all the same, with all of them.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from kemi.database import Database
+from kemi.errors import SipError
+from kemi.event_package import Decision, Document, EventPackage, View
+from kemi.packages import message_summary_body
+from kemi.packages.message_summary_body import MEDIA_TYPE, Report, combine, parse, write
+from kemi.presence import store
+from kemi.settings import Settings
+from kemi.subscription import Subscription
+
+NAME = "message-summary"
+
+
+def authorize(_database: Database, _settings: Settings, watcher: str, resource: str) -> Decision:
+    """The user itself; 403 for everybody else."""
+    return Decision.ALLOW if watcher == resource else Decision.BLOCK
+
+
+def check_body(body: bytes, _content_type: str) -> None:
+    """Refuse what cannot be read later.
+
+    Raises:
+        UnsupportedMediaType: 415, it is no message summary.
+    """
+    parse(body)
+
+
+def aspect(subscription: Subscription) -> str:
+    """Since when messages are news, in seconds since the epoch; "" where none are told."""
+    return repr(subscription.notified_at) if subscription.notified_tag else ""
+
+
+def render(database: Database, _settings: Settings, views: Sequence[View], now: float) -> dict[View, Document]:
+    """The summary of each view; one statement loads what all of them need."""
+    resources = sorted({view.resource for view in views if view.decision is Decision.ALLOW})
+    reports = defaultdict[str, list[Report]](list)
+    for resource, report in _reports(database, resources, now):
+        reports[resource].append(report)
+    return {view: _document(view, reports[view.resource] if view.decision is Decision.ALLOW else []) for view in views}
+
+
+def _reports(database: Database, resources: Sequence[str], now: float) -> Iterator[tuple[str, Report]]:
+    """What is published; a body that an earlier release took and this one cannot read is left out."""
+    for each in store.load_many(database, NAME, resources, now) if resources else ():
+        try:
+            summary = parse(each.body)
+        except SipError:
+            continue
+        yield each.presentity, Report(each.id, each.created_at, each.published_at, summary)
+
+
+def _document(view: View, reports: Sequence[Report]) -> Document:
+    """An alias, which is a URI that is not the user's own, needs the account to be named (section 3.5)."""
+    state, counted = combine(reports, view.resource)
+    if view.entity != view.resource and not state.account:
+        state = state._replace(account=view.resource)
+    since = float(view.aspect) if view.aspect else float("inf")
+    news = [message for report in counted if report.published_at > since for message in report.summary.messages]
+    tag = hashlib.blake2b(f"{view.content_type}\n{write(state)}".encode(), digest_size=8).hexdigest()
+    return Document(write(state._replace(messages=tuple(news))), view.content_type, tag)
+
+
+PACKAGE = EventPackage(
+    name=NAME,
+    default_expires=3600,
+    produces=(message_summary_body.MEDIA_TYPE,),
+    consumes=(MEDIA_TYPE,),
+    minimum_interval=1,
+    authorize=authorize,
+    render=render,
+    check_body=check_body,
+    aspect=aspect,
+)
