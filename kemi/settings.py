@@ -9,75 +9,24 @@ Each value is looked for in turn, the last one found wins:
 4. `KP_SET`: any parameter, as in `KP_SET="pa.auth=none;pa.notify_interval=0"`.
 
 `KP_DEFINES` holds names that are defined before kamailio.cfg is read, as in `KP_DEFINES="WITH_TLS"`. An empty variable
-counts as not set. A parameter is one field of a group below; its metadata holds its meaning, unit and range or choices.
+counts as not set. What the parameters are: `parameters`. Those that change while the server runs: `runtime_settings`.
 """
 
-import difflib
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-from kemi import configuration_file
+from kemi import configuration_file, parameters, ser_parameters
 from kemi.configuration_file import ConfigurationFile
 from kemi.errors import ConfigurationError
+from kemi.parameters import GROUPS, AuthSettings, DatabaseSettings, PresenceAgentSettings, XcapSettings
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 HOST: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\]")
-NO_LIMIT: Final = 1_000_000
-
-
-def _number(default: int, least: int, most: int, unit: str, meaning: str) -> int:
-    value: int = field(default=default, metadata={"meaning": meaning, "unit": unit, "range": (least, most)})
-    return value
-
-
-def _choice(default: str, choices: tuple[str, ...], meaning: str) -> str:
-    value: str = field(default=default, metadata={"meaning": meaning, "unit": "", "choices": choices})
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class PresenceAgentSettings:
-    """`pa`: publications, subscriptions and notifications."""
-
-    default_expires: int = _number(3600, 60, 604800, "seconds", "expiry of a request that asks for none")
-    max_subscription_expiration: int = _number(3600, 60, 604800, "seconds", "longest expiry granted to a subscription")
-    max_publish_expiration: int = _number(3600, 60, 604800, "seconds", "longest expiry granted to a publication")
-    min_expires: int = _number(60, 1, 3599, "seconds", "shortest expiry accepted, 423 below it")
-    notify_interval: int = _number(5, 0, 3600, "seconds", "least time between two NOTIFYs of a subscription, 0 = off")
-    auth: str = _choice("none", ("none", "implicit"), "who may watch: everybody, or by the rules of a presentity")
-    presentities: str = _choice("any", ("any", "subscriber"), "which addresses of our domains exist, else 404")
-    offline_document: str = _choice("closed", ("closed", "empty", "none"), "what is told when nothing is published")
-    max_body: int = _number(65536, 1024, 1048576, "octets", "largest body accepted, 413 above it")
-    max_publications: int = _number(64, 0, NO_LIMIT, "per presentity", "publications at a time, 0 = no limit")
-    max_watchers: int = _number(5000, 0, NO_LIMIT, "per presentity", "subscriptions at a time, 0 = no limit")
-    max_subscriptions: int = _number(1000, 0, NO_LIMIT, "per watcher", "subscriptions at a time, 0 = no limit")
-    notify_batch: int = _number(200, 1, 1000, "NOTIFYs", "claimed at a time")
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseSettings:
-    """`db`: durability and patience."""
-
-    synchronous: str = _choice("normal", ("normal", "full"), "what survives: a crash of the server, or a power cut too")
-    busy_timeout: int = _number(5, 1, 60, "seconds", "longest wait for a lock")
-
-
-@dataclass(frozen=True, slots=True)
-class AuthSettings:
-    """`auth`: digest authentication."""
-
-    algorithm: str = _choice("MD5", ("MD5", "SHA-256"), "hash of the digest")
-    max_rate: int = _number(100, 0, NO_LIMIT, "requests a second", "of one source that is not trusted, 503 above it, 0 = no limit")
-    check_from: int = _number(1, 0, 1, "", "1: From must be the authenticated user's address, else 403")
-
-
-GROUPS: Final[Mapping[str, Any]] = MappingProxyType({"pa": PresenceAgentSettings, "db": DatabaseSettings, "auth": AuthSettings})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +45,12 @@ class Settings:
     pa: PresenceAgentSettings
     db: DatabaseSettings
     auth: AuthSettings
+    xcap: XcapSettings = field(default_factory=XcapSettings)
+    notices: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    """Lines about what is set and has no effect, for whoever starts the server."""
+
+    written: Mapping[str, int | str] = field(default_factory=dict, repr=False, compare=False)
+    """Parameters as kamailio.cfg has them, by `group.name`: what Kamailio itself knows."""
 
     def environment(self) -> dict[str, str]:
         """The variables that give these settings again in any working directory; parameters are not among them."""
@@ -125,6 +80,9 @@ def load(environment: Mapping[str, str], configuration: Path) -> Settings:
     file = configuration_file.read(configuration, environment, defines(environment))
     start = _Start(environment, file)
     var = Path(start.text("KP_VAR", "var")).resolve()
+    given = _given(file, overrides(environment))
+    notices = {name: ser_parameters.notice(name, place) for name, (_, place) in given.items()}
+    ours = {name: each for name, each in given.items() if not notices[name]}
     settings = Settings(
         address=start.address("KP_IP", "127.0.0.1"),
         port=start.number("KP_PORT", 5060, 1, 65534),
@@ -135,10 +93,29 @@ def load(environment: Mapping[str, str], configuration: Path) -> Settings:
         trusted=start.networks("KP_TRUSTED"),
         var=var,
         workers=start.number("KP_WORKERS", 2, 1, 64),
-        **_groups(file, overrides(environment)),
+        notices=tuple(filter(None, notices.values())),
+        written={name: each.value for name, each in file.parameters.items() if name in ours},
+        **{group: GROUPS[group](**values) for group, values in parameters.values(ours).items()},
     )
     _check_together(settings)
     return settings
+
+
+def changed(settings: Settings, changes: Mapping[str, int | str], place: str) -> Settings:
+    """The same settings, with other values for some parameters.
+
+    Args:
+        changes: values by `group.name`.
+        place: where they are from, for messages.
+
+    Raises:
+        ConfigurationError: a value cannot be used, or contradicts others.
+    """
+    values = parameters.values({name: (value, place) for name, value in changes.items()})
+    groups = {group: replace(getattr(settings, group), **given) for group, given in values.items()}
+    found = replace(settings, **groups)
+    _check_together(found, place)
+    return found
 
 
 def overrides(environment: Mapping[str, str]) -> dict[str, str]:
@@ -178,7 +155,7 @@ class _Start:
         return [item for item in (part.strip() for part in self.text(name, default).split(",")) if item]
 
     def number(self, name: str, default: int, least: int, most: int) -> int:
-        return _whole_number(name, self.text(name, str(default)), least, most, "")
+        return parameters.whole_number(name, self.text(name, str(default)), least, most, "")
 
     def address(self, name: str, default: str) -> str:
         text = self.text(name, default)
@@ -225,64 +202,36 @@ def _db_url(url: str) -> str:
     raise ConfigurationError(f"KP_DB_URL = {shown!r}: not the URL of a database; {allowed}")
 
 
-def _groups(file: ConfigurationFile, overridden: Mapping[str, str]) -> dict[str, Any]:
+def _given(file: ConfigurationFile, overridden: Mapping[str, str]) -> dict[str, tuple[int | str, str]]:
+    """Value and place by `group.name`."""
     given: dict[str, tuple[int | str, str]] = {}
     for name, assignment in file.parameters.items():
         if name.partition(".")[0] in GROUPS:
             given[name] = (assignment.value, assignment.place)
-    given.update({name: (value, "KP_SET") for name, value in overridden.items()})
-    values: dict[str, dict[str, int | str]] = {group: {} for group in GROUPS}
-    for name, (value, place) in given.items():
-        parameter = _field(name, place)
-        values[name.partition(".")[0]][parameter.name] = _value(f"{place}: {name}", value, parameter)
-    return {group: kind(**values[group]) for group, kind in GROUPS.items()}
+    return given | {name: (value, "KP_SET") for name, value in overridden.items()}
 
 
-def _field(name: str, place: str) -> Field[Any]:
-    known = {f"{group}.{parameter.name}": parameter for group, kind in GROUPS.items() for parameter in fields(kind)}
-    if name in known:
-        return known[name]
-    nearest = difflib.get_close_matches(name, known, n=1)
-    advice = f"did you mean {nearest[0]}?" if nearest else f"known are: {', '.join(known)}"
-    raise ConfigurationError(f"{place}: there is no parameter {name!r}; {advice}")
-
-
-def _value(name: str, value: int | str, parameter: Field[Any]) -> int | str:
-    if "choices" in parameter.metadata:
-        return _one_of(name, value, parameter.metadata["choices"])
-    least, most = parameter.metadata["range"]
-    return _whole_number(name, value, least, most, parameter.metadata["unit"])
-
-
-def _one_of(name: str, value: int | str, choices: Iterable[str]) -> str:
-    for choice in choices:
-        if str(value).lower() == choice.lower():
-            return choice
-    raise ConfigurationError(f"{name} = {value!r}: not a choice; {' or '.join(choices)} is allowed")
-
-
-def _whole_number(name: str, value: int | str, least: int, most: int, unit: str) -> int:
-    allowed = f"{least} to {most} {unit}".rstrip() + " is allowed"
-    if not re.fullmatch(r"-?[0-9]{1,18}", str(value)):
-        raise ConfigurationError(f"{name} = {value!r}: not a whole number; {allowed}")
-    if not least <= int(value) <= most:
-        raise ConfigurationError(f"{name} = {value!r}: out of range; {allowed}")
-    return int(value)
-
-
-def _check_together(settings: Settings) -> None:
+def _check_together(settings: Settings, place: str = "") -> None:
     """Refuse values that are right one by one and wrong together."""
     if settings.port == settings.http_port:
         raise ConfigurationError(f"KP_HTTP_PORT = {settings.http_port}: SIP uses it (KP_PORT); another port is needed")
-    pa = settings.pa
+    complaint = _contradiction(settings.pa)
+    if complaint:
+        raise ConfigurationError(f"{place}: {complaint}" if place else complaint)
+
+
+def _contradiction(pa: PresenceAgentSettings) -> str:
+    """What is wrong between parameters of the group pa, "" where nothing is."""
+    default, least = f"pa.default_expires = {pa.default_expires}", f"pa.min_expires = {pa.min_expires}"
     if pa.default_expires < pa.min_expires:
-        raise _contradiction("default_expires", "must not be below", "min_expires", pa)
-    for longest in ("max_subscription_expiration", "max_publish_expiration"):
-        if pa.min_expires >= getattr(pa, longest):
-            raise _contradiction("min_expires", "must be below", longest, pa)
-        if pa.default_expires > getattr(pa, longest):
-            raise _contradiction("default_expires", "must not be above", longest, pa)
-
-
-def _contradiction(name: str, rule: str, other: str, pa: PresenceAgentSettings) -> ConfigurationError:
-    return ConfigurationError(f"pa.{name} = {getattr(pa, name)}: {rule} pa.{other} = {getattr(pa, other)}")
+        return f"{default}: must not be below {least}"
+    for name in ("max_subscription_expiration", "max_publish_expiration"):
+        longest = getattr(pa, name)
+        if pa.min_expires >= longest:
+            return f"{least}: must be below pa.{name} = {longest}"
+        if pa.default_expires > longest:
+            return f"{default}: must not be above pa.{name} = {longest}"
+    if pa.pa_subscription_uri and not pa.subscribe_to_users:
+        needed = f"only with pa.subscribe_to_users = 1, which {parameters.B2BUA}"
+        return f"pa.pa_subscription_uri = {pa.pa_subscription_uri!r}: {needed}"
+    return ""

@@ -31,6 +31,7 @@ def values(found: ConfigurationFile) -> dict[str, int | str]:
         ("on", 1),
         ("off", 0),
         ('"none"', "none"),
+        ('""', ""),
         ('"a"  "b"', "ab"),
         ("'x\\ny'", "x\\ny"),
         (r'"x\"y\tz"', 'x"y\tz'),

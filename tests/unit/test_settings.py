@@ -1,16 +1,18 @@
 """Where settings come from, which one wins, and what is said about those that cannot be used."""
 
 import ipaddress
-from dataclasses import FrozenInstanceError, fields
+import re
+from dataclasses import Field, FrozenInstanceError
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kemi import settings
+from kemi import parameters, ser_parameters, settings
 from kemi.errors import ConfigurationError
-from kemi.settings import GROUPS, Settings
+from kemi.parameters import GROUPS
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -29,14 +31,6 @@ def refused(configuration: Path, **environment: str) -> str:
         settings.load(environment, configuration)
     assert "\n" not in str(refusal.value)
     return str(refusal.value)
-
-
-def parameters(found: Settings) -> dict[str, int | str]:
-    return {
-        f"{group}.{field.name}": getattr(getattr(found, group), field.name)
-        for group, kind in GROUPS.items()
-        for field in fields(kind)
-    }
 
 
 def test_defaults(configuration: Path) -> None:
@@ -59,22 +53,26 @@ def test_settings_do_not_change(configuration: Path) -> None:
 def test_kamailio_cfg_of_this_project_has_every_parameter_at_its_default() -> None:
     file = settings.configuration_file.read(PROJECT / "kamailio.cfg", {}, {})
     ours = {name: each.value for name, each in file.parameters.items() if name.partition(".")[0] in GROUPS}
-    assert ours == parameters(settings.load({}, PROJECT / "kamailio.cfg"))
-    for group, kind in GROUPS.items():
-        for field in fields(kind):
-            assert ours[f"{group}.{field.name}"] == field.default
+    assert set(ours) == set(parameters.known())
+    found = settings.load({}, PROJECT / "kamailio.cfg")
+    assert (found.notices, found.written) == ((), ours)
+    assert tuple(getattr(found, group) for group in GROUPS) == tuple(kind() for kind in GROUPS.values())
 
 
-@pytest.mark.parametrize("kind", GROUPS.values(), ids=GROUPS)
-def test_every_parameter_says_what_it_means(kind: type) -> None:
-    for field in fields(kind):
-        assert field.metadata["meaning"]
-        assert field.metadata["unit"] is not None
-        if "choices" in field.metadata:
-            assert field.default in field.metadata["choices"]
-        else:
-            least, most = field.metadata["range"]
-            assert least <= field.default <= most
+@pytest.mark.parametrize("field", parameters.known().values(), ids=parameters.known())
+def test_every_parameter_says_what_it_means(field: Field[Any]) -> None:
+    assert field.metadata["meaning"]
+    assert field.metadata["unit"] is not None
+    assert isinstance(field.metadata["runtime"], bool)
+    if "choices" in field.metadata:
+        assert field.default in field.metadata["choices"]
+    elif "uris" in field.metadata:
+        assert not field.default
+    elif "pattern" in field.metadata:
+        assert re.fullmatch(field.metadata["pattern"][0], str(field.default))
+    else:
+        least, most = field.metadata["range"]
+        assert least <= field.default <= most
 
 
 def test_environment(configuration: Path) -> None:
@@ -159,6 +157,40 @@ def test_environment_of_settings_gives_them_again_elsewhere(
         ),
         ({"KP_SET": "pa.auth"}, "KP_SET: 'pa.auth': group.name=value is needed, several parted by \";\""),
         ({"KP_SET": "pa.outh=none"}, "KP_SET: there is no parameter 'pa.outh'; did you mean pa.auth?"),
+        (
+            {"KP_SET": "pa.auth=xcap"},
+            "KP_SET: pa.auth = 'xcap': XCAP rules are not there yet; none or implicit is allowed",
+        ),
+        ({"KP_SET": "pa.winfo_auth=xcap"}, "KP_SET: pa.winfo_auth = 'xcap': not a choice; none or implicit is allowed"),
+        (
+            {"KP_SET": "pa.subscribe_to_users=1"},
+            "KP_SET: pa.subscribe_to_users = '1': needs the presence B2BUA, which is not there yet; 0 is allowed",
+        ),
+        (
+            {"KP_SET": "pa.pa_subscription_uri=sip:pa@example.org"},
+            (
+                "pa.pa_subscription_uri = 'sip:pa@example.org': only with pa.subscribe_to_users = 1, "
+                "which needs the presence B2BUA, which is not there yet"
+            ),
+        ),
+        (
+            {"KP_SET": "pa.pa_subscription_uri=sip:a@example.org,sip:b@example.org"},
+            (
+                "KP_SET: pa.pa_subscription_uri = 'sip:a@example.org,sip:b@example.org': more than 1 SIP URI; "
+                "e.g. sip:alice@example.org is allowed"
+            ),
+        ),
+        (
+            {"KP_SET": "pa.publishers=sip:a@example.org, bob"},
+            "KP_SET: pa.publishers: 'bob': a URI cannot be read; e.g. sip:alice@example.org is allowed",
+        ),
+        (
+            {"KP_SET": "pa.winfo_watchers=mailto:a@example.org"},
+            (
+                "KP_SET: pa.winfo_watchers: 'mailto:a@example.org': only sip, sips, pres and im URIs are served; "
+                "e.g. sip:alice@example.org is allowed"
+            ),
+        ),
         ({"KP_SET": "pa.auth=any"}, "KP_SET: pa.auth = 'any': not a choice; none or implicit is allowed"),
         (
             {"KP_SET": "pa.notify_interval=x"},
@@ -189,6 +221,47 @@ def test_environment_of_settings_gives_them_again_elsewhere(
 )
 def test_wrong_values_stop_with_one_line(configuration: Path, environment: dict[str, str], complaint: str) -> None:
     assert refused(configuration, **environment) == complaint
+
+
+def test_sip_uris_are_kept_as_canonical_addresses(configuration: Path) -> None:
+    configuration.write_text(
+        'pa.publishers = " SIP:vm@Example.ORG:5070;transport=tcp ,, pres:vm@example.org,sips:gate.example.org" '
+    )
+    assert settings.load({}, configuration).pa.publishers == ("sip:vm@example.org", "sip:gate.example.org")
+    assert settings.load({"KP_SET": "pa.publishers="}, configuration).pa.publishers == ()
+
+
+def test_names_of_ser_that_have_no_effect_are_accepted_and_told(configuration: Path) -> None:
+    configuration.write_text('pa.use_db = 0\npa.timer_interval = 1\npa.etag_column = "etag"\npa.notify_interval = 7\n')
+    found = settings.load({"KP_SET": "pa.timer_interval=2;pa.presentity_table=p"}, configuration)
+    assert found.notices == (
+        f"{configuration} line 1: pa.use_db has no effect: state is always in the database",
+        "KP_SET: pa.timer_interval has no effect: changes are told at once; pa.notify_interval keeps NOTIFYs apart",
+        f"{configuration} line 3: pa.etag_column has no effect: names of tables and columns are fixed, see sql/migrations/",
+        "KP_SET: pa.presentity_table has no effect: names of tables and columns are fixed, see sql/migrations/",
+    )
+    assert found.written == {"pa.notify_interval": 7}
+    assert found == settings.load({"KP_SET": "pa.notify_interval=7"}, configuration)
+
+
+@pytest.mark.parametrize("name", ser_parameters.NAMES)
+def test_every_name_of_ser_is_accepted_or_refused_in_one_line(configuration: Path, name: str) -> None:
+    fate, sentence = ser_parameters.NAMES[name]
+    name = name.replace("*", "some")
+    assert name not in parameters.known()
+    if fate is ser_parameters.Fate.REFUSED:
+        assert refused(configuration, KP_SET=f"{name}=1") == f"KP_SET: {name} {sentence}"
+    else:
+        assert settings.load({"KP_SET": f"{name}=1"}, configuration).notices == (f"KP_SET: {name} {sentence}",)
+
+
+def test_a_setting_is_changed_with_the_others_as_they_are(configuration: Path) -> None:
+    found = settings.load({"KP_SET": "pa.min_expires=30;auth.max_rate=7"}, configuration)
+    changed = settings.changed(found, {"pa.auth": "IMPLICIT", "auth.check_from": "0"}, "kamcmd")
+    assert (changed.pa.auth, changed.auth.check_from, changed.pa.min_expires, changed.auth.max_rate) == ("implicit", 0, 30, 7)
+    assert (found.pa.auth, found.auth.check_from) == ("none", 1)
+    with pytest.raises(ConfigurationError, match=r"^kamcmd: pa.default_expires = 60: must not be below pa.min_expires = 61$"):
+        settings.changed(found, {"pa.default_expires": 60, "pa.min_expires": 61}, "kamcmd")
 
 
 def test_unlike_any_parameter(configuration: Path) -> None:

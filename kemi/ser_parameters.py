@@ -1,0 +1,57 @@
+"""Names of SER's module `pa` (SER handbook section 5.2) that are no parameters here, and why.
+
+A configuration that was SER's starts: a name without effect is accepted and told in one line. A name that stands for something
+that its operator relies on, and that is not done here, is refused.
+"""
+
+import fnmatch
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+from kemi.errors import ConfigurationError
+
+
+class Fate(Enum):
+    """What becomes of a name that is set."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+
+
+FIXED: Final = "has no effect: names of tables and columns are fixed, see sql/migrations/"
+UNUSED: Final = "has no effect: it had none in SER either"
+RULES: Final = "belongs to XCAP rules, which are not there yet"
+
+NAMES: Final[Mapping[str, tuple[Fate, str]]] = {
+    "pa.use_db": (Fate.ACCEPTED, "has no effect: state is always in the database"),
+    "pa.accept_internal_subscriptions": (Fate.ACCEPTED, "has no effect: the parts of this server need no leave to meet"),
+    "pa.timer_interval": (Fate.ACCEPTED, "has no effect: changes are told at once; pa.notify_interval keeps NOTIFYs apart"),
+    "pa.place_table": (Fate.ACCEPTED, UNUSED),
+    "pa.use_place_table": (Fate.ACCEPTED, UNUSED),
+    "pa.use_bsearch": (Fate.ACCEPTED, UNUSED),
+    "pa.use_location_package": (Fate.ACCEPTED, UNUSED),
+    "pa.*_table": (Fate.ACCEPTED, FIXED),
+    "pa.*_column": (Fate.ACCEPTED, FIXED),
+    "pa.db_url": (Fate.REFUSED, "is KP_DB_URL here, e.g. KP_DB_URL=sqlite:///FILE"),
+    "pa.pres_rules_file": (Fate.REFUSED, RULES),
+    "pa.async_auth_queries": (Fate.REFUSED, RULES),
+    "pa.auth_rules_refresh_time": (Fate.REFUSED, RULES),
+    "pa.max_auth_requests_per_tick": (Fate.REFUSED, RULES),
+}
+"""The first pattern that a name fits decides; the sentence goes on from the name."""
+
+
+def notice(name: str, place: str) -> str:
+    """One line about a name of SER's that is accepted; "" where it is none of these names.
+
+    Raises:
+        ConfigurationError: it is refused.
+    """
+    for pattern, (fate, sentence) in NAMES.items():
+        if fnmatch.fnmatchcase(name, pattern):
+            line = f"{place}: {name} {sentence}"
+            if fate is Fate.REFUSED:
+                raise ConfigurationError(line)
+            return line
+    return ""
