@@ -10,35 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from kemi import console, settings, startup
+from kemi import settings, startup
+from kemi.console import server, session
 from kemi.errors import ConfigurationError
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A kamailio.cfg in a working directory of its own, and no KP_ variable from outside."""
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.startswith("KP_")]:
-        monkeypatch.delenv(name)
-    path = tmp_path / "kamailio.cfg"
-    path.write_text("#!KAMAILIO\n")
-    return path
-
-
-@pytest.fixture
-def run(configuration: Path) -> Run:
-    """Runs presencectl with this configuration."""
-
-    def invoke(*arguments: str, text: str | None = None, **environment: str) -> Result:
-        return CliRunner(env=environment).invoke(console.main, ["--configuration", str(configuration), *arguments], input=text)
-
-    return invoke
 
 
 @pytest.fixture
@@ -46,20 +25,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], dict[str, 
     """What would have been executed."""
     calls: list[tuple[list[str], dict[str, str]]] = []
     monkeypatch.setattr(startup, "execute", lambda command, variables: calls.append((command, variables)))
-    monkeypatch.setattr(console, "announce_when_listening", lambda found, server: None)
+    monkeypatch.setattr(server, "announce_when_listening", lambda found, server: None)
     return calls
-
-
-def all_commands(group: click.Group) -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
-        yield name, command
-        if isinstance(command, click.Group):
-            yield from all_commands(command)
-
-
-@pytest.mark.parametrize("command", [pytest.param(each, id=name) for name, each in all_commands(console.main)])
-def test_help_has_an_example(command: click.Command) -> None:
-    assert "Example: " in command.get_help(click.Context(command))
 
 
 def test_run_becomes_kamailio(run: Run, tmp_path: Path, started: list[tuple[list[str], dict[str, str]]]) -> None:
@@ -227,7 +194,7 @@ def test_wrong_users(run: Run, arguments: tuple[str, ...], complaint: str) -> No
     ],
 )
 def test_the_password_of_the_database_is_not_printed(configuration: Path, url: str, shown: str) -> None:
-    assert console.shown_url(settings.load({"KP_DB_URL": url}, configuration)) == shown
+    assert session.shown_url(settings.load({"KP_DB_URL": url}, configuration)) == shown
 
 
 def test_readiness_is_an_answer_to_options(configuration: Path) -> None:

@@ -1,0 +1,128 @@
+"""Administration: decisions about watchers by management, and what there is to see (`presencectl`; SER handbook section 3).
+
+A decision counts for one pair of presentity and watcher, before any rule, until it is taken away. It is written, and applied to
+the watcher's live subscriptions, in one transaction (`kemi.reauthorize`); a SUBSCRIBE asks for it (the package's `authorize`).
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kemi import decision_store, reauthorize
+from kemi.database import Database
+from kemi.decision_store import Made, subscription_of
+from kemi.effects import Effect
+from kemi.event_package import Decision, EventPackage, Packages
+from kemi.settings import Settings
+from kemi.subscription import Subscription
+
+NO_LIMIT = 2**31 - 1
+
+
+class Recorded(NamedTuple):
+    """A watcher without a subscription: waiting, just ended, or stored while the presentity was away. Times since the epoch."""
+
+    id: str
+    resource: str
+    package: str
+    watcher: str
+    display_name: str
+    status: str
+    event: str
+    subscribed_at: float
+    expires_at: float
+    stored: bool
+
+
+class Presentity(NamedTuple):
+    """Somebody who publishes or is watched.
+
+    Args:
+        publications: how many, by source.
+        watchers: how many users watch.
+    """
+
+    uri: str
+    publications: dict[str, int]
+    watchers: int
+
+
+def decide(
+    database: Database,
+    settings: Settings,
+    packages: Packages,
+    package_name: str,
+    resource: str,
+    watcher: str,
+    decision: Decision | None,
+    now: float,
+) -> list[Effect]:
+    """Decide about a watcher, in the place of the presentity's rules.
+
+    Args:
+        package_name: whose rules this stands before; subscriptions of every package that asks the same rules are concerned.
+        resource: canonical URI of the presentity.
+        watcher: canonical URI.
+        decision: None leaves the watcher to the rules again.
+        now: seconds since the epoch.
+
+    Raises:
+        ValueError: this package is not served, or takes no such decision about this watcher.
+    """
+    package = packages.get(package_name)
+    if package is None:
+        raise ValueError(f"the package {package_name} is not served; {', '.join(packages)} are")
+    effects: list[Effect] = []
+    with database.transaction():
+        database.lock(resource)
+        if decision is None:
+            decision_store.remove(database, package_name, resource, watcher)
+        else:
+            made = Made(resource, package_name, watcher, decision, now)
+            _refuse_useless(database, settings, package, made)
+            decision_store.save(database, made)
+        for name in reauthorize.asking_the_same(packages, package_name):
+            effects += reauthorize.apply(database, settings, packages, name, resource, now, watcher)
+    return effects
+
+
+def _refuse_useless(database: Database, settings: Settings, package: EventPackage, made: Made) -> None:
+    """See that the package asks for decisions by management: it has to say what they say, whatever that is."""
+    if made.watcher == made.resource:
+        raise ValueError("the presentity itself may always watch")
+    for probe in (Decision.BLOCK, Decision.ALLOW):
+        decision_store.save(database, made._replace(decision=probe))
+        if package.authorize(database, settings, made.watcher, made.resource) is not probe:
+            raise ValueError(f"{package.name} takes no decisions of its own by management")
+
+
+def subscriptions(
+    database: Database, resource: str = "", package: str = "", watcher: str = "", limit: int = NO_LIMIT
+) -> list[Subscription]:
+    """Subscriptions by canonical URIs and package, "" for all, also those whose last NOTIFY is on its way."""
+    parameters = {"resource": resource, "package": package, "watcher": watcher, "limit": limit}
+    return [subscription_of(row) for row in database.execute("administration_subscriptions", parameters).rows()]
+
+
+def recorded(database: Database, resource: str, package: str = "") -> list[Recorded]:
+    """Watchers of a presentity without a subscription, "" for those of every package."""
+    rows = database.execute("administration_recorded", {"resource": resource, "package": package}).rows()
+    return [Recorded._make([*row[:-1], bool(row[-1])]) for row in rows]
+
+
+def presentities(database: Database, package: str, now: float, limit: int = NO_LIMIT) -> list[Presentity]:
+    """Who publishes or is watched, by URI. Three statements."""
+    rows = database.execute("administration_presentities", {"package": package, "now": now, "limit": limit}).rows()
+    return described(database, package, [str(name) for (name,) in rows], now)
+
+
+def described(database: Database, package: str, names: Sequence[str], now: float) -> list[Presentity]:
+    """These presentities, whether there is anything about them or not. Two statements."""
+    if not names:
+        return []
+    wanted = [(name,) for name in names]
+    publications = defaultdict[str, dict[str, int]](dict)
+    for name, source, number in database.execute("administration_publications", {"package": package, "now": now}, wanted).rows():
+        publications[name][source] = number
+    watchers: dict[str, int] = dict(database.execute("administration_watchers", {"package": package}, wanted).rows())
+    return [Presentity(name, publications[name], watchers.get(name, 0)) for name in names]

@@ -1,0 +1,94 @@
+"""The command `presencectl`: runs the server, and lets its operator look and act.
+
+One module for each part of it: `server` (run, check, migrate, completion), `users`, `presence` (presentity, publish, unpublish),
+`watching` (watchers, subscriptions, authorize), `trace`. What they print is made by `facts` and written by `output`; `session`
+opens the store of the server, which may be running.
+
+Whatever goes wrong is one line on stderr: status 1, or 2 where the command itself is wrong.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from kemi import startup
+from kemi.console import presence, server, trace, users, watching
+from kemi.console.output import one_line
+from kemi.database import Unavailable
+from kemi.errors import ConfigurationError, SipError
+
+EXPECTED: Final = (ConfigurationError, Unavailable, SipError, ValueError, OSError)
+"""What stops a command without being an error in it."""
+
+
+class WrongUsage(click.ClickException):
+    """The command itself is wrong."""
+
+    exit_code = 2
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Have errors told in one line."""
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        raise WrongUsage(f"{one_line(error.format_message())} ({command_of(error)} --help tells more)") from error
+    except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+        raise
+    except EXPECTED as error:
+        raise click.ClickException(one_line(error)) from error
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        hint = "an error in presencectl itself; PYTHONDEVMODE=1 shows where"
+        raise click.ClickException(f"{type(error).__name__}: {one_line(error)} ({hint})") from error
+
+
+def command_of(error: click.UsageError) -> str:
+    """The command that was typed."""
+    return error.ctx.command_path if error.ctx else "presencectl"
+
+
+class OneLineErrors(click.Group):
+    """Says in one line what stops a command."""
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        with one_line_errors():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with one_line_errors():
+            return super().invoke(ctx)
+
+
+@click.group(cls=OneLineErrors, context_settings={"max_content_width": 110})
+@click.option(
+    "--configuration",
+    type=click.Path(path_type=Path),
+    default=startup.PROJECT / "kamailio.cfg",
+    envvar="KP_CONFIGURATION",
+    help="kamailio.cfg to use instead of the one beside the program.",
+)
+@click.version_option(package_name="kemi-presence")
+@click.pass_context
+def main(context: click.Context, configuration: Path) -> None:
+    """Run and look after the presence server. What is set where: see kamailio.cfg and the KP_ variables in README.md. Every
+    command is described in docs/presencectl.md.
+
+    \b
+    Example: KP_PORT=5070 presencectl run
+    """
+    os.umask(0o077)  # the database holds password hashes
+    context.obj = configuration.resolve()
+
+
+for command in (*server.COMMANDS, *users.COMMANDS, *presence.COMMANDS, *watching.COMMANDS, *trace.COMMANDS):
+    main.add_command(command)

@@ -1,0 +1,139 @@
+"""What presencectl tells of publications, watchers and subscriptions: rows with keys that stay (docs/presencectl.md).
+
+Times end in `_at` and are seconds since the epoch; what ends in `_in` is seconds from now, null for no end; durations are seconds.
+"""
+
+from typing import Any
+
+from kemi import administration, client_profile, decision_store, sip, watcher
+from kemi.administration import Recorded
+from kemi.console.output import FOR_EVER, plain
+from kemi.console.session import Session
+from kemi.event_package import WATCHER_INFORMATION, Decision
+from kemi.presence import pidf
+from kemi.presence.outline import Outline, outline
+from kemi.presence.package import NAME
+from kemi.presence.publication import Publication
+from kemi.reauthorize import asking_the_same
+from kemi.subscription import State, Subscription
+
+Facts = dict[str, Any]
+
+SEES = {
+    Decision.ALLOW: "the document",
+    Decision.POLITE_BLOCK: "somebody who is away",
+    Decision.CONFIRM: "nothing: not decided yet",
+    Decision.BLOCK: "nothing: refused",
+}
+"""What a decision lets a watcher see."""
+
+
+def left(session: Session, at: float) -> int | None:
+    """Seconds from now, None for never."""
+    return None if at - session.now > FOR_EVER else round(at - session.now)
+
+
+def of_publication(session: Session, publication: Publication) -> Facts:
+    """One publication, without its document."""
+    return {
+        "package": publication.package,
+        "source": publication.source,
+        "id": publication.id,
+        "entity_tag": publication.etag,
+        "content_type": publication.content_type,
+        "size": len(publication.body),
+        "published_at": publication.published_at,
+        "created_at": publication.created_at,
+        "expires_in": left(session, publication.expires_at),
+    }
+
+
+def outline_of(publication: Publication) -> Outline | None:
+    """What it says; None where it is no presence document.
+
+    Raises:
+        SipError: the document cannot be read; an earlier release took it.
+    """
+    if sip.media_type(publication.content_type) not in pidf.CONSUMES:
+        return None
+    return outline(pidf.parse(publication.body, publication.content_type))
+
+
+def of_subscription(session: Session, subscription: Subscription) -> Facts:
+    """One subscription: its columns, and what follows from them."""
+    columns: Facts = plain(subscription)
+    more = {"expires_in": left(session, subscription.expires_at), "profile": profile(session, subscription.user_agent)}
+    return columns | more
+
+
+def of_watcher(session: Session, subscription: Subscription) -> Facts:
+    """A watcher that has a subscription."""
+    ended = subscription.state is State.TERMINATED
+    return {
+        "package": subscription.package,
+        "watcher": subscription.watcher,
+        "status": subscription.state.value,
+        "event": subscription.reason.value if ended and subscription.reason else subscription.watcher_event,
+        "expires_in": left(session, subscription.expires_at),
+        "duration": round(session.now - subscription.created_at),
+        "display_name": subscription.display_name,
+        "user_agent": subscription.user_agent,
+        "profile": profile(session, subscription.user_agent),
+        "remembered": "",
+        "id": watcher.id_of(subscription.id, subscription.watcher_id),
+    }
+
+
+def of_recorded(session: Session, recorded: Recorded) -> Facts:
+    """A watcher that has none any more: it waits, has just ended, or was stored while the presentity was away."""
+    return {
+        "package": recorded.package,
+        "watcher": recorded.watcher,
+        "status": recorded.status,
+        "event": recorded.event,
+        "expires_in": left(session, recorded.expires_at),
+        "duration": round(session.now - recorded.subscribed_at),
+        "display_name": recorded.display_name,
+        "user_agent": "",
+        "profile": "",
+        "remembered": "stored" if recorded.stored else recorded.status,
+        "id": recorded.id,
+    }
+
+
+def watchers_of(session: Session, resource: str, package: str) -> list[Facts]:
+    """All watchers of a presentity: those with a subscription, then those that are remembered."""
+    live = administration.subscriptions(session.database, resource, package)
+    recorded = administration.recorded(session.database, resource, package)
+    return [*(of_watcher(session, each) for each in live), *(of_recorded(session, each) for each in recorded)]
+
+
+def profile(session: Session, user_agent: str) -> str:
+    """Name of the profile by which this client is served."""
+    return client_profile.profile_of(user_agent, session.settings.pa.client_profiles).name
+
+
+def of_decisions(session: Session, resource: str, package: str = "") -> list[Facts]:
+    """What management has decided about a presentity's watchers."""
+    made = decision_store.list_all(session.database, resource, package)
+    return [{name: plain(value) for name, value in each._asdict().items() if name != "resource"} for each in made]
+
+
+def why(session: Session, package_name: str, resource: str, who: str) -> tuple[Decision | None, str]:
+    """What the rules of now say of a watcher, and what led to it; None: the package is not served."""
+    package = session.packages.get(package_name)
+    if package is None:
+        return None, "the package is not served"
+    decision = package.authorize(session.database, session.settings, who, resource)
+    if who == resource:
+        return decision, "the presentity itself"
+    for name in asking_the_same(session.packages, package_name):
+        if decision_store.made(session.database, name, resource, who) is decision:
+            return decision, "presencectl authorize"
+    pa = session.settings.pa
+    if package_name.endswith(WATCHER_INFORMATION):
+        listed = "pa.winfo_watchers names it" if who in pa.winfo_watchers else f"pa.winfo_auth = {pa.winfo_auth}"
+        return decision, listed
+    if package.authorize is session.packages[NAME].authorize:
+        return decision, f"pa.auth = {pa.auth}"
+    return decision, f"rules of {package_name}"

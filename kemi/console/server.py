@@ -1,0 +1,149 @@
+"""presencectl run, check, migrate, completion: the server itself, and the shell."""
+
+import os
+import shlex
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+from click.shell_completion import get_completion_class
+
+from kemi import database, schema, settings, startup
+from kemi.console.output import json_option, one_line, say, show, table
+from kemi.console.session import is_missing, opened, shown_url
+from kemi.errors import ConfigurationError
+from kemi.settings import Settings
+
+START_TIMEOUT: Final = 30
+COMPLETE_VARIABLE: Final = "_PRESENCECTL_COMPLETE"
+Value = TypeVar("Value")
+
+
+@click.command()
+@click.pass_obj
+def run(configuration: Path) -> None:
+    """Bring the database up to date and become the server, in the foreground.
+
+    \b
+    Example: KP_DOMAINS=example.org,example.com KP_DEFINES=WITH_TLS presencectl run
+    """
+    found = settings.load(os.environ, configuration)
+    say("configuration", summary(found, configuration))
+    orphans = startup.refuse_second_server(found.var / "kamailio.pid")
+    if orphans:
+        say("cleaning up", f"{len(orphans)} workers of a server that was killed are ended")
+    with opened(found) as connection:
+        applied = schema.migrate(connection)
+        nonce_secret = schema.nonce_secret(connection)
+    say("database", f"{shown_url(found)}, {', '.join(applied) + ' applied' if applied else 'up to date'}")
+    command = startup.command_line(found, configuration, os.environ)
+    say("starting", shlex.join(command))
+    announce_when_listening(found, os.getpid())
+    variables = startup.environment(found, configuration, os.environ)
+    startup.execute(command, variables | {"KP_NONCE_SECRET": nonce_secret})
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def check(configuration: Path, as_json: bool) -> None:
+    """Check configuration and database without starting anything.
+
+    \b
+    Example: KP_DB_URL=postgresql://presence@db.example.org/presence presencectl check
+    """
+    rows: list[dict[str, Any]] = []
+    found = checked(rows, "configuration", lambda: settings.load(os.environ, configuration))
+    if found is not None:
+        rows[-1]["text"] = summary(found, configuration)
+        checked(rows, "kamailio -c", lambda: startup.check_syntax(found, configuration, os.environ))
+        checked(rows, "database", lambda: database_state(found))
+    shown = [row | {"result": "ok" if row["ok"] else "wrong"} for row in rows]
+    show(rows, as_json, lambda: table(("what", "result", "text"), shown, ""))
+    if not all(row["ok"] for row in rows):
+        raise SystemExit(1)
+
+
+@click.command()
+@click.pass_obj
+def migrate(configuration: Path) -> None:
+    """Bring the schema of the database up to date; `run` does it too.
+
+    \b
+    Example: presencectl migrate
+    """
+    found = settings.load(os.environ, configuration)
+    with opened(found) as connection:
+        applied = schema.migrate(connection)
+    say("database", f"{shown_url(found)}, {', '.join(applied) + ' applied' if applied else 'up to date'}")
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print what makes a SHELL complete words.
+
+    \b
+    Example: presencectl completion bash > ~/.local/share/bash-completion/completions/presencectl
+    """
+    kind = get_completion_class(shell)
+    if kind is not None:
+        click.echo(kind(context.find_root().command, {}, "presencectl", COMPLETE_VARIABLE).source())
+
+
+COMMANDS = (run, check, migrate, completion)
+
+
+def summary(found: Settings, configuration: Path) -> str:
+    """What is served where."""
+    return (
+        f"{configuration.name}: {', '.join(found.domains)} on {found.address}:{found.port}, "
+        f"HTTP on {found.http_port}, {found.workers} workers"
+    )
+
+
+def announce_when_listening(found: Settings, server: int) -> None:
+    """Leave a process behind that says what to try as soon as the server answers.
+
+    It is nobody's child: Kamailio takes the end of any child for the end of one of its workers.
+    """
+    if server == 1:
+        return
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    if os.fork() == 0 and startup.answers(found, server, time.monotonic() + START_TIMEOUT):
+        say("listening", f"sip:{found.address}:{found.port} (UDP and TCP); end it with Ctrl-C")
+        say("try next", f"make user ADDRESS=alice@{found.domains[0]} PASSWORD=secret, or make demo, in another terminal")
+    os._exit(0)
+
+
+def checked(rows: list[dict[str, Any]], what: str, step: Callable[[], Value]) -> Value | None:
+    """Run one step of the check and note how it went."""
+    try:
+        value = step()
+    except (ConfigurationError, database.Unavailable, OSError) as error:
+        rows.append({"what": what, "ok": False, "text": one_line(error)})
+        return None
+    rows.append({"what": what, "ok": True, "text": str(value)})
+    return value
+
+
+def database_state(found: Settings) -> str:
+    """Whether the database can be reached and its schema is this code's.
+
+    Raises:
+        ConfigurationError: the schema is newer.
+    """
+    if is_missing(found):
+        return f"{shown_url(found)} is not there yet; the first start creates it"
+    with closing(database.connect(found)) as connection:
+        state = schema.state(connection)
+    if state.unknown:
+        raise ConfigurationError(f"{shown_url(found)} has {state.unknown[-1]}: a newer release made it")
+    return f"{shown_url(found)}, {', '.join(state.missing) + ' will be applied' if state.missing else 'up to date'}"

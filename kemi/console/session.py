@@ -1,0 +1,130 @@
+"""The store of a server that may be running: opened, checked, and its notifier woken after a change."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from kemi import account_store, database, identity, options, packages, schema, settings, sip
+from kemi.database import Conflict, Database
+from kemi.effects import Effect, Wake
+from kemi.errors import ConfigurationError
+from kemi.event_package import Packages
+from kemi.identity import Realm
+from kemi.settings import Settings
+
+T = TypeVar("T")
+
+
+class Session(NamedTuple):
+    """What a command works with; `now` is seconds since the epoch."""
+
+    settings: Settings
+    database: Database
+    packages: Packages
+    realm: Realm
+    now: float
+
+    def presentity(self, text: str) -> str:
+        """Canonical URI of one of ours; sip: need not be written.
+
+        Raises:
+            SipError: it is no URI, or not of a domain that is served.
+        """
+        return self.realm.presentity(with_scheme(text))
+
+    def known_presentity(self, text: str) -> str:
+        """The same of one that exists (`pa.presentities`).
+
+        Raises:
+            ValueError: there is no such user.
+        """
+        found = self.presentity(text)
+        username, _, domain = found.removeprefix("sip:").partition("@")
+        if self.settings.pa.presentities == "subscriber" and account_store.load(self.database, username, domain) is None:
+            raise ValueError(f"there is no user {username}@{domain}, and pa.presentities is subscriber")
+        return found
+
+    def watcher(self, text: str) -> str:
+        """Canonical URI of anybody."""
+        return self.realm.address_of_record(with_scheme(text))
+
+
+class Server(Enum):
+    """What became of telling the server that something is due."""
+
+    TOLD = "told"
+    NOT_RUNNING = "not running"
+    NOT_NEEDED = "not needed"
+
+
+@contextmanager
+def begin(configuration: Path) -> Iterator[Session]:
+    """Open the store as the server does; nothing in it is made or brought up to date.
+
+    Raises:
+        ConfigurationError: the settings are wrong, there is no database yet, or it is of another release.
+    """
+    found = settings.load(os.environ, configuration)
+    if is_missing(found):
+        raise ConfigurationError(f"{shown_url(found)} is not there yet; presencectl run or migrate creates it")
+    with closing(database.connect(found)) as connection:
+        state = schema.state(connection)
+        if state.unknown:
+            raise ConfigurationError(f"{shown_url(found)} has {state.unknown[-1]}: a newer release made it")
+        if state.missing:
+            raise ConfigurationError(f"{shown_url(found)} has not {state.missing[0]} yet; presencectl run or migrate applies it")
+        yield Session(found, connection, packages.served(found), identity.realm(found), time.time())
+
+
+@contextmanager
+def opened(found: Settings) -> Iterator[Database]:
+    """A connection to the database, with the folder it may need."""
+    found.var.mkdir(parents=True, exist_ok=True)
+    with closing(database.connect(found)) as connection:
+        yield connection
+
+
+def is_missing(found: Settings) -> bool:
+    """Whether the database is a file that is not there."""
+    file = found.db_url.removeprefix("sqlite:///")
+    return file != found.db_url and not Path(file).exists()
+
+
+def shown_url(found: Settings) -> str:
+    """The URL of the database without its password."""
+    return re.sub(r"(://[^/@:]*):[^@/]*@", r"\1@", found.db_url).partition("?")[0]
+
+
+def with_scheme(text: str) -> str:
+    """A URI as people write it."""
+    return text if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) else f"sip:{text}"
+
+
+def again(work: Callable[[], T]) -> T:
+    """Do it; once more when another transaction was in its way."""
+    try:
+        return work()
+    except Conflict:
+        return work()
+
+
+def tell(session: Session, effects: Sequence[Effect]) -> Server:
+    """Wake the notifier of the running server if anybody has to be told; after the commit."""
+    if not any(isinstance(each, Wake) for each in effects):
+        return Server.NOT_NEEDED
+    return Server.TOLD if options.wake(session.settings) else Server.NOT_RUNNING
+
+
+def told(session: Session, server: Server) -> str:
+    """The same for people."""
+    address = f"{sip.bracketed(session.settings.address)}:{session.settings.port}"
+    return {
+        Server.TOLD: "the server is told",
+        Server.NOT_RUNNING: f"no server answers on {address}, its start tells them",
+        Server.NOT_NEEDED: "nobody has to be told",
+    }[server]

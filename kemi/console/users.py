@@ -1,0 +1,78 @@
+"""presencectl user: who may authenticate."""
+
+import os
+from pathlib import Path
+
+import click
+
+from kemi import account, account_store, schema, settings
+from kemi.console.output import json_option, say, show
+from kemi.console.session import opened
+
+
+@click.group()
+def user() -> None:
+    """Look after the users who may authenticate.
+
+    \b
+    Example: presencectl user list
+    """
+
+
+@user.command("add")
+@click.argument("address")
+@click.option("--password", envvar="PASSWORD", help="Asked for when it is given neither here nor in PASSWORD.")
+@click.pass_obj
+def add_user(configuration: Path, address: str, password: str | None) -> None:
+    """Add the user ADDRESS, or give it another password.
+
+    \b
+    Example: presencectl user add alice@example.org
+    """
+    found = settings.load(os.environ, configuration)
+    username, domain = account.split_address(address)
+    if domain not in found.domains:
+        raise ValueError(f"{domain} is not a served domain; KP_DOMAINS has {', '.join(found.domains)}")
+    password = password or click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    new = account.create(username, domain, password)
+    with opened(found) as connection:
+        schema.migrate(connection)
+        account_store.save(connection, new.username, new.domain, new.ha1, new.ha1_sha256)
+    say("user", f"{new.address} may authenticate")
+
+
+@user.command("list")
+@json_option
+@click.pass_obj
+def list_users(configuration: Path, as_json: bool) -> None:
+    """List the users.
+
+    \b
+    Example: presencectl user list --json
+    """
+    with opened(settings.load(os.environ, configuration)) as connection:
+        schema.migrate(connection)
+        addresses = [each.address for each in account_store.list_all(connection)]
+    show(
+        [{"address": each} for each in addresses], as_json, lambda: click.echo("".join(f"{each}\n" for each in addresses), nl=False)
+    )
+
+
+@user.command("remove")
+@click.argument("address")
+@click.pass_obj
+def remove_user(configuration: Path, address: str) -> None:
+    """Remove the user ADDRESS.
+
+    \b
+    Example: presencectl user remove alice@example.org
+    """
+    username, domain = account.split_address(address)
+    with opened(settings.load(os.environ, configuration)) as connection:
+        schema.migrate(connection)
+        if not account_store.remove(connection, username, domain):
+            raise ValueError(f"there is no user {username}@{domain}")
+    say("user", f"{username}@{domain} removed")
+
+
+COMMANDS = (user,)

@@ -1,0 +1,141 @@
+"""presencectl watchers, subscriptions, authorize: who watches whom, and decisions about it by management."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from kemi import administration
+from kemi.console import facts
+from kemi.console.facts import Facts
+from kemi.console.output import json_option, say, show, table
+from kemi.console.session import Session, again, begin, tell, told
+from kemi.event_package import Decision
+from kemi.presence.package import NAME
+from kemi.reauthorize import asking_the_same
+
+WATCHERS: Final = (
+    "watcher", "status", "event", "expires_in", "duration", "display_name", "user_agent", "profile", "remembered",
+)  # fmt: skip
+SUBSCRIPTIONS: Final = (
+    "watcher", "resource", "package", "state", "decision", "expires_in", "local_cseq", "remote_target", "user_agent",
+)  # fmt: skip
+DECISIONS: Final = ("watcher", "package", "decision", "decided_at")
+CHANGED: Final = ("id", "package", "state", "decision", "expires_in", "user_agent")
+
+package_option = click.option("--package", default=NAME, show_default=True, metavar="NAME", help="Event package.")
+
+
+@click.command()
+@click.argument("uri")
+@package_option
+@json_option
+@click.pass_obj
+def watchers(configuration: Path, uri: str, package: str, as_json: bool) -> None:
+    """List who watches the presentity URI.
+
+    Also who waits for a decision, has just ended, or is stored until the presentity comes back.
+
+    \b
+    Example: presencectl watchers alice@example.org
+    """
+    with begin(configuration) as session:
+        rows = facts.watchers_of(session, session.presentity(uri), package)
+    show(rows, as_json, lambda: table(WATCHERS, rows, "nobody watches"))
+
+
+@click.command()
+@click.option("--watcher", default="", metavar="URI", help="Only those of this watcher.")
+@click.option("--resource", default="", metavar="URI", help="Only those to this presentity.")
+@click.option("--package", default="", metavar="NAME", help="Only those of this event package.")
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show so many at most.")
+@json_option
+@click.pass_obj
+def subscriptions(configuration: Path, watcher: str, resource: str, package: str, limit: int, as_json: bool) -> None:
+    """List subscriptions of any event package.
+
+    \b
+    Example: presencectl subscriptions --watcher bob@example.org --json
+    """
+    with begin(configuration) as session:
+        of = session.watcher(resource) if resource else ""
+        by = session.watcher(watcher) if watcher else ""
+        found = administration.subscriptions(session.database, of, package, by, limit + 1)
+        rows = [facts.of_subscription(session, each) for each in found[:limit]]
+    show(rows, as_json, lambda: table(SUBSCRIPTIONS, rows, "no subscriptions"))
+    if len(found) > limit:
+        click.echo(f"there are more; --limit shows more than {limit}", err=True)
+
+
+@click.command()
+@click.argument("uri")
+@click.argument("watcher", required=False)
+@click.argument("decision", type=click.Choice([each.value for each in reversed(Decision)]), required=False)
+@click.option("--remove", is_flag=True, help="Leave this watcher to the rules again.")
+@click.option("--list", "listed", is_flag=True, help="List what is decided.")
+@package_option
+@json_option
+@click.pass_obj
+def authorize(
+    configuration: Path,
+    uri: str,
+    watcher: str | None,
+    decision: str | None,
+    remove: bool,
+    listed: bool,
+    package: str,
+    as_json: bool,
+) -> None:
+    """Decide whether WATCHER may watch URI.
+
+    allow: yes; that is what no word means. polite-block: it sees somebody who is away. confirm: pending. block: no.
+
+    The decision stays, before all rules and before pa.auth, until --remove. It counts at once for subscriptions that are there.
+
+    \b
+    Example: presencectl authorize alice@example.org bob@example.org allow
+    Example: presencectl authorize alice@example.org bob@example.org --remove
+    Example: presencectl authorize alice@example.org --list
+    """
+    if listed is (watcher is not None) or (listed and remove) or (remove and decision):
+        raise click.UsageError("a watcher with a decision or --remove, or --list, is needed")
+    with begin(configuration) as session:
+        resource = session.presentity(uri)
+        if watcher is None:
+            rows = facts.of_decisions(session, resource)
+            show(rows, as_json, lambda: table(DECISIONS, rows, "nothing is decided by management"))
+            return
+        wanted = None if remove else Decision(decision or Decision.ALLOW.value)
+        found = decided(session, resource, session.watcher(watcher), package, wanted)
+        show(found, as_json, lambda: print_decided(session, found))
+
+
+COMMANDS = (watchers, subscriptions, authorize)
+
+
+def decided(session: Session, resource: str, who: str, package: str, decision: Decision | None) -> Facts:
+    """Decide, wake the server, and tell what has become of the watcher's subscriptions."""
+    change = (session.database, session.settings, session.packages, package, resource, who, decision, session.now)
+    effects = again(lambda: administration.decide(*change))
+    asking = asking_the_same(session.packages, package)
+    concerned = [each for each in administration.subscriptions(session.database, resource, "", who) if each.package in asking]
+    now, because = facts.why(session, package, resource, who)
+    server = tell(session, effects)
+    return {
+        "presentity": resource,
+        "watcher": who,
+        "package": package,
+        "decision": now,
+        "because": because,
+        "subscriptions": [facts.of_subscription(session, each) for each in concerned],
+        "server": server,
+    }
+
+
+def print_decided(session: Session, found: Facts) -> None:
+    """What was decided, for people."""
+    say("decision", f"{found['watcher']} -> {found['presentity']}, {found['package']}: {found['decision'].value}")
+    say("because of", found["because"])
+    say("subscriptions", f"{len(found['subscriptions'])}; {told(session, found['server'])}")
+    if found["subscriptions"]:
+        table(CHANGED, found["subscriptions"], "")

@@ -1,0 +1,154 @@
+"""Manage: the publication that the operator makes for somebody, by `presencectl publish` (SER handbook section 3, pa.publish).
+
+A presentity has one at most; publishing again replaces it. It is composed, told and expired like any other; no PUBLISH can name it,
+and `pa.max_publications` and `pa.max_publish_expiration` do not limit it. It is saved, and the watchers are marked due, in one
+transaction. SQL: 2 statements.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from html import escape
+from typing import NamedTuple
+
+from kemi import sip
+from kemi import store as subscriptions
+from kemi.database import Database, Row
+from kemi.effects import Effect, Log, Wake
+from kemi.errors import BodyTooLarge, UnsupportedMediaType
+from kemi.event_package import EventPackage, Packages, interval_of
+from kemi.presence import pidf
+from kemi.presence.package import NAME
+from kemi.presence.publication import Operation, Publication, SourceKind
+from kemi.settings import Settings
+from kemi.watcher import FOR_EVER
+
+ID = "management"
+SOURCE = SourceKind.MANAGEMENT.value
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+ACTIVITIES = (
+    "appointment", "away", "breakfast", "busy", "dinner", "holiday", "in-transit", "looking-for-work", "lunch", "meal", "meeting",
+    "on-the-phone", "other", "performance", "permanent-absence", "playing", "presentation", "shopping", "sleeping", "spectator",
+    "steering", "travel", "tv", "unknown", "vacation", "working", "worship",
+)  # fmt: skip
+"""What somebody may be doing (RFC 4480 section 3.2)."""
+
+
+class Managed(NamedTuple):
+    """What was done.
+
+    Args:
+        publication: as it is now, or was.
+        due: how many subscriptions are told of it.
+        effects: for the server that runs.
+    """
+
+    publication: Publication
+    operation: Operation
+    due: int
+    effects: list[Effect]
+
+
+def publish(
+    database: Database,
+    settings: Settings,
+    packages: Packages,
+    presentity: str,
+    body: bytes,
+    content_type: str,
+    lifetime: int,
+    now: float,
+) -> Managed:
+    """Publish a document for a presentity.
+
+    Args:
+        presentity: canonical URI.
+        body: checked as that of a PUBLISH is.
+        lifetime: seconds; 0: until it is removed.
+        now: seconds since the epoch.
+
+    Raises:
+        SipError: the document cannot be published: 413, 415.
+    """
+    package = packages[NAME]
+    _check(settings, package, body, content_type)
+    etag = hashlib.blake2b(repr((presentity, now)).encode() + body, digest_size=10).hexdigest()
+    publication = Publication(
+        presentity=presentity, package=NAME, id=ID, etag=etag, content_type=content_type, body=body, published_at=now,
+        created_at=now, expires_at=now + (lifetime or FOR_EVER), qualified=False, source=SOURCE,
+    )  # fmt: skip
+    with database.transaction():
+        database.lock(presentity)
+        ((created_at,),) = database.execute("administration_publish", publication._asdict()).rows()
+        marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(package, settings)).rows()
+    operation = Operation.CREATE if created_at == now else Operation.MODIFY
+    return _managed(publication._replace(created_at=created_at), operation, marked)
+
+
+def unpublish(database: Database, settings: Settings, packages: Packages, presentity: str, now: float) -> Managed:
+    """Remove what was published so.
+
+    Raises:
+        ValueError: there is nothing.
+    """
+    publication = Publication(presentity, NAME, ID, "", "", b"", now, now, now, qualified=False, source=SOURCE)
+    with database.transaction():
+        database.lock(presentity)
+        if not database.execute("administration_unpublish", publication._asdict() | {"now": now}).rows():
+            raise ValueError(f"nothing is published for {presentity} by management")
+        marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(packages[NAME], settings)).rows()
+    return _managed(publication, Operation.REMOVE, marked)
+
+
+def document(presentity: str, basic: str, note: str, activities: Sequence[str], now: float) -> bytes:
+    """A document with one tuple, and a person where there is more to tell (RFC 3863 section 4.1, RFC 4480 section 3.2).
+
+    Args:
+        basic: open or closed.
+        note: for people, "" for none.
+        activities: names of ACTIVITIES; other is described by the note.
+        now: seconds since the epoch, for the time stamp.
+
+    Raises:
+        ValueError: an activity is not known, or stands beside unknown.
+    """
+    unknown = sorted(set(activities) - set(ACTIVITIES))
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no activity; {', '.join(ACTIVITIES)} are")
+    if "unknown" in activities and len(set(activities)) > 1:
+        raise ValueError("the activity unknown stands alone")
+    text = f"<note>{escape(note)}</note>" if note else ""
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<presence xmlns="{pidf.PIDF}" entity="{escape(presentity)}">\n'
+        f'<tuple id="{ID}"><status><basic>{basic}</basic></status><contact>{escape(presentity)}</contact>{text}'
+        f"<timestamp>{(EPOCH + timedelta(seconds=int(now))):%Y-%m-%dT%H:%M:%SZ}</timestamp></tuple>\n"
+        f"{_person(note, activities) if note or activities else ''}</presence>\n"
+    ).encode()
+
+
+def _person(note: str, activities: Sequence[str]) -> str:
+    described = {"other": f"<rp:other>{escape(note)}</rp:other>"} if note else {}
+    doing = "".join(described.get(each, f"<rp:{each}/>") for each in dict.fromkeys(activities))
+    return (
+        f'<dm:person xmlns:dm="{pidf.DATA_MODEL}" xmlns:rp="{pidf.RPID}" id="{ID}-person">'
+        + (f"<rp:activities>{doing}</rp:activities>" if doing else "")
+        + (f"<dm:note>{escape(note)}</dm:note>" if note else "")
+        + "</dm:person>\n"
+    )
+
+
+def _check(settings: Settings, package: EventPackage, body: bytes, content_type: str) -> None:
+    if len(body) > settings.pa.max_body:
+        raise BodyTooLarge(f"a document of more than {settings.pa.max_body} octets")
+    if sip.media_type(content_type) not in package.consumes:
+        raise UnsupportedMediaType(f"{content_type} is not taken; {', '.join(package.consumes)} are", package.consumes)
+    if package.check_body is not None:
+        package.check_body(body, content_type)
+
+
+def _managed(publication: Publication, operation: Operation, marked: Sequence[Row]) -> Managed:
+    effects: list[Effect] = [Wake(blocked=any(blocked for (blocked,) in marked))] if marked else []
+    words = f"event={NAME} presentity={publication.presentity} source={SOURCE}"
+    effects.append(Log(f"publication {operation.value}: etag={publication.etag} {words}"))
+    return Managed(publication, operation, len(marked), effects)

@@ -1,0 +1,167 @@
+"""Reauthorize: what is allowed to a presentity's watchers has changed, so its rules are asked again (RFC 5025 section 3.2.1).
+
+All live subscriptions of one package, in one transaction under the lock of the presentity:
+
+what changes      for example                    told
+----------------  -----------------------------  -------------------------------------------------------------------------
+the state         pending to active, to          at once
+                  terminated;reason=rejected
+the document      allow to polite-block          when the interval is over, like any change of presence: who is polite-blocked
+                                                 cannot tell it from the presentity going away
+a waiting watcher to terminated, approved or     to who watches the watchers (RFC 3857 section 4.7.1)
+                  rejected
+
+Changes of state are reported to who watches the watchers too.
+
+SQL: 2 statements load, 1 saves, 2 report changes, 3 ends, however many watchers there are; and what the package's `authorize`
+needs, once for each distinct watcher.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from kemi import decision_store, store, watcher, watcher_store
+from kemi.database import Database, Result
+from kemi.effects import Effect, Log, Wake
+from kemi.event_package import Decision, EventPackage, Packages, interval_of
+from kemi.report import report_change, report_end, wakes
+from kemi.settings import Settings
+from kemi.subscription import Reason, State, Subscription, decided, due
+from kemi.watcher import Ended, Event
+
+
+class Change(NamedTuple):
+    """A subscription before and after."""
+
+    before: Subscription
+    after: Subscription
+
+    @property
+    def is_of_state(self) -> bool:
+        """Whether the watcher gets another Subscription-State."""
+        return self.before.state is not self.after.state
+
+
+def reauthorize(
+    database: Database,
+    settings: Settings,
+    packages: Packages,
+    package_name: str,
+    resource: str,
+    now: float,
+    watcher: str | None = None,
+) -> list[Effect]:
+    """Ask the rules again, in a transaction of its own.
+
+    Args:
+        package_name: whose subscriptions; nothing is done for a package that is not served.
+        resource: canonical URI of the presentity.
+        now: seconds since the epoch.
+        watcher: canonical URI of the only one to ask about; None: all.
+    """
+    with database.transaction():
+        database.lock(resource)
+        return apply(database, settings, packages, package_name, resource, now, watcher)
+
+
+def apply(
+    database: Database,
+    settings: Settings,
+    packages: Packages,
+    package_name: str,
+    resource: str,
+    now: float,
+    watcher: str | None = None,
+) -> list[Effect]:
+    """The same in the transaction of the caller, who has locked the presentity and written the new rules."""
+    package = packages.get(package_name)
+    if package is None:
+        return []
+    live = decision_store.live(database, package_name, resource, watcher or "")
+    waiting = decision_store.waiting(database, package_name, resource, watcher or "")
+    decisions = _ask(database, settings, package, resource, [*(each.watcher for each in live), *(each.uri for each in waiting)])
+    interval = interval_of(package, settings)
+    changes = [
+        Change(each, _after(each, decisions[each.watcher], interval, now))
+        for each in live
+        if decisions[each.watcher] is not each.decision
+    ]
+    done = [_done_waiting(each, decisions[each.uri], now) for each in waiting if decisions[each.uri] is not Decision.CONFIRM]
+    marked = _report(database, settings, packages, changes, done, now)
+    if changes:
+        decision_store.apply(database, [each.after for each in changes])
+    return [*_wake(changes), *(effect for result in marked for effect in wakes(result)), *_log(changes, done)]
+
+
+def asking_the_same(packages: Packages, package_name: str) -> list[str]:
+    """Names of the packages whose rules are those of this one, itself among them."""
+    rules = packages[package_name].authorize
+    return [name for name, each in packages.items() if each.authorize is rules]
+
+
+def _ask(
+    database: Database, settings: Settings, package: EventPackage, resource: str, watchers: Iterable[str]
+) -> Mapping[str, Decision]:
+    return {each: package.authorize(database, settings, each, resource) for each in dict.fromkeys(watchers)}
+
+
+def _after(before: Subscription, decision: Decision, interval: float, now: float) -> Subscription:
+    after = decided(before, decision, now)
+    if after.state is before.state:
+        return _due_later(after, interval, now)
+    if after.state is State.ACTIVE:
+        after = after._replace(watcher_event=Event.APPROVED.value)
+    return due(after, now)
+
+
+def _due_later(subscription: Subscription, interval: float, now: float) -> Subscription:
+    """Due as `store.mark_due` makes all of a presentity: not before the interval since the last NOTIFY is over."""
+    due_at = max(now, subscription.notified_at + max(interval, subscription.least_gap))
+    if subscription.due_at is not None and subscription.due_at <= now:
+        due_at = subscription.due_at
+    if subscription.in_flight_since is not None:
+        return subscription._replace(due_at=due_at)
+    repeat_at = subscription.expires_at if subscription.repeat_at is None else subscription.repeat_at
+    return subscription._replace(due_at=due_at, next_at=min(due_at, repeat_at, subscription.expires_at))
+
+
+def _done_waiting(waiting: Ended, decision: Decision, now: float) -> Ended:
+    event = Event.REJECTED if decision is Decision.BLOCK else Event.APPROVED
+    return waiting._replace(status=watcher.Status.TERMINATED.value, event=event.value, expires_at=now + watcher.TOLD_WITHIN)
+
+
+def _report(
+    database: Database, settings: Settings, packages: Packages, changes: Sequence[Change], done: Sequence[Ended], now: float
+) -> list[Result | None]:
+    """Report what changes before it is written, as `report` wants it."""
+    marked = []
+    moved = [each.after for each in changes if each.is_of_state and each.after.state is not State.TERMINATED]
+    if moved:
+        marked.append(report_change(database, settings, packages, [(each.resource, each.package) for each in moved], now))
+        store.number(database, [(each.id,) for each in moved])
+    if done:
+        watcher_store.remove(database, [(each.id,) for each in done])
+    expiration = settings.pa.waiting_expiration
+    rejected = [
+        watcher.ended(each.before, each.after.reason or Reason.REJECTED, now, expiration)
+        for each in changes
+        if each.after.state is State.TERMINATED
+    ]
+    if rejected or done:
+        marked.append(report_end(database, settings, packages, [*rejected, *done], now))
+    return marked
+
+
+def _wake(changes: Sequence[Change]) -> list[Effect]:
+    return [Wake(blocked=any(each.before.in_flight_since is not None for each in changes))] if changes else []
+
+
+def _log(changes: Sequence[Change], done: Sequence[Ended]) -> list[Effect]:
+    lines: list[Effect] = [
+        Log(
+            f"subscription decided: id={after.id} event={after.package} resource={after.resource} watcher={after.watcher} "
+            f"decision={after.decision.value} state={after.state.value} was={before.state.value}"
+        )
+        for before, after in changes
+    ]
+    return lines + [Log(f"watcher {each.event}: resource={each.resource} watcher={each.uri} event={each.package}") for each in done]

@@ -1,0 +1,37 @@
+-- Decisions about watchers by management, and the subscriptions and waiting watchers that a decision concerns.
+
+-- name: decision_made
+SELECT decision FROM decision WHERE resource = :resource AND package = :package AND watcher = :watcher;
+
+-- name: decision_save
+INSERT INTO decision (resource, package, watcher, decision, decided_at)
+VALUES (:resource, :package, :watcher, :decision, :decided_at)
+ON CONFLICT (resource, package, watcher) DO UPDATE SET decision = excluded.decision, decided_at = excluded.decided_at;
+
+-- name: decision_remove
+DELETE FROM decision WHERE resource = :resource AND package = :package AND watcher = :watcher;
+
+-- name: decision_list
+SELECT resource, package, watcher, decision, decided_at FROM decision
+WHERE resource = :resource AND (:package = '' OR package = :package)
+ORDER BY package, watcher;
+
+-- name: decision_live
+SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
+    remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
+    due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
+    version, changes, told, suppress, rates, recent, least_gap, repeat_at
+FROM subscription
+WHERE resource = :resource AND package = :package AND (:watcher = '' OR watcher = :watcher) AND state <> 'terminated'
+ORDER BY id FOR UPDATE;
+
+-- name: decision_waiting
+SELECT id, resource, package, watcher, display_name, status, event, subscribed_at, expires_at FROM watcher
+WHERE resource = :resource AND package = :package AND (:watcher = '' OR watcher = :watcher) AND status = 'waiting'
+ORDER BY id FOR UPDATE;
+
+-- name: decision_applied
+UPDATE subscription SET decision = decided.column2, state = decided.column3, reason = decided.column4,
+    watcher_event = decided.column5, due_at = CAST(decided.column6 AS DOUBLE PRECISION), next_at = decided.column7
+FROM (VALUES :rows) AS decided
+WHERE subscription.id = decided.column1;
