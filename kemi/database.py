@@ -26,7 +26,8 @@ from types import TracebackType
 from typing import Any, Protocol
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo, TransactionStatus
 
 from kemi.settings import Settings
 
@@ -36,7 +37,7 @@ Parameters = Mapping[str, Any]
 SQL = Path(__file__).resolve().parent.parent / "sql"
 ROWS_MARK = "VALUES :rows"
 NAMED = r"(?<!:):(\w+)"
-LOCKING = r" FOR UPDATE( OF \w+)?( SKIP LOCKED)?"
+LOCKING = r" FOR (UPDATE|SHARE)( OF \w+)?( SKIP LOCKED)?"
 NOTHING: Parameters = {}
 WAL_PAGES = 16000
 """Pages of 4 KiB that SQLite's log may have before a writer moves them itself."""
@@ -93,6 +94,14 @@ def connect(settings: Settings) -> Database:
     """
     kind = SQLiteDatabase if settings.db_url.startswith("sqlite:///") else PostgreSQLDatabase
     return kind(settings, load_queries(SQL / "queries", kind.engine))
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """libpq's variables that name the same database, for Kamailio's own driver in this process; none for SQLite."""
+    if settings.db_url.startswith("sqlite:///"):
+        return {}
+    variables = {each.keyword.decode(): each.envvar.decode() for each in Conninfo.get_defaults() if each.envvar}
+    return {variables[name]: str(value) for name, value in conninfo_to_dict(settings.db_url).items() if name in variables}
 
 
 def load_queries(folder: Path, engine: str) -> dict[str, str]:
@@ -193,6 +202,7 @@ class SQLiteDatabase:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute(f"PRAGMA synchronous = {settings.db.synchronous}")
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+            self._connection.execute("PRAGMA temp_store = MEMORY")  # else a statement that changes many rows makes a temporary file
         except sqlite3.Error as error:
             raise Unavailable(f"{settings.db_url}: {error}") from error
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from kemi import sip
 from kemi.effects import SendRequest
 from kemi.errors import SipError
-from kemi.event_package import Document
+from kemi.event_package import VERSION, Document
 from kemi.subscription import State, Subscription
 
 KEPT = 1024
@@ -50,24 +50,35 @@ def resource_of_contact(uri: sip.Uri) -> str | None:
 
 def subscription_state(subscription: Subscription, now: float) -> str:
     """Value of Subscription-State (RFC 6665 section 4.1.3): expires with active and pending, reason with terminated."""
+    reflected = f";{subscription.rates}" if subscription.rates else ""
     if subscription.state is State.TERMINATED:
         reason = subscription.reason.value if subscription.reason else "timeout"
-        return f"terminated;reason={reason}"
-    return f"{subscription.state.value};expires={subscription.seconds_left(now)}"
+        return f"terminated;reason={reason}{reflected}"
+    return f"{subscription.state.value};expires={subscription.seconds_left(now)}{reflected}"
 
 
-def notify(subscription: Subscription, cseq: int, document: Document | None, allow_events: str, now: float) -> SendRequest:
+def event_name(subscription: Subscription) -> str:
+    """The package's name in Event, with capitals where the client wrote some (`client_profile`)."""
+    written = subscription.event_parameters
+    return written if written.lower() == subscription.package else subscription.package
+
+
+def notify(
+    subscription: Subscription, cseq: int, document: Document | None, entity_tag: str, allow_events: str, now: float
+) -> SendRequest:
     """Build the NOTIFY numbered `cseq`.
 
     Args:
-        document: None for a body-less NOTIFY (pending; RFC 5025 section 3.2.1).
+        document: None for a body-less NOTIFY (pending; RFC 5025 section 3.2.1. Suppressed; RFC 5839 section 6.2).
+        entity_tag: value of SIP-ETag.
         allow_events: value of Allow-Events.
         now: seconds since the epoch, for the lifetime left.
     """
     uri, next_hop, route = routing(subscription)
-    event = subscription.package if subscription.event_id is None else f"{subscription.package};id={subscription.event_id}"
+    name = event_name(subscription)
+    event = name if subscription.event_id is None else f"{name};id={subscription.event_id}"
     remote_tag = f";tag={subscription.remote_tag}" if subscription.remote_tag else ""
-    body = document.content if document is not None else ""
+    body = document.content.replace(VERSION, str(subscription.version)) if document is not None else ""
     headers = (
         f"From: <{subscription.local_uri}>;tag={subscription.id}\r\n"
         f"To: <{subscription.remote_uri}>{remote_tag}\r\n"
@@ -77,6 +88,7 @@ def notify(subscription: Subscription, cseq: int, document: Document | None, all
         f"Max-Forwards: 70\r\n"
         f"Event: {event}\r\n"
         f"Subscription-State: {subscription_state(subscription, now)}\r\n"
+        f"SIP-ETag: {entity_tag}\r\n"
         f"Allow-Events: {allow_events}\r\n"
         f"{route}"
     )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kemi.subscription import Subscription
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -54,4 +56,19 @@ class Log:
     text: str
 
 
-Effect = Reply | SendRequest | Wake | Log
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What became of a subscription, for the script that goes on after it (SER handbook 5.3).
+
+    Args:
+        word: pending, active, rejected or terminated.
+        subscription: as the SUBSCRIBE left it.
+        new: the SUBSCRIBE opened it.
+    """
+
+    word: str
+    subscription: Subscription
+    new: bool = False
+
+
+Effect = Reply | SendRequest | Wake | Log | Status

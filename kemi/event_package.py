@@ -6,10 +6,23 @@ A package is a value of this table; the dialog code knows none by name. `kemi.ha
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from kemi.database import Database
 from kemi.settings import Settings
+
+if TYPE_CHECKING:
+    from kemi.subscription import Subscription
+
+VERSION = "\0"
+"""Stands in a document for the number of documents that a subscription got before; no XML document can hold it."""
+
+STANDARD_INTERVAL = 5
+"""Seconds between two NOTIFYs that most packages ask for; `pa.notify_interval` takes its place."""
+
+WATCHER_INFORMATION = ".winfo"
+"""The template package (RFC 3857): its name follows that of the package whose watchers it tells of."""
 
 
 class Decision(Enum):
@@ -22,24 +35,46 @@ class Decision(Enum):
 
 
 class View(NamedTuple):
-    """Which document a watcher gets: all subscriptions with an equal view get the same bytes."""
+    """Which document a watcher gets: all subscriptions with an equal view get the same bytes.
+
+    Args:
+        aspect: what else the document depends on, in the package's own words (`EventPackage.aspect`).
+    """
 
     resource: str
     entity: str
     content_type: str
     decision: Decision
+    aspect: str = ""
 
 
 class Document(NamedTuple):
-    """A NOTIFY body; `tag` changes exactly when the document does, and is never empty. No content: no body."""
+    """A NOTIFY body. No content: no body.
+
+    Args:
+        content: with VERSION where the number of the document goes, in packages that number them.
+        tag: changes exactly when the state that the whole document tells of does, and is never empty (RFC 5839 section 4).
+        sequence: number of the newest change in it, where the package tells changes only (`Subscription.told`).
+    """
 
     content: str
     content_type: str
     tag: str
+    sequence: int = 0
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether each subscription counts its documents."""
+        return VERSION in self.content
 
 
 Authorize = Callable[[Database, Settings, str, str], Decision]
 Render = Callable[[Database, Settings, Sequence[View], float], Mapping[View, Document]]
+
+
+def same_for_all(_subscription: "Subscription") -> str:
+    """The aspect of a package whose documents depend on nothing more."""
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +86,43 @@ class EventPackage:
         default_expires: seconds, when a SUBSCRIBE has no Expires; 0: `pa.default_expires`.
         produces: body types of NOTIFY, the default first (RFC 6665 section 5.4.5).
         consumes: body types of PUBLISH; empty: the package is not published (RFC 3903 section 10.1).
-        minimum_interval: whether NOTIFYs of one dialog keep `pa.notify_interval` apart (RFC 3856 section 6.10).
+        minimum_interval: seconds between two NOTIFYs of a dialog (RFC 6665 section 5.4.10); see `interval_of`.
         authorize: (database, settings, watcher, resource) -> what the rules of now say.
         render: (database, settings, views, now) -> the document of each view, all of a batch in one go.
         check_body: (body, content type); raises UnsupportedMediaType (415) for one that cannot be published.
+        aspect: subscription -> what its document depends on besides resource, entity, type and decision.
+        parameters: names of Event parameters that narrow a subscription (RFC 6665 section 5.4.3); others are ignored.
     """
 
     name: str
     default_expires: int
     produces: tuple[str, ...]
     consumes: tuple[str, ...]
-    minimum_interval: bool
+    minimum_interval: int
     authorize: Authorize
     render: Render
     check_body: Callable[[bytes, str], None] | None = None
+    aspect: Callable[["Subscription"], str] = same_for_all
+    parameters: tuple[str, ...] = ()
 
 
 Packages = Mapping[str, EventPackage]
+
+
+def interval_of(package: EventPackage | None, settings: Settings) -> int:
+    """Seconds between two NOTIFYs about changes: `pa.notify_interval`, or less where the package asks for less."""
+    if package is None:
+        return 0
+    if package.minimum_interval < STANDARD_INTERVAL:
+        return min(package.minimum_interval, settings.pa.notify_interval)
+    return settings.pa.notify_interval
+
+
+def allow_events(packages: Packages) -> str:
+    """Value of Allow-Events: template packages are not named (RFC 6665 section 4.4.4)."""
+    return _joined(tuple(packages))
+
+
+@lru_cache(maxsize=16)
+def _joined(names: tuple[str, ...]) -> str:
+    return ", ".join([name for name in names if not name.endswith(WATCHER_INFORMATION)])

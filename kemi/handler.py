@@ -5,26 +5,20 @@ from a verb becomes one answer and one log line here.
 """
 
 import ctypes
-import gc
 import os
-import secrets
 import signal
-import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
-from kemi import account_store, database, gateway, identity, notify, schema, settings, sip, store, subscribe, sweep
-from kemi.account import Account
+from kemi import account_store, database, gateway, identity, notify, offline_winfo, packages, settings, sip, subscribe, sweep
+from kemi.binding import Binding
 from kemi.database import Conflict, Database, Unavailable
-from kemi.digest import Outcome
-from kemi.effects import Effect
+from kemi.effects import Effect, Log, Reply, Status, Wake
 from kemi.errors import (
     BadExtension,
-    ConfigurationError,
     Forbidden,
     MethodNotAllowed,
     NotFound,
@@ -33,12 +27,14 @@ from kemi.errors import (
     SubscriptionDoesNotExist,
     TemporarilyUnavailable,
 )
-from kemi.event_package import EventPackage
-from kemi.gateway import proxy
-from kemi.presence import expire, publication, publish
+from kemi.event_package import allow_events
+from kemi.gateway import authentication, proxy
+from kemi.options import is_wake
+from kemi.presence import expire, online, publication, publish, registrar
 from kemi.presence.package import PRESENCE
+from kemi.runtime_settings import Watch, restored
+from kemi.subscription import Subscription
 
-PACKAGES: Mapping[str, EventPackage] = {PRESENCE.name: PRESENCE}
 ALLOW = ("SUBSCRIBE", "PUBLISH", "REGISTER", "OPTIONS", "NOTIFY", "CANCEL", "ACK")
 SANITY = 1 | 4 | 32 | 64
 """SIP version, required header fields, CSeq method and number; the rest is judged where it is used."""
@@ -52,46 +48,24 @@ ROUNDS = 100
 
 PR_SET_PDEATHSIG = 1
 
-COLLECTION = (20_000, 20, 100)
-"""When Python looks for cycles: rarely, requests leave none; what was imported before the fork is never looked at."""
-
 T = TypeVar("T")
-
-
-def mod_init() -> "Handler":
-    """Called once, before Kamailio forks: check settings and schema, and take up what a crash left.
-
-    Raises:
-        ConfigurationError: stops the start.
-    """
-    try:
-        configured = settings.load(os.environ, _configuration_file())
-        connection = database.connect(configured)
-        schema.migrate(connection)
-        with connection.transaction():
-            store.resume(connection, time.time())
-        secret = schema.secret(connection)
-        connection.close()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*COLLECTION)
-    except (ConfigurationError, Unavailable) as problem:
-        gateway.error(f"kemi-presence: {problem}")
-        sys.exit(1)
-    return Handler(configured, secret)
 
 
 class Handler:
     """What app_python3 calls; every callback returns an int."""
 
     def __init__(self, configured: settings.Settings, secret: bytes) -> None:
-        self.settings = configured
+        self.settings = self._start = configured
+        self._changes: int | str = 0
+        self._watch = Watch(configured)
         self.secret = secret
         self.realm = identity.realm(configured)
+        self.packages = packages.served(configured)
         self._is_trusted = identity.is_trusted(configured.trusted)
         self._database: Database | None = None
         self.main_process = os.getpid()
         self._unsettled: list[notify.Answer] = []
+        self._handled: Status | None = None
 
     @property
     def database(self) -> Database:
@@ -108,7 +82,8 @@ class Handler:
 
     def ksr_request_route(self, msg: object) -> int:
         """A request from the network."""
-        return self._answering(self._route)
+        self._answering(self._route)
+        return CONTINUE
 
     def ksr_reply_route(self, msg: object) -> int:
         """A response: answers to our NOTIFYs go to the notifier, everything goes on to its transaction."""
@@ -119,18 +94,49 @@ class Handler:
     def ksr_notify(self, msg: object, data: str = "") -> int:
         """In the group `notify`: tell what is due."""
         gateway.woken()
+        self._reporting(self._end_lost_registrations)
         return self._reporting(self._notify)
 
     def ksr_timer_tick(self, msg: object, data: str = "") -> int:
         """Once a second, in one process."""
         return self._reporting(self._tick)
 
+    def ksr_core_event(self, msg: object, data: str = "") -> int:
+        """Something that Kamailio's core tells, once: its first worker is ready."""
+        proxy.core_event(data)
+        return CONTINUE
+
+    def ksr_tcpops_event(self, msg: object, data: str = "") -> int:
+        """A connection is closed over which somebody registered."""
+        proxy.connection_closed()
+        return CONTINUE
+
     def ksr_xhttp_event(self, msg: object, data: str = "") -> int:
         """An HTTP request: a WebSocket's handshake (RFC 7118), or nothing we know."""
         proxy.answer_http("/ws")
         return CONTINUE
 
+    def _take_changes(self) -> None:
+        """Parameters may have been changed while the server runs."""
+        changes = gateway.value(gateway.CHANGED)
+        if changes != self._changes:
+            self.settings, self._changes = restored(self._start, changes), changes
+            self.packages = packages.served(self.settings)
+
+    def _look_for_changes(self) -> None:
+        """What kamcmd has set is taken over or refused, here for all processes."""
+        taken, refused = self._watch.look(lambda name: gateway.text(f"$sel(cfg_get.{name})"))
+        self._execute([Log(line) for line in taken])
+        for line in refused:
+            gateway.warn(line)
+        if taken:
+            gateway.pass_changes(self._watch.text())
+        self._take_changes()
+        if taken:
+            self._execute(registrar.reconcile(self.database, self.settings, self.packages, self.secret, time.time()))
+
     def _route(self) -> None:
+        self._take_changes()
         method = gateway.text("$rm")
         if not proxy.is_sane(SANITY):
             return
@@ -156,18 +162,15 @@ class Handler:
         proxy.relay()
         return False
 
-    def _event(self, method: str) -> None:
-        """SUBSCRIBE and PUBLISH."""
+    def _event(self, method: str, in_script: bool = False) -> bool:
+        """SUBSCRIBE and PUBLISH; whether a 2xx was sent."""
         request = gateway.read_request(method)
-        who = self._who(request.source_address, request.from_uri)
+        who = self._who(request.source_address, request.from_uri, in_script)
         if who is None:
-            return
-        if method == "SUBSCRIBE":
-            self._subscribe(request, who)
-        else:
-            self._publish(request, who)
+            return False
+        return self._subscribe(request, who) if method == "SUBSCRIBE" else self._publish(request, who)
 
-    def _subscribe(self, request: sip.Request, watcher: str) -> None:
+    def _subscribe(self, request: sip.Request, watcher: str) -> bool:
         """The dialog's row tells a retransmission, as an entity-tag does for PUBLISH.
 
         A row that goes at once does not, nor a password that is checked a second time: there Kamailio's transaction does it.
@@ -178,13 +181,26 @@ class Handler:
             gateway.set_to_tag(tag)
         kept = self._is_trusted(request.source_address) and not subscribe.is_last(request)
         if not kept and not gateway.begin_transaction():
-            return
+            return False
         refuse_extensions(request)
         resource = "" if request.to_tag else self._presentity(request.uri)
-        verb = partial(subscribe.subscribe, self.database, self.settings, PACKAGES, request, resource, watcher, tag)
-        self._execute(self._again(partial(verb, time.time())))
+        verb = partial(subscribe.subscribe, self.database, self.settings, self.packages, request, resource, watcher, tag)
+        effects = self._again(partial(verb, time.time()))
+        self._handled = next((each for each in effects if isinstance(each, Status)), None)
+        if self._handled is not None and offline_winfo.is_worth_storing(self.settings, self._handled):
+            self._store_if_away(self._handled.subscription)
+        self._execute(effects)
+        return is_accepted(effects)
 
-    def _publish(self, request: sip.Request, publisher: str) -> None:
+    def _store_if_away(self, subscription: Subscription) -> None:
+        """A presentity that is away is told later who came; before the answer, so that nobody who got one is forgotten."""
+        if subscription.package == PRESENCE.name and not self._is_online(subscription.resource):
+            offline_winfo.store(self.database, self.settings, self.packages, subscription, time.time())
+
+    def _is_online(self, presentity: str) -> bool:
+        return online.is_online(self.database, presentity, time.time())
+
+    def _publish(self, request: sip.Request, publisher: str) -> bool:
         """Without a transaction: the entity-tag tells a retransmission, and its answer is the same.
 
         Not so where a password was asked for: a nonce count that comes twice would be refused before.
@@ -192,14 +208,16 @@ class Handler:
         sip.parse_uri(request.uri)
         gateway.forget_record_route()
         if not self._is_trusted(request.source_address) and not gateway.begin_transaction():
-            return
+            return False
         refuse_extensions(request)
         presentity = self._presentity(request.uri)
-        if publisher != presentity:
+        if publisher != presentity and publisher not in self.settings.pa.publishers:
             raise Forbidden("only the presentity itself may publish here")
         tag = publication.entity_tag_for(request, self.secret)
-        verb = partial(publish.publish, self.database, self.settings, PACKAGES, request, presentity, tag)
-        self._execute(self._again(partial(verb, time.time())))
+        verb = partial(publish.publish, self.database, self.settings, self.packages, request, presentity, tag)
+        effects = self._again(partial(verb, time.time()))
+        self._execute(effects)
+        return is_accepted(effects)
 
     def _presentity(self, uri: str) -> str:
         presentity = self.realm.presentity(uri)
@@ -209,75 +227,55 @@ class Handler:
                 raise NotFound("no such user")
         return presentity
 
-    def _who(self, source: str, from_uri: str) -> str | None:
-        """Canonical address of who sent this request; None: a challenge was sent.
+    def _who(self, source: str, from_uri: str, in_script: bool = False) -> str | None:
+        """Canonical address of who sent this request; None: it was answered.
 
-        Raises:
-            Forbidden: 403, From is somebody else.
+        Args:
+            in_script: a script called: the request has its transaction, and the script may know who sent it.
         """
-        claimed = self.realm.address_of_record(from_uri)
+        named = authentication.named(self.realm) if in_script else ""
+        if named:
+            return named
         if self._is_trusted(source):
-            asserted = gateway.asserted_identity()
-            return self.realm.address_of_record(asserted) if asserted else claimed
-        if self._is_flooding(source) or not gateway.is_new_request():
-            return None
-        proved = self._authenticate(self.realm.of(sip.parse_uri(from_uri)))
-        if proved is not None and self.settings.auth.check_from and proved != claimed:
-            raise Forbidden("From is not the authenticated user")
-        return proved
+            return authentication.trusted(self.realm, self.realm.address_of_record(from_uri))
+        return authentication.proved(self.database, self.settings, self.realm, source, from_uri, in_script)
 
-    def _is_flooding(self, source: str) -> bool:
-        """Whether this source has sent too much; it is told so, and logged once (RFC 3903 section 14.2)."""
-        limit = self.settings.auth.max_rate
-        count = gateway.requests_this_second(source) if limit else 0
-        if count <= limit:
-            return False
-        if count == limit + 1:
-            gateway.warn(f"too many requests: source={source} limit={limit}")
-        refusal = ServiceUnavailable("", 1)
-        gateway.reply(refusal.status, refusal.reason, refusal.headers)
-        return True
-
-    def _authenticate(self, realm: str) -> str | None:
-        """Digest (RFC 7616, RFC 8760) against the table subscriber; None: a challenge was sent, statelessly."""
-        given = gateway.credentials(realm)
-        if given is not None and self._is_for_our_users(given.uri):
-            account = account_store.load(self.database, given.username, realm)
-            outcome = gateway.authenticate(realm, self._ha1(account), given)
-            if outcome is Outcome.RIGHT and account is not None:
-                return f"sip:{given.username}@{realm}"
-            if outcome is Outcome.WRONG:
-                gateway.warn(f"authentication failed: user={given.username} realm={realm} source={gateway.text('$si')}")
-        gateway.challenge(realm)
-        return None
-
-    def _ha1(self, account: Account | None) -> str:
-        """What to check a password against; for an unknown user something that fits none, at the same cost."""
-        if account is None:
-            return secrets.token_hex(32 if self.settings.auth.algorithm == "SHA-256" else 16)
-        return account.ha1_sha256 if self.settings.auth.algorithm == "SHA-256" else account.ha1
-
-    def _is_for_our_users(self, uri: str) -> bool:
-        """Credentials made for another server are not taken (RFC 8760 section 2.6)."""
-        try:
-            return self.realm.is_served(sip.parse_uri(uri))
-        except SipError:
-            return False
-
-    def _register(self) -> None:
-        """Bindings go to Kamailio's registrar (RFC 3261 section 10.3)."""
+    def _register(self, in_script: bool = False) -> bool:
+        """Bindings go to Kamailio's registrar (RFC 3261 section 10.3); whether it was asked to answer."""
         to_uri = gateway.field("$tu") or ""
         if not self.realm.is_served(sip.parse_uri(to_uri)):
             raise NotFound("this domain is not served here")
-        who = self._who(gateway.text("$si"), gateway.field("$fu") or "")
+        who = self._who(gateway.text("$si"), gateway.field("$fu") or "", in_script)
         if who is None:
-            return
+            return False
         if who != self.realm.address_of_record(to_uri):
             raise Forbidden("only the user itself may register here")
-        proxy.save_registration()
+        if not gateway.begin_transaction():
+            return False
+        with proxy.registration(who) as save:
+            effects = self._again(partial(self._synchronize, who, save))
+        self._execute(effects)
+        return True
+
+    def _synchronize(self, presentity: str, change: Callable[[], list[Binding]]) -> list[Effect]:
+        """Change bindings, store and show them."""
+        return registrar.synchronize(self.database, self.settings, self.packages, self.secret, presentity, change, time.time())
+
+    def _end_lost_registrations(self) -> None:
+        """Bindings whose connections are closed are none any more."""
+        while closed := proxy.take_closed():
+            try:
+                for presentity in registrar.received_over(self.database, closed):
+                    self._execute(self._again(partial(self._synchronize, presentity, partial(proxy.remove_lost, presentity))))
+            except Unavailable:
+                proxy.queue_closed(closed)
+                raise
 
     def _other(self, method: str) -> None:
         if method == "OPTIONS":
+            proxy.require_loaded()
+            if is_wake(gateway.request_uri(), gateway.text("$si"), gateway.text("$Ri")):
+                self._execute([Wake(blocked=True)])
             gateway.reply(200, "OK", self._capabilities())
         elif method == "NOTIFY" and proxy.is_from_ourselves():
             if not proxy.relay_to_registered():
@@ -289,14 +287,15 @@ class Handler:
 
     def _capabilities(self) -> list[tuple[str, str]]:
         """Header fields of a response to OPTIONS (RFC 3903 section 7, RFC 6665 section 4.4.4)."""
-        types = sorted({media_type for package in PACKAGES.values() for media_type in package.consumes})
-        return [("Allow", ", ".join(ALLOW)), ("Allow-Events", ", ".join(PACKAGES)), ("Accept", ", ".join(types))]
+        types = sorted({media_type for package in self.packages.values() for media_type in package.consumes})
+        return [("Allow", ", ".join(ALLOW)), ("Allow-Events", allow_events(self.packages)), ("Accept", ", ".join(types))]
 
     def _notify(self) -> None:
+        self._take_changes()
         for _ in range(ROUNDS):
             self._unsettled += gateway.take_answers(self.settings.pa.notify_batch * 5)
             answers = list(self._unsettled)
-            effects, more = self._again(partial(notify.notify, self.database, self.settings, PACKAGES, answers, time.time()))
+            effects, more = self._again(partial(notify.notify, self.database, self.settings, self.packages, answers, time.time()))
             self._unsettled.clear()
             self._execute(effects)
             if not more:
@@ -304,11 +303,14 @@ class Handler:
         gateway.wake()
 
     def _tick(self) -> None:
+        self._look_for_changes()
         gateway.tick_answers()
+        proxy.tick_closed()
         self.database.tidy()
         now = time.time()
-        self._execute(self._again(lambda: sweep.sweep(self.database, now)))
-        self._execute(self._again(lambda: expire.expire(self.database, self.settings, PACKAGES, now)))
+        registrar.forget(self.database, now)
+        self._execute(self._again(lambda: sweep.sweep(self.database, self.settings, self.packages, now)))
+        self._execute(self._again(lambda: expire.expire(self.database, self.settings, self.packages, now)))
 
     def _execute(self, effects: list[Effect]) -> None:
         unsent = gateway.execute(effects)
@@ -322,10 +324,10 @@ class Handler:
         except Conflict:
             return work()
 
-    def _answering(self, work: Callable[[], None]) -> int:
-        """Run a request's work; what escapes becomes its answer."""
+    def _answering(self, work: Callable[[], T]) -> T | None:
+        """Run a request's work; what escapes becomes its answer, and there is no result."""
         try:
-            work()
+            return work()
         except SipError as refusal:
             gateway.warn(
                 f"refused: {refusal.status} {gateway.text('$rm')} to={gateway.text('$tu')} from={gateway.text('$fu')} "
@@ -338,7 +340,7 @@ class Handler:
         except Exception:
             gateway.error(traceback.format_exc())
             gateway.refuse(SipError())
-        return CONTINUE
+        return None
 
     def _reporting(self, work: Callable[[], None]) -> int:
         """Run work that nobody waits for; it is tried again by the next tick."""
@@ -351,13 +353,18 @@ class Handler:
         return CONTINUE
 
 
+def is_accepted(effects: list[Effect]) -> bool:
+    """Whether the answer among them is a 2xx."""
+    return any(isinstance(each, Reply) and each.status < 300 for each in effects)
+
+
 def refuse_extensions(request: sip.Request) -> None:
     """No extension that a client may require is known here (RFC 3261 section 8.2.2.3)."""
     if request.require is not None:
         raise BadExtension(sip.split_list(request.require))
 
 
-def _configuration_file() -> Path:
-    """The file that Kamailio was started with (-f)."""
-    arguments = Path("/proc/self/cmdline").read_bytes().decode().split("\0")
-    return Path(arguments[arguments.index("-f") + 1] if "-f" in arguments else "/etc/kamailio/kamailio.cfg")
+def show_registrations(connection: Database, configured: settings.Settings, secret: bytes) -> None:
+    """Stored registrations are shown as the settings of this start say."""
+    registrar.forget(connection, time.time())
+    registrar.reconcile(connection, configured, packages.served(configured), secret, time.time())

@@ -1,18 +1,63 @@
-"""Loaded by Kamailio's app_python3 (kamailio.cfg: `modparam("app_python3", "load", ...)`).
+"""Loaded by Kamailio's app_python3 (kemi-presence.cfg: `modparam("app_python3", "load", ...)`).
 
-Puts the project and its virtual environment on the path of the embedded interpreter, then hands Kamailio the handler object.
+Puts the project and its virtual environment on the path of the embedded interpreter, and hands Kamailio the object whose methods
+it calls: the callbacks of `kemi.handler`, and the script functions of `kemi.ser`.
 """
 
+import gc
+import os
 import site
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
 sys.path.insert(0, str(ROOT))
-for packages in (ROOT / ".venv" / "lib").glob("python3*/site-packages"):
-    site.addsitedir(str(packages))
+for folder in (ROOT / ".venv" / "lib").glob("python3*/site-packages"):
+    site.addsitedir(str(folder))
 
-from kemi.handler import mod_init  # noqa: E402
+from kemi import database, gateway, schema, settings, store  # noqa: E402
+from kemi.database import Unavailable  # noqa: E402
+from kemi.errors import ConfigurationError  # noqa: E402
+from kemi.handler import show_registrations  # noqa: E402
+from kemi.ser import Script  # noqa: E402
 
-__all__ = ["mod_init"]
+COLLECTION = (20_000, 20, 100)
+"""When Python looks for cycles: rarely, requests leave none; what was imported before the fork is never looked at."""
+
+
+def mod_init(kind: type[Script] = Script) -> Script:
+    """Called once, before Kamailio forks: check settings and schema, and take up what a crash left.
+
+    Args:
+        kind: a class of one's own with more callbacks (docs/functions.md).
+
+    Raises:
+        SystemExit: stops the start; a line in the log says why.
+    """
+    try:
+        configured = settings.load(os.environ, configuration_file())
+        for line in configured.notices:
+            gateway.warn(line)
+        connection = database.connect(configured)
+        schema.migrate(connection)
+        with connection.transaction():
+            store.resume(connection, time.time())
+        secret = schema.secret(connection)
+        show_registrations(connection, configured, secret)
+        connection.close()
+        os.environ.update(database.environment(configured))
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECTION)
+    except (ConfigurationError, Unavailable) as problem:
+        gateway.error(f"kemi-presence: {problem}")
+        sys.exit(1)
+    return kind(configured, secret)
+
+
+def configuration_file() -> Path:
+    """The file that Kamailio was started with (-f)."""
+    arguments = Path("/proc/self/cmdline").read_bytes().decode().split("\0")
+    return Path(arguments[arguments.index("-f") + 1] if "-f" in arguments else "/etc/kamailio/kamailio.cfg")

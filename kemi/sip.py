@@ -5,8 +5,9 @@ A URI is made canonical once, at the door: everything behind compares text.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from kemi.errors import BadRequest, SipError, UnsupportedUriScheme
@@ -162,28 +163,61 @@ def contact_target(contact: str) -> str:
 
 
 class EventType(NamedTuple):
-    """Value of the Event header field: package and `id` (RFC 6665 section 8.2.1); other parameters are ignored."""
+    """Value of the Event header field: package and `id` (RFC 6665 section 8.2.1).
+
+    Args:
+        parameters: the others, by name in lower case; one that is there twice has no value.
+    """
 
     package: str
     id: str | None
+    parameters: Mapping[str, str] = MappingProxyType({})
 
 
+@lru_cache(maxsize=KEPT)
 def parse_event(value: str) -> EventType:
     """Read an Event header field.
 
     Raises:
         BadRequest: 400, the package is no token or the id is not.
     """
-    package, *parameters = (part.strip() for part in value.split(";"))
+    package, *parts = (part.strip() for part in value.split(";"))
     if not _TOKEN.match(package):
         raise BadRequest("Event cannot be read")
-    for parameter in parameters:
-        name, _, text = parameter.partition("=")
-        if name.strip().lower() == "id":
-            if not _TOKEN.match(text.strip()):
-                raise BadRequest("the id of Event is no token")
-            return EventType(package, text.strip())
-    return EventType(package, None)
+    parameters: dict[str, str] = {}
+    for part in parts:
+        name, _, text = (piece.strip() for piece in part.partition("="))
+        parameters[name.lower()] = "" if name.lower() in parameters else text
+    identifier = parameters.pop("id", None)
+    if identifier is not None and not _TOKEN.match(identifier):
+        raise BadRequest("the id of Event is no token")
+    return EventType(package, identifier, MappingProxyType(parameters))
+
+
+def display_name(text: str) -> str:
+    """A display name as it is meant: without its quotes and escapes (RFC 3261 section 25.1)."""
+    text = text.strip()
+    quoted = len(text) > 1 and text[0] == text[-1] == '"'
+    return re.sub(r"\\(.)", r"\1", text[1:-1]) if quoted else text
+
+
+def entity_tag(text: str, name: str) -> str:
+    """The one entity-tag, or *, of Suppress-If-Match; "" for none (RFC 5839 section 7.2).
+
+    Raises:
+        BadRequest: 400, it is a list or no token.
+    """
+    if text and not _TOKEN.match(text.strip()):
+        raise BadRequest(f"{name} is not exactly one entity-tag")
+    return text.strip()
+
+
+def names_package(value: str, package: str) -> bool:
+    """Whether an Event header field from outside can be read and is of this package."""
+    try:
+        return parse_event(value).package == package
+    except SipError:
+        return False
 
 
 def media_type(value: str) -> str:
@@ -191,6 +225,7 @@ def media_type(value: str) -> str:
     return value.partition(";")[0].strip().lower()
 
 
+@lru_cache(maxsize=KEPT)
 def choose_media_type(accept: str | None, offered: tuple[str, ...]) -> str | None:
     """The body type that suits the watcher best (RFC 3261 section 20.1, RFC 6665 section 4.1.2.1).
 
@@ -264,6 +299,8 @@ class Request(NamedTuple):
     record_route: str | None = None
     user_agent: str = ""
     entity_tag: str | None = None
+    suppress: str | None = None
+    display_name: str = ""
     content_type: str | None = None
     content_encoding: str | None = None
     content_disposition: str | None = None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NoReturn
 
-from kemi import settings
+from kemi import options, settings
 from kemi.errors import ConfigurationError
 from kemi.settings import Settings
 
@@ -121,10 +121,8 @@ def check_syntax(found: Settings, configuration: Path, outer: Mapping[str, str])
 
 def answers(found: Settings, server: int, deadline: float) -> bool:
     """Whether the server answers an OPTIONS request before the deadline."""
-    family = socket.AF_INET6 if ":" in found.address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as client:
+    with options.connected(found) as client:
         client.settimeout(0.1)
-        client.connect((found.address, found.port))
         while time.monotonic() < deadline and Path("/proc", str(server)).exists():
             if answered(client, found):
                 return True
@@ -133,19 +131,8 @@ def answers(found: Settings, server: int, deadline: float) -> bool:
 
 def answered(client: socket.socket, found: Settings) -> bool:
     """Send one OPTIONS request and wait a moment."""
-    host, port = client.getsockname()[:2]
-    host = f"[{host}]" if ":" in host else host
-    token = f"{time.monotonic_ns():x}"
-    request = (
-        f"OPTIONS sip:{found.domains[0]} SIP/2.0\r\nVia: SIP/2.0/UDP {host}:{port};rport;branch=z9hG4bK{token}\r\n"
-        f"Max-Forwards: 1\r\nFrom: <sip:presencectl@{found.domains[0]}>;tag={token}\r\nTo: <sip:{found.domains[0]}>\r\n"
-        f"Call-ID: {token}@{host}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
-    )
     try:
-        client.send(request.encode())
-        return bool(client.recv(4096))
-    except TimeoutError:
-        return False
+        return options.is_answered(client, found)
     except OSError:
         time.sleep(0.1)
         return False

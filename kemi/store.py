@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from kemi.database import Database, Result, Row
-from kemi.event_package import Decision
-from kemi.subscription import Reason, State, Subscription
+from kemi.event_package import WATCHER_INFORMATION, Decision
+from kemi.subscription import Reason, Removed, State, Subscription
 
 _COLUMNS = Subscription._fields
 _DECISION = _COLUMNS.index("decision")
@@ -35,8 +35,10 @@ def _parameters(subscription: Subscription) -> dict[str, Any]:
 
 def create(database: Database, subscription: Subscription, max_watchers: int, max_subscriptions: int) -> Result:
     """Insert a subscription; count 0: there is one with this id, or a limit is reached (0: no limit)."""
-    limits = {"max_watchers": max_watchers, "max_subscriptions": max_subscriptions}
-    return database.execute("subscription_create", _parameters(subscription) | limits)
+    values = _parameters(subscription)
+    values["max_watchers"], values["max_subscriptions"] = max_watchers, max_subscriptions
+    values["watched_by"] = subscription.package + WATCHER_INFORMATION
+    return database.execute("subscription_create", values)
 
 
 def load(database: Database, tag: str) -> Subscription | None:
@@ -60,6 +62,20 @@ def mark_due(database: Database, package: str, resource: str, now: float, interv
     return database.execute("subscription_mark_due", parameters)
 
 
+def mark_telling(database: Database, watched: Sequence[tuple[str, str]], now: float, interval: float) -> Result:
+    """Mark watcher information due and give its change a number; `watched` as (resource, its template package)."""
+    parameters = {"now": now, "interval": interval}
+    if len(watched) > 1:
+        return database.execute("subscription_mark_all_telling", parameters, watched)
+    ((resource, package),) = watched
+    return database.execute("subscription_mark_telling", parameters | {"resource": resource, "package": package})
+
+
+def number(database: Database, rows: Sequence[tuple[str]]) -> None:
+    """Give subscriptions, by id, the number of the change that `mark_telling` counted."""
+    database.execute("subscription_number", {}, rows)
+
+
 def claim(database: Database, now: float, limit: int) -> list[Subscription]:
     """Subscriptions whose deadline has come, earliest first, locked until the transaction ends."""
     rows = database.execute("subscription_claim", {"now": now, "limit": limit}).rows()
@@ -71,9 +87,19 @@ def sent(database: Database, now: float, deadline: float, rows: Sequence[tuple[s
     return database.execute("subscription_sent", {"now": now, "deadline": deadline}, rows)
 
 
+def told(database: Database, rows: Sequence[tuple[str, int, int, str, str, float | None]]) -> Result:
+    """Record of NOTIFYs about to be sent: (id, version, told, suppress, recent, repeat_at), one statement for all."""
+    return database.execute("subscription_told", {}, rows)
+
+
 def quiet(database: Database, rows: Sequence[tuple[str]]) -> Result:
     """Clear the mark of subscriptions, by id, that have nothing new to tell."""
     return database.execute("subscription_quiet", {}, rows)
+
+
+def expired(database: Database, rows: Sequence[tuple[str]]) -> Result:
+    """Note that the time of subscriptions, by id, is over; their last NOTIFY is recorded by `sent`."""
+    return database.execute("subscription_expired", {}, rows)
 
 
 def lock(database: Database, rows: Sequence[tuple[str]]) -> None:
@@ -84,7 +110,7 @@ def lock(database: Database, rows: Sequence[tuple[str]]) -> None:
 def answered(database: Database, rows: Sequence[tuple[str, int, str]]) -> Result:
     """Settle NOTIFYs answered 2xx, as (id, cseq, new remote target or ''), one statement for all.
 
-    Gives (id, state, due_at) of each.
+    Gives (id, state, due_at, package) of each.
     """
     return database.execute("subscription_answered", {}, rows)
 
@@ -94,9 +120,15 @@ def failed(database: Database, rows: Sequence[tuple[str, int, float]]) -> Result
     return database.execute("subscription_failed", {}, rows)
 
 
-def remove(database: Database, rows: Sequence[tuple[str]]) -> Result:
-    """Delete subscriptions by id; gives (id, resource, watcher, package) of each."""
-    return database.execute("subscription_remove", {}, rows)
+def rate(database: Database, subscription: Subscription) -> None:
+    """Save the rates that a 2xx to NOTIFY asked for."""
+    database.execute("subscription_rate", _parameters(subscription))
+
+
+def remove(database: Database, rows: Sequence[tuple[str]]) -> list[Removed]:
+    """Delete subscriptions by id; what they were."""
+    gone = database.execute("subscription_remove", {}, rows).rows()
+    return [Removed._make([*row[:-1], _STATES[row[-1]]]) for row in gone]
 
 
 def resume(database: Database, now: float) -> Result:
@@ -104,6 +136,7 @@ def resume(database: Database, now: float) -> Result:
     return database.execute("subscription_resume", {"now": now})
 
 
-def any_deadline(database: Database, now: float) -> bool:
-    """Whether there is work for `claim`; takes no lock."""
-    return bool(database.execute("subscription_deadlines", {"now": now}).rows()[0][0])
+def deadlines(database: Database, now: float) -> tuple[bool, bool]:
+    """Whether there is work for `claim`, and whether watchers are given up; takes no lock."""
+    due, over = database.execute("subscription_deadlines", {"now": now}).rows()[0]
+    return bool(due), bool(over)

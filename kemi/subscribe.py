@@ -1,38 +1,25 @@
-"""SUBSCRIBE: open, refresh, end or fetch a subscription of any event package (RFC 6665 section 4.2.1).
+"""SUBSCRIBE: open a subscription of any event package, or fetch its state (RFC 6665 sections 4.2.1, 4.4.3).
 
 The answer is given when the row is committed. A new subscription is inserted with its first NOTIFY, which goes out right behind
-the 200; in a dialog the row says that a NOTIFY is due, and the notifier sends it (`kemi.notify`), since one may be in flight.
-Our tag in the dialog is made from the request under the server's secret: a SUBSCRIBE that is seen twice, by another worker or
-after a crash, finds the row that it has made already (RFC 3261 section 17.2.2).
+the 200. In a dialog: `kemi.refresh`. Our tag in the dialog is made from the request under the server's secret: a SUBSCRIBE that is
+seen twice, by another worker or after a crash, finds the row that it has made already (RFC 3261 section 17.2.2).
 
-SQL: new 2 statements (load what is shown, insert), in a dialog 2 (load, save).
+Outside of a dialog Suppress-If-Match leads to a NOTIFY without body where its condition holds (RFC 5839 section 6.2).
+
+SQL: 4 statements (the rules, report to who watches the watchers, load what is shown, insert), 1 more while pending.
 """
 
 import hashlib
-import ipaddress
-from functools import lru_cache
 
-from kemi import dialog, notify, sip, store
-from kemi.database import Database
-from kemi.effects import Effect, Log, Reply, Wake
-from kemi.errors import (
-    BadEvent,
-    BadRequest,
-    Forbidden,
-    IntervalTooBrief,
-    LoopDetected,
-    NotAcceptable,
-    OutOfOrder,
-    ServiceUnavailable,
-    SubscriptionDoesNotExist,
-    UnsupportedMediaType,
-)
-from kemi.event_package import Decision, EventPackage, Packages
+from kemi import notify, refresh, remote_target, sip, store, watcher, watcher_store
+from kemi.asked import asked_of
+from kemi.database import Database, Result
+from kemi.effects import Effect, Status
+from kemi.errors import Forbidden, LoopDetected, ServiceUnavailable
+from kemi.event_package import WATCHER_INFORMATION, Decision, Packages, allow_events, interval_of
+from kemi.report import report_change, report_end, wakes
 from kemi.settings import Settings
-from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, answer_deadline, decided, due, ended
-
-KEPT = 1024
-"""Addresses remembered as loopback or not."""
+from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, answer_deadline
 
 RETRY_AFTER = 60
 """Seconds a watcher is asked to wait when a limit is reached."""
@@ -44,14 +31,8 @@ def tag_of(request: sip.Request, secret: bytes) -> str:
     From, Request-URI and Contact are part of it: Call-IDs and tags of different users may be equal.
     """
     identity = (
-        request.call_id,
-        request.from_tag,
-        request.from_uri,
-        request.uri,
-        request.contact,
-        request.event,
-        request.cseq,
-    )
+        request.call_id, request.from_tag, request.from_uri, request.uri, request.contact, request.event, request.cseq,
+    )  # fmt: skip
     return "kp-" + hashlib.blake2b(repr(identity).encode(), key=secret, digest_size=12).hexdigest()
 
 
@@ -66,7 +47,7 @@ def subscribe(
     packages: Packages,
     request: sip.Request,
     resource: str,
-    watcher: str,
+    watcher_uri: str,
     tag: str,
     now: float,
 ) -> list[Effect]:
@@ -74,53 +55,101 @@ def subscribe(
 
     Args:
         resource: canonical URI of the presentity; in a dialog it is not looked at.
-        watcher: canonical URI of who asks, authenticated.
+        watcher_uri: canonical URI of who asks, authenticated.
         tag: our tag for a new dialog (`tag_of`).
         now: seconds since the epoch.
 
     Raises:
         SipError: the refusals of RFC 6665 section 4.2.1: 400, 403, 406, 415, 423, 481, 482, 489, 500, 503.
     """
-    package, event = _package(request, packages)
-    _check_body(request)
-    contact = _contact(request, settings)
-    accept = _accept(request, package)
-    lifetime = _lifetime(request, settings, package)
+    asked = asked_of(request, settings, packages)
     if request.to_tag:
-        return _in_dialog(database, settings, packages, event, request, watcher, contact, accept, lifetime, now)
-    decision = package.authorize(database, settings, watcher, resource)
-    if decision not in STATE_BY_DECISION:
-        raise Forbidden("the presentity's rules refuse this watcher")
-    flow, connection = flow_of(request, contact, settings)
+        return refresh.refresh(database, settings, packages, asked, request, watcher_uri, now)
+    flow, connection = remote_target.flow_of(request, asked.contact, settings)
     subscription = Subscription(
-        id=tag, package=package.name, event_id=event.id, resource=resource, entity=entity_of(request.uri, resource),
-        watcher=watcher, decision=decision, state=STATE_BY_DECISION[decision], reason=None, accept=accept,
-        created_at=now, expires_at=now + lifetime, call_id=request.call_id, local_uri=request.to_uri,
-        remote_uri=request.from_uri, remote_tag=request.from_tag, remote_target=contact,
+        id=tag, package=asked.package.name, event_id=asked.event.id, resource=resource, entity=entity_of(request.uri, resource),
+        watcher=watcher_uri, decision=Decision.CONFIRM, state=State.PENDING, reason=None, accept=asked.accept,
+        created_at=now, expires_at=now + asked.lifetime, call_id=request.call_id, local_uri=request.to_uri,
+        remote_uri=request.from_uri, remote_tag=request.from_tag, remote_target=asked.contact,
         route_set=request.record_route or "", local_cseq=0, remote_cseq=request.cseq, branch=request.branch,
         socket=request.socket, flow=flow, connection=connection, user_agent=request.user_agent,
         due_at=None, in_flight_since=now, notified_at=now, notified_tag="", next_at=answer_deadline(now),
+        display_name=sip.display_name(request.display_name), event_parameters=asked.parameters, suppress=asked.condition,
     )  # fmt: skip
-    if lifetime == 0:
-        subscription = subscription._replace(state=State.TERMINATED, reason=Reason.TIMEOUT)
-    return _open(database, settings, packages, subscription, lifetime)
+    interval = interval_of(asked.package, settings)
+    subscription = subscription.rated(asked.event.parameters, interval, now, asked.profile.least_gap)
+    return _open(database, settings, packages, subscription, asked.lifetime)
 
 
 def _open(database: Database, settings: Settings, packages: Packages, subscription: Subscription, lifetime: int) -> list[Effect]:
-    """Insert the subscription with its first NOTIFY in flight; a PUBLISH for the presentity comes wholly before or after."""
+    """Insert the subscription with its first NOTIFY in flight.
+
+    A PUBLISH for the presentity, or a change of its rules, comes wholly before or after.
+    """
     now = subscription.created_at
     with database.transaction():
         database.lock(subscription.resource)
-        documents = notify.render(database, settings, packages, [subscription], now)
-        first = notify.send(subscription, documents, packages, now)
-        tag = notify.tag_of(subscription, documents.get(notify.view_of(subscription)))
-        told = subscription._replace(local_cseq=first.cseq, notified_tag=tag)
+        subscription = _authorized(database, settings, packages, subscription, lifetime)
+        waiting = _waiting(database, subscription)
+        subscription = subscription._replace(watcher_id=waiting or watcher.opaque(subscription.id))
+        marked = _report_new(database, settings, packages, subscription)
+        if subscription.package.endswith(WATCHER_INFORMATION):
+            _gather_watchers(database, settings, subscription)
+        (news,) = notify.gather(database, settings, packages, [subscription], now)
+        first = news.request(allow_events(packages), now)
+        told = news.told(interval_of(packages[subscription.package], settings), now) if news.is_counted else subscription
+        told = told._replace(local_cseq=first.cseq, notified_tag=news.tag)
         created = store.create(database, told, settings.pa.max_watchers, settings.pa.max_subscriptions)
+        if waiting and subscription.state is State.PENDING:
+            watcher_store.taken(database, waiting, subscription.id)
     if created.count == 0:
         _explain_missing_row(store.load(database, subscription.id), subscription)
-        return [_accepted(subscription, lifetime, packages)]
+        return [refresh.accepted(subscription, lifetime, packages)]
     word = "fetched" if lifetime == 0 else "created"
-    return [_accepted(subscription, lifetime, packages), first, _log(word, subscription, lifetime)]
+    reply = refresh.accepted(subscription, lifetime, packages)
+    lines = [refresh.log_line(word, subscription, lifetime), *notify.too_large(subscription, first, settings)]
+    return [reply, first, *wakes(marked), *lines, Status(subscription.state.value, subscription, new=True)]
+
+
+def _authorized(
+    database: Database, settings: Settings, packages: Packages, subscription: Subscription, lifetime: int
+) -> Subscription:
+    """The subscription in the state that the rules of now give it."""
+    authorize = packages[subscription.package].authorize
+    decision = authorize(database, settings, subscription.watcher, subscription.resource)
+    if decision not in STATE_BY_DECISION:
+        raise Forbidden("the presentity's rules refuse this watcher")
+    if lifetime == 0:
+        return subscription._replace(decision=decision, state=State.TERMINATED, reason=Reason.TIMEOUT)
+    return subscription._replace(decision=decision, state=STATE_BY_DECISION[decision])
+
+
+def _waiting(database: Database, subscription: Subscription) -> str:
+    """Id of the waiting entry that this subscription takes the place of, or that is renewed by its fetch."""
+    if subscription.decision is not Decision.CONFIRM:
+        return ""
+    return watcher_store.waiting(database, subscription.package, subscription.resource, subscription.watcher)
+
+
+def _report_new(database: Database, settings: Settings, packages: Packages, subscription: Subscription) -> Result | None:
+    """A new watcher; a fetch is not one, but who is not decided about waits after it too (RFC 3857 sections 4.7.1, 4.7.2)."""
+    now = subscription.created_at
+    if subscription.state is not State.TERMINATED:
+        return report_change(database, settings, packages, [(subscription.resource, subscription.package)], now)
+    if subscription.decision is not Decision.CONFIRM:
+        return None
+    pending = subscription._replace(state=State.PENDING)
+    return report_end(
+        database, settings, packages, [watcher.ended(pending, Reason.TIMEOUT, now, settings.pa.waiting_expiration)], now
+    )
+
+
+def _gather_watchers(database: Database, settings: Settings, subscription: Subscription) -> None:
+    """Watcher information is about to be told for the first time: nobody it tells of ends meanwhile, stored ones are told."""
+    watched = subscription.package.removesuffix(WATCHER_INFORMATION)
+    watcher_store.lock(database, watched, subscription.resource)
+    if settings.pa.use_offline_winfo and subscription.watcher == subscription.resource:
+        watcher_store.dump(database, watched, subscription.resource, subscription.created_at)
 
 
 def _explain_missing_row(existing: Subscription | None, subscription: Subscription) -> None:
@@ -129,165 +158,6 @@ def _explain_missing_row(existing: Subscription | None, subscription: Subscripti
         raise ServiceUnavailable("too many subscriptions", RETRY_AFTER)
     if existing.branch != subscription.branch and existing.remote_cseq == subscription.remote_cseq:
         raise LoopDetected("this SUBSCRIBE came on another path already")
-
-
-def _in_dialog(
-    database: Database,
-    settings: Settings,
-    packages: Packages,
-    event: sip.EventType,
-    request: sip.Request,
-    watcher: str,
-    contact: str,
-    accept: str,
-    lifetime: int,
-    now: float,
-) -> list[Effect]:
-    with database.transaction():
-        subscription = _find(database, request)
-        if (subscription.package, subscription.event_id) != event:
-            raise Forbidden("one subscription a dialog; this one is for another event")
-        if subscription.watcher != watcher:
-            raise Forbidden("the dialog belongs to another watcher")
-        if (request.cseq, request.branch) == (subscription.remote_cseq, subscription.branch):
-            return [_accepted(subscription, subscription.seconds_left(now), packages)]
-        if request.cseq < subscription.remote_cseq:
-            raise OutOfOrder(f"CSeq {request.cseq} after {subscription.remote_cseq}")
-        decision = packages[event.package].authorize(database, settings, watcher, subscription.resource)
-        refreshed = due(subscription, now)._replace(remote_cseq=request.cseq, branch=request.branch, notified_tag="")
-        if decision in STATE_BY_DECISION:
-            refreshed = _moved(refreshed, request, contact, settings)._replace(accept=accept, expires_at=now + lifetime)
-        refreshed = decided(refreshed, decision, now)
-        if lifetime == 0:
-            refreshed = ended(refreshed, Reason.TIMEOUT, now)
-        store.refresh(database, refreshed)
-    wake = Wake(blocked=refreshed.in_flight_since is not None)
-    if decision is Decision.BLOCK:
-        refusal = Reply(Forbidden.status, Forbidden.reason)
-        return [refusal, wake, _log("rejected", refreshed, lifetime)]
-    word = "ended" if lifetime == 0 else "refreshed"
-    return [_accepted(refreshed, lifetime, packages), wake, _log(word, refreshed, lifetime)]
-
-
-def _moved(subscription: Subscription, request: sip.Request, contact: str, settings: Settings) -> Subscription:
-    """The subscription with its remote target refreshed; the route set stays (RFC 3261 section 12.2.2)."""
-    direct = request._replace(record_route=None)
-    flow, connection = ("", 0) if subscription.route_set else flow_of(direct, contact, settings)
-    return subscription._replace(
-        remote_target=contact, socket=request.socket, flow=flow, connection=connection, user_agent=request.user_agent
-    )
-
-
-def _find(database: Database, request: sip.Request) -> Subscription:
-    subscription = store.load(database, request.to_tag or "")
-    known = subscription is not None and subscription.state is not State.TERMINATED
-    if not known or subscription is None or (subscription.call_id, subscription.remote_tag) != (request.call_id, request.from_tag):
-        raise SubscriptionDoesNotExist("no subscription has this Call-ID and these tags")
-    return subscription
-
-
-def _accepted(subscription: Subscription, lifetime: int, packages: Packages) -> Reply:
-    contact = dialog.contact_of(subscription)
-    allow_events = ", ".join(packages)
-    return Reply(200, "OK", (("Expires", str(lifetime)), ("Contact", f"<{contact}>"), ("Allow-Events", allow_events)))
-
-
-def _log(word: str, subscription: Subscription, lifetime: int) -> Log:
-    return Log(
-        f"subscription {word}: id={subscription.id} event={subscription.package} resource={subscription.resource} "
-        f"watcher={subscription.watcher} state={subscription.state.value} expires={lifetime}"
-    )
-
-
-def _package(request: sip.Request, packages: Packages) -> tuple[EventPackage, sip.EventType]:
-    if request.event is None:
-        raise BadEvent(packages, "Event is missing")
-    event = sip.parse_event(request.event)
-    if event.package not in packages:
-        raise BadEvent(packages, "this event package is not served")
-    return packages[event.package], event
-
-
-def _check_body(request: sip.Request) -> None:
-    if request.body and "handling=optional" not in (request.content_disposition or "").lower().replace(" ", ""):
-        encoding = "identity" if request.content_encoding else None
-        raise UnsupportedMediaType("no body is understood in SUBSCRIBE", accept_encoding=encoding)
-
-
-def _accept(request: sip.Request, package: EventPackage) -> str:
-    chosen = sip.choose_media_type(request.accept, package.produces)
-    if chosen is None:
-        raise NotAcceptable(package.produces, "Accept names no type that this package has")
-    return chosen
-
-
-def _lifetime(request: sip.Request, settings: Settings, package: EventPackage) -> int:
-    """Granted seconds: never more than asked for (RFC 6665 section 4.2.1.1)."""
-    if request.expires is None:
-        asked = package.default_expires or settings.pa.default_expires
-    else:
-        asked = sip.parse_seconds(request.expires, "Expires")
-        if 0 < asked < settings.pa.min_expires:
-            raise IntervalTooBrief(settings.pa.min_expires)
-    return min(asked, settings.pa.max_subscription_expiration)
-
-
-def _contact(request: sip.Request, settings: Settings) -> str:
-    """The one URI in Contact (RFC 3261 section 8.1.1.8), checked to be somewhere that a NOTIFY may go."""
-    contacts = sip.split_list(sip.one_line(request.contact or ""))
-    if len(contacts) != 1 or contacts[0] == "*":
-        raise BadRequest("exactly one Contact is needed")
-    text = sip.address_uri(contacts[0])
-    uri = sip.parse_uri(text)
-    if uri.scheme not in ("sip", "sips"):
-        raise BadRequest("Contact is no sip or sips URI")
-    if request.uri.startswith("sips:") and uri.scheme != "sips":
-        raise BadRequest("a subscription to a sips URI needs a sips Contact")
-    own = request.socket.partition(":")[2]
-    if f"{uri.host}:{uri.port or 5060}" == own and uri.host not in settings.domains:
-        raise BadRequest("Contact is this server")
-    if _is_loopback(uri.host) and not _is_loopback(own.rpartition(":")[0]) and not _is_loopback(request.source_address):
-        raise BadRequest("Contact is a loopback address")
-    return text
-
-
-@lru_cache(maxsize=KEPT)
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def flow_of(request: sip.Request, contact: str, settings: Settings) -> tuple[str, int]:
-    """Where NOTIFYs go when not to the Contact itself (RFC 5626 section 5.3, RFC 5923 section 8.2).
-
-    A Contact in a domain of ours, such as a GRUU, is found by our own location table: the NOTIFY goes through ourselves. A watcher
-    that came directly over a stream is answered on its connection; over UDP its source address is used when the Contact names
-    another host, as behind a NAT. Through a proxy (more than one Via) the route set decides.
-
-    Returns:
-        Next hop, "": follow the Contact; and Kamailio's id of the connection that it needs, 0: none.
-    """
-    if request.record_route or request.via_count > 1:
-        return "", 0
-    host = sip.parse_uri(contact).host
-    if host in settings.domains:
-        return f"sip:{sip.bracketed(settings.address)}:{settings.port}", 0
-    source = f"{sip.bracketed(request.source_address)}:{request.source_port}"
-    if request.transport != "udp":
-        return f"sip:{source};transport={request.transport}", request.connection
-    differs = host.strip("[]") != request.source_address and _is_address(host)
-    return (f"sip:{source}", 0) if differs else ("", 0)
-
-
-@lru_cache(maxsize=KEPT)
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
 
 
 def entity_of(uri: str, resource: str) -> str:

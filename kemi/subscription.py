@@ -15,9 +15,11 @@ terminated   the answer to its last NOTIFY, or none       (row removed)
 any          NOTIFY answered by one of ENDING, or by none (row removed), nothing further is sent
 """
 
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
+from kemi import rate_control
 from kemi.event_package import Decision
 
 TIMER_F = 32.0
@@ -50,6 +52,19 @@ class Reason(Enum):
     TIMEOUT = "timeout"
     GIVEUP = "giveup"
     NORESOURCE = "noresource"
+
+
+class Removed(NamedTuple):
+    """What is left of a subscription whose row was deleted; as in `Subscription`."""
+
+    id: str
+    package: str
+    resource: str
+    watcher: str
+    watcher_id: str
+    display_name: str
+    created_at: float
+    state: "State"
 
 
 STATE_BY_DECISION = {
@@ -93,11 +108,59 @@ class Subscription(NamedTuple):
     notified_at: float
     notified_tag: str
     next_at: float
+    watcher_id: str = ""
+    display_name: str = ""
+    watcher_event: str = "subscribe"
+    sequence: int = 0
+    event_parameters: str = ""
+    version: int = 0
+    changes: int = 0
+    told: int = 0
+    suppress: str = ""
+    rates: str = ""
+    recent: str = ""
+    least_gap: float = 0.0
+    repeat_at: float | None = None
 
     @property
     def sees_document(self) -> bool:
         """Who is blocked, or not decided about, gets no document in any state (RFC 5025 section 3.2.1)."""
         return self.decision in (Decision.ALLOW, Decision.POLITE_BLOCK)
+
+    @property
+    def times(self) -> tuple[float, ...]:
+        """When its last NOTIFYs were sent, as far as adaptive-min-rate needs it."""
+        return rate_control.recent_from_text(self.recent)
+
+    def suppresses(self, entity_tag: str) -> bool:
+        """Whether the condition in force holds for this entity-tag (RFC 5839 section 5.2)."""
+        return self.suppress != "" and self.suppress in ("*", entity_tag)
+
+    def rated(self, parameters: Mapping[str, str], interval: float, now: float, gap: float = 0.0) -> "Subscription":
+        """The subscription with the rates that an Event header field asks for, and without others (RFC 6446 section 4.2).
+
+        Args:
+            interval: seconds that the server leaves between two NOTIFYs anyway.
+            gap: seconds that this client needs between them (`client_profile`).
+        """
+        rates = rate_control.adopt(parameters, interval, self.expires_at - now) if parameters else rate_control.NO_RATES
+        if rates == rate_control.NO_RATES:
+            plain = self._replace(rates="", recent="", repeat_at=None) if self.rates else self
+            return plain if plain.least_gap == gap else plain._replace(least_gap=gap)
+        gap = max(gap, rate_control.least_gap(rates, self.expires_at - now))
+        return self._replace(rates=rate_control.as_text(rates), least_gap=gap)
+
+    def repeated_after(self, recent: Sequence[float], interval: float, now: float) -> float | None:
+        """When the state is told again though nothing is new, seconds since the epoch (RFC 6446 section 6).
+
+        Args:
+            recent: when the last NOTIFYs were sent, this one included.
+            interval: seconds that the server leaves between two NOTIFYs anyway.
+        """
+        if not self.rates or self.state is State.TERMINATED:
+            return None
+        seconds = rate_control.repeat_after(rate_control.from_text(self.rates), recent, now)
+        return None if seconds is None else now + max(seconds, interval)
 
     def seconds_left(self, now: float) -> int:
         """Whole seconds until expiry, rounded so that a lifetime just granted is told as granted; never negative."""
@@ -112,7 +175,9 @@ def decided(subscription: Subscription, decision: Decision, now: float) -> Subsc
     state = STATE_BY_DECISION.get(decision)
     if state is None:
         return ended(subscription, Reason.REJECTED, now)
-    return subscription._replace(state=state)
+    if state is subscription.state:
+        return subscription
+    return subscription._replace(state=state, watcher_event="approved" if state is State.ACTIVE else "subscribe")
 
 
 def ended(subscription: Subscription, reason: Reason, now: float) -> Subscription:

@@ -4,11 +4,31 @@ Each subscription has one deadline (`next_at`): a NOTIFY held back until its int
 expiry. When one has come the notifier is woken, and `kemi.notify` does what is due.
 """
 
-from kemi import store
+from kemi import store, watcher, watcher_store
 from kemi.database import Database
-from kemi.effects import Effect, Wake
+from kemi.effects import Effect, Log, Wake
+from kemi.event_package import Packages
+from kemi.report import report_end, wakes
+from kemi.settings import Settings
+
+LIMIT = 500
+"""Entries looked after in one sweep; the next one is a second later."""
 
 
-def sweep(database: Database, now: float) -> list[Effect]:
+def sweep(database: Database, settings: Settings, packages: Packages, now: float) -> list[Effect]:
     """See whether a deadline has come at `now`, seconds since the epoch. One statement, no lock."""
-    return [Wake()] if store.any_deadline(database, now) else []
+    due, over = store.deadlines(database, now)
+    effects = give_up(database, settings, packages, now) if over else []
+    return [Wake(), *effects] if due else effects
+
+
+def give_up(database: Database, settings: Settings, packages: Packages, now: float) -> list[Effect]:
+    """Waiting watchers that nobody decided about end (RFC 3857 section 4.7.1); what is stored or was told is forgotten."""
+    with database.transaction():
+        entries = watcher_store.over(database, now, LIMIT)
+        if entries:
+            watcher_store.remove(database, [(each.id,) for each in entries])
+        waiting = [watcher.gave_up(each, now) for each in entries if each.status == watcher.Status.WAITING.value]
+        marked = report_end(database, settings, packages, waiting, now) if waiting else None
+    lines = [Log(f"watcher given up: resource={each.resource} watcher={each.uri} event={each.package}") for each in waiting]
+    return [*lines, *wakes(marked)]

@@ -1,7 +1,7 @@
 """A strict double of KSR, Kamailio's module inside its Python: what Kamailio does not have, or would not take, raises.
 
 One message is worked on at a time (`message`). Names and arguments are those of Kamailio 5.6; a module counts as there only when
-kamailio.cfg loads it, a shared variable, queue or table only when kamailio.cfg defines it.
+kamailio.cfg, or the file that it includes, loads it, a shared variable, queue or table only when they define it.
 """
 
 import re
@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-CONFIGURATION = (Path(__file__).resolve().parent.parent / "kamailio.cfg").read_text()
+from tests.usrloc import REGISTRAR, Registrar
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGURATION = "".join((ROOT / name).read_text() for name in ("kamailio.cfg", "kemi-presence.cfg"))
 COMPACT = {"o": "event", "k": "supported", "c": "content-type", "l": "content-length", "m": "contact", "f": "from", "t": "to",
            "i": "call-id", "v": "via", "u": "allow-events", "e": "content-encoding"}  # fmt: skip
 
@@ -29,11 +32,11 @@ FUNCTIONS: dict[str, dict[str, tuple[type, ...]]] = {
     "maxfwd": {"process_maxfwd": (int,)},
     "sanity": {"sanity_check": (int, int)},
     "rr": {"loose_route": ()},
-    "registrar": {"lookup": (str,), "save": (str, int)},
+    "registrar": {"lookup": (str,), **REGISTRAR},
     "auth": {"pv_auth_check": (str, str, int, int)},
     "mqueue": {"mq_add": (str, str, str), "mq_size": (str,), "mq_fetch": (str,)},
     "htable": {"sht_inc": (str, str)},
-    "tcpops": {"tcp_conid_alive": (int,)},
+    "tcpops": {"tcp_conid_alive": (int,), "tcp_enable_closed_event_cid": (int,)},
     "async": {"task_group_data": (str, str, str)},
     "websocket": {"handle_handshake": ()},
     "xhttp": {"xhttp_reply": (int, str, str, str)},
@@ -108,10 +111,17 @@ def tag_of(address: str | None) -> str | None:
     return match[1] if match else None
 
 
-class KSR:
+def name_of(address: str | None) -> str | None:
+    """The display name, as it is written."""
+    name = (address or "").partition("<")[0].strip() if "<" in (address or "") else ""
+    return name or None
+
+
+class KSR(Registrar):
     """What Python sees as KSR, and what tests see of what was done with it."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.message = Message()
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self.results: dict[str, Any] = {}
@@ -121,16 +131,21 @@ class KSR:
         self.logged: list[tuple[str, str]] = []
         self.tasks: list[tuple[str, str, str]] = []
         self.queue: deque[tuple[str, str]] = deque()
+        self.closed: deque[tuple[str, str]] = deque()
+        self.parameters: dict[str, str] = {}
+        """Our parameters as Kamailio has them, by `group.name`."""
         self.variables: dict[str, Any] = {f"$shv({name})": int(start) for name, start in defined(r'"shvset", "(\w+)=i:(\d+)"')}
         self._fetched = ("", "")
         self._changes: list[Callable[[Message], None]] = []
         self._reply_headers = ""
-        self._transaction = ""
+        self._transaction = False
         self._counts: Counter[str] = Counter()
+        self._number = 0
 
     def receive(self, message: Message) -> None:
         """The next message is worked on; what was left over of the one before is gone."""
-        self.message, self._changes, self._reply_headers, self._transaction = message, [], "", ""
+        self.message, self._changes, self._reply_headers, self._transaction = message, [], "", False
+        self._number += 1
         self.variables = {name: value for name, value in self.variables.items() if name.startswith("$shv")}
 
     def __getattr__(self, module: str) -> "Module":
@@ -168,8 +183,16 @@ class KSR:
         count = re.fullmatch(r"\$hdrc\(([\w-]+)\)", name)
         if count:
             return len(self.message.all(count[1]))
+        if name == "$mi":
+            return self._number
         if re.fullmatch(r"\$avp\(\w+\)", name):
             return None
+        parameter = re.fullmatch(r"\$sel\(cfg_get\.([\w.]+)\)", name)
+        if parameter and parameter[1] in self.parameters:
+            return self.parameters[parameter[1]]
+        contact = re.fullmatch(r"\$\(?ulc\(kp=>(\w+)\)(?:\[(\d+)\]\))?", name)
+        if contact:
+            return self.usrloc.value(contact[1], int(contact[2] or 0))
         if name not in VARIABLES:
             raise NotInKamailio(name)
         return VARIABLES[name](self.message, self._fetched)
@@ -188,7 +211,7 @@ class KSR:
     def _pv_sets(self, name: str, value: str) -> None:
         if name == "$ru":
             self.message.uri = value
-        elif re.fullmatch(r"\$avp\(\w+\)", name):
+        elif re.fullmatch(r"\$avp\(\w+\)", name) or (name.startswith("$shv") and name in self.variables):
             self.variables[name] = value
         else:
             raise NotInKamailio(f"{name} cannot be written")
@@ -227,7 +250,9 @@ class KSR:
     def _tm_t_newtran(self) -> int:
         if self._changes:
             raise NotInKamailio("changes are not seen by the transaction")
-        self._transaction = self._to()
+        if self._transaction:
+            return -10
+        self._transaction = True
         return 1
 
     def _to(self) -> str:
@@ -236,13 +261,12 @@ class KSR:
         return found if isinstance(found, str) else found.decode(errors="replace")
 
     def _answer(self, status: int, reason: str, stateful: bool) -> int:
-        to = self._transaction if stateful else self._to()
-        self.responses.append(Response(status, reason, fields(self._reply_headers), stateful, to))
+        self.responses.append(Response(status, reason, fields(self._reply_headers), stateful, self._to()))
         self._reply_headers = ""
         return 1
 
     def _sl_send_reply(self, status: int, reason: str) -> int:
-        return self._answer(status, reason, bool(self._transaction))
+        return self._answer(status, reason, self._transaction)
 
     def _sl_sl_send_reply(self, status: int, reason: str) -> int:
         return self._answer(status, reason, False)
@@ -261,7 +285,7 @@ class KSR:
         return 1
 
     def _tm_t_check_trans(self) -> int:
-        return -1
+        return 0 if self._transaction else -1
 
     def _tm_t_lookup_cancel(self) -> int:
         return -1
@@ -269,26 +293,24 @@ class KSR:
     def _tmx_t_precheck_trans(self) -> int:
         return -1
 
-    def _registrar_save(self, table: str, flags: int) -> int:
-        return self._answer(200, "OK", stateful=bool(self._transaction))
-
     # Between processes
 
     def _mqueue_mq_add(self, queue: str, key: str, value: str) -> int:
-        known(queue, r'"mqueue", "name=(\w+)')
-        self.queue.append((key, value))
+        self._queue(queue).append((key, value))
         return 1
 
     def _mqueue_mq_size(self, queue: str) -> int:
-        known(queue, r'"mqueue", "name=(\w+)')
-        return len(self.queue)
+        return len(self._queue(queue))
 
     def _mqueue_mq_fetch(self, queue: str) -> int:
-        known(queue, r'"mqueue", "name=(\w+)')
-        if not self.queue:
+        if not self._queue(queue):
             return -1
-        self._fetched = self.queue.popleft()
+        self._fetched = self._queue(queue).popleft()
         return 1
+
+    def _queue(self, name: str) -> deque[tuple[str, str]]:
+        known(name, r'"mqueue", "name=(\w+)')
+        return self.closed if name == "closed" else self.queue
 
     def _htable_sht_inc(self, table: str, key: str) -> int:
         known(table, r'"htable", "(\w+)=>')
@@ -301,7 +323,8 @@ class KSR:
         return 1
 
     def _auth_pv_auth_check(self, realm: str, password: str, flags: int, checks: int) -> int:
-        self.variables["$avp(digest_challenge)"] = f'WWW-Authenticate: Digest realm="{realm}", nonce="n", qop="auth"\r\n'
+        header = "WWW-Authenticate" if self.message.method == "REGISTER" else "Proxy-Authenticate"
+        self.variables["$avp(digest_challenge)"] = f'{header}: Digest realm="{realm}", nonce="n", qop="auth"\r\n'
         return -5
 
 
@@ -349,6 +372,7 @@ VARIABLES: dict[str, Callable[[Message, tuple[str, str]], Any]] = {
     "$rs": lambda message, _: message.status,
     "$fu": lambda message, _: uri_of(message.first("From")),
     "$ft": lambda message, _: tag_of(message.first("From")),
+    "$fn": lambda message, _: name_of(message.first("From")),
     "$tu": lambda message, _: uri_of(message.first("To")),
     "$tt": lambda message, _: tag_of(message.first("To")),
     "$ci": lambda message, _: message.first("Call-ID"),
@@ -369,5 +393,6 @@ VARIABLES: dict[str, Callable[[Message, tuple[str, str]], Any]] = {
     "$hu": lambda message, _: message.http_uri,
     "$via0(branch)": lambda message, _: (re.findall(r"branch=([^;]+)", message.first("Via") or "") or [None])[0],
     "$mqk(answers)": lambda _, fetched: fetched[0],
+    "$mqk(closed)": lambda _, fetched: fetched[0],
     "$mqv(answers)": lambda _, fetched: fetched[1],
 }

@@ -7,15 +7,13 @@ method needs; a header field that stands on several lines is read with `[*]`; a 
 
 import binascii
 import re
-import secrets
 import time
 from collections.abc import Iterable
 from typing import Any
 
 import KSR
 
-from kemi import digest, sip
-from kemi.digest import Credentials, Outcome
+from kemi import sip
 from kemi.effects import Effect, Log, Reply, SendRequest, Wake
 from kemi.errors import BadRequest, SipError
 from kemi.notify import Answer
@@ -29,32 +27,21 @@ START_OF_MESSAGE = "$(mb{s.substr,0,1024})"
 MAX_FIELD = 4096
 """Characters in one header field value."""
 
+TRANSACTION_IS_THERE = -10
+"""Result of t_newtran where a script has made the transaction before."""
+
 NOTIFY_GROUP = "notify"
 ANSWERS = "answers"
+CHANGED = "$shv(changed)"
 WOKEN = "$shv(woken)"
 HURRY = "$shv(hurry)"
 """Until when, seconds since the epoch, every answer is settled at once."""
-
-RATE = "rate"
-"""Table of requests by source address."""
 
 HURRY_SECONDS = 3
 """How long after a change that had to wait for answers; what is answered later waits for the tick."""
 
 ANSWERS_AT_ONCE = 50
 """2xx answers are settled together: so many, or those of a second, or when a subscription waits for one of them."""
-
-CHALLENGE = "$avp(digest_challenge)"
-"""The header line that module auth leaves here when credentials are missing or wrong."""
-
-HA1_AND_CHALLENGE = 1 | 4
-"""Flags of module auth: the password is an HA1; on failure make a challenge with qop=auth."""
-
-MAX_CREDENTIALS = 8
-"""Authorization header fields that are looked at."""
-
-OLD_NONCE = (-4, -6)
-"""Results of module auth: the nonce has expired, or this nonce count was seen already."""
 
 _FIELDS = {
     "from_uri": "$fu",
@@ -75,6 +62,8 @@ _FIELDS_OF_METHOD = {
         "accept": "$(hdr(Accept)[*])",
         "record_route": "$(hdr(Record-Route)[*])",
         "user_agent": "$ua",
+        "display_name": "$fn",
+        "suppress": "$hdr(Suppress-If-Match)",
     },
 }
 _LISTS = {
@@ -219,7 +208,7 @@ def execute(effects: Iterable[Effect]) -> list[Answer]:
             if effect.blocked:
                 KSR.pv.seti(HURRY, int(time.time()) + HURRY_SECONDS)
             wake()
-        else:
+        elif isinstance(effect, Log):
             log(effect)
     return unsent
 
@@ -275,7 +264,13 @@ def begin_transaction() -> bool:
     Returns:
         False: it is a retransmission; there is nothing more to do.
     """
-    return bool(KSR.tm.t_newtran() > 0)
+    result = KSR.tm.t_newtran()
+    return bool(result > 0 or result == TRANSACTION_IS_THERE)
+
+
+def message_number() -> int:
+    """Tells the message that is worked on from the others of this process."""
+    return int(value("$mi"))
 
 
 def send(request: SendRequest) -> bool:
@@ -313,9 +308,13 @@ def woken() -> None:
 def pass_answer() -> None:
     """Hand the response that Kamailio is working on to the notifier."""
     status = int(value("$rs"))
-    contact = text("$(hdr(Contact))") if 200 <= status < 300 else ""
-    retry_after = text("$hdr(Retry-After)") if status >= 300 else ""
-    KSR.mqueue.mq_add(ANSWERS, text("$ft"), f"{text('$cs')} {status} {retry_after.partition(';')[0].strip() or 0} {contact}")
+    contact = event = retry_after = ""
+    if 200 <= status < 300:
+        contact, event = text("$(hdr(Contact))"), text("$hdr(Event)")
+    else:
+        retry_after = text("$hdr(Retry-After)").partition(";")[0].strip()
+    line = f"{text('$cs')} {status} {retry_after or 0} {contact}"
+    KSR.mqueue.mq_add(ANSWERS, text("$ft"), f"{line}\n{event}" if "rate" in event else line)
     if status >= 300 or value(HURRY) >= time.time() or KSR.mqueue.mq_size(ANSWERS) >= ANSWERS_AT_ONCE:
         wake()
 
@@ -341,46 +340,6 @@ def take_answers(limit: int) -> list[Answer]:
     return answers
 
 
-def is_new_request() -> bool:
-    """False for a retransmission; Kamailio has sent its answer again."""
-    return bool(KSR.tm.t_check_trans() < 0)
-
-
-def requests_this_second(source: str) -> int:
-    """How many requests this source address has sent in the second that its first one began, this one included."""
-    return int(KSR.htable.sht_inc(RATE, source))
-
-
-def asserted_identity() -> str:
-    """The URI in P-Asserted-Identity, "" where there is none; only for a trusted source (RFC 3325 section 5)."""
-    members = sip.split_list(field("$(hdr(P-Asserted-Identity)[*])") or "")
-    return sip.address_uri(members[0]) if members else ""
-
-
-def credentials(realm: str) -> Credentials | None:
-    """What the client sent for this realm, None where it sent nothing."""
-    number = min(value("$hdrc(Authorization)") or 0, MAX_CREDENTIALS)
-    return digest.of_realm((text(f"$(hdr(Authorization)[{index}])") for index in range(number)), realm)
-
-
-def authenticate(realm: str, ha1: str, given: Credentials) -> Outcome:
-    """Check the credentials in Authorization: response, nonce, nonce count (RFC 7616 section 3.4).
-
-    KEMI looks at Proxy-Authorization unless it is a REGISTER, so there the credentials are shown under that name.
-    """
-    if text("$rm") != "REGISTER":
-        KSR.hdr.append(f"Proxy-Authorization: {given.value}\r\n")
-        KSR.textopsx.msg_apply_changes()
-    result = KSR.auth.pv_auth_check(realm, ha1, HA1_AND_CHALLENGE, 0)
-    if result in OLD_NONCE:
-        KSR.pv.sets(CHALLENGE, f"{text(CHALLENGE).rstrip()}, stale=true\r\n")
-        return Outcome.OLD
-    return Outcome.RIGHT if result > 0 else Outcome.WRONG
-
-
-def challenge(realm: str) -> None:
-    """401 without a transaction (RFC 3261 section 22.2); KEMI's own challenge would be 407, a proxy's."""
-    if value(CHALLENGE) is None:
-        KSR.auth.pv_auth_check(realm, secrets.token_hex(32), HA1_AND_CHALLENGE, 0)
-    KSR.hdr.append_to_reply(text(CHALLENGE))
-    KSR.sl.sl_send_reply(401, "Unauthorized")
+def pass_changes(changes: str) -> None:
+    """Let all processes know which parameters are changed."""
+    KSR.pv.sets(CHANGED, changes)

@@ -6,7 +6,7 @@ Run by the sweep. One statement that takes no lock finds out whether there is an
 from kemi import store as subscriptions
 from kemi.database import Database
 from kemi.effects import Effect, Log, Wake
-from kemi.event_package import Packages
+from kemi.event_package import Packages, interval_of
 from kemi.presence import store
 from kemi.settings import Settings
 from kemi.subscription import TIMER_F
@@ -23,8 +23,7 @@ def expire(database: Database, settings: Settings, packages: Packages, now: floa
         store.forget_removals(database, before)
     effects: list[Effect] = []
     for presentity, package in store.expired(database, now, LIMIT) if any_expired else []:
-        served = packages.get(package)
-        interval = settings.pa.notify_interval if served is not None and served.minimum_interval else 0
+        interval = interval_of(packages.get(package), settings)
         with database.transaction():
             database.lock(presentity)
             gone = store.remove_expired(database, presentity, package, now)

@@ -31,6 +31,16 @@ class Operation(Enum):
     NOTHING = "nothing"
 
 
+class SourceKind(Enum):
+    """Who put a publication there; only what was published can be changed by PUBLISH (RFC 4827 section 3)."""
+
+    PUBLISH = "publish"
+    REGISTRAR = "registrar"
+    MANAGEMENT = "management"
+    XCAP = "xcap"
+    SUBSCRIPTION = "subscription"
+
+
 class Publication(NamedTuple):
     """One publication; the columns of the table of the same name. Times: seconds since the epoch."""
 
@@ -44,6 +54,7 @@ class Publication(NamedTuple):
     created_at: float
     expires_at: float
     qualified: bool
+    source: str = SourceKind.PUBLISH.value
 
 
 def operation_of(entity_tag: str | None, has_body: bool, lifetime: int) -> Operation:

@@ -26,7 +26,7 @@ from kemi.errors import (
     SipError,
     UnsupportedMediaType,
 )
-from kemi.event_package import EventPackage, Packages
+from kemi.event_package import EventPackage, Packages, interval_of
 from kemi.presence import store
 from kemi.presence.publication import Operation, Publication, entity_tag_of, operation_of
 from kemi.settings import Settings
@@ -89,7 +89,7 @@ def _save(
     entity_tag: str,
 ) -> tuple[Publication, list[Effect]]:
     """Write the change; the publication as it is now, and the call to the notifier if anybody watches."""
-    interval = settings.pa.notify_interval if package.minimum_interval else 0
+    interval = interval_of(package, settings)
     now = publication.published_at
     with database.transaction():
         database.lock(publication.presentity)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kemi.database import Database, Result, Row
-from kemi.presence.publication import Publication
+from kemi.presence.publication import Publication, SourceKind
 
 _COLUMNS = Publication._fields
 _BODY = _COLUMNS.index("body")
@@ -41,8 +41,9 @@ def published_since(database: Database, publication: Publication, since: float) 
 
 
 def has_tag(database: Database, package: str, presentity: str, entity_tag: str, now: float) -> bool:
-    """Whether a live publication has this entity-tag."""
-    parameters = {"package": package, "presentity": presentity, "entity_tag": entity_tag, "now": now}
+    """Whether a live publication that came by PUBLISH has this entity-tag."""
+    source = SourceKind.PUBLISH.value
+    parameters = {"package": package, "presentity": presentity, "entity_tag": entity_tag, "now": now, "source": source}
     return bool(database.execute("publication_has_tag", parameters).rows())
 
 

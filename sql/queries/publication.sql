@@ -1,23 +1,24 @@
 -- name: publication_create
-INSERT INTO publication (presentity, package, id, etag, content_type, body, published_at, created_at, expires_at, qualified)
+INSERT INTO publication (presentity, package, id, etag, content_type, body, published_at, created_at, expires_at, qualified,
+    source)
 SELECT :presentity, :package, :id, :etag, :content_type, :body, CAST(:now AS DOUBLE PRECISION),
-    CAST(:now AS DOUBLE PRECISION), CAST(:expires_at AS DOUBLE PRECISION), 0
+    CAST(:now AS DOUBLE PRECISION), CAST(:expires_at AS DOUBLE PRECISION), 0, :source
 WHERE (CAST(:max_publications AS INTEGER) = 0 OR CAST(:max_publications AS INTEGER) >
-        (SELECT COUNT(*) FROM publication WHERE presentity = :presentity AND package = :package))
+        (SELECT COUNT(*) FROM publication WHERE presentity = :presentity AND package = :package AND source = :source))
     AND NOT EXISTS (SELECT 1 FROM removal WHERE presentity = :presentity AND package = :package AND etag = :id)
 ON CONFLICT (presentity, package, id) DO NOTHING;
 
 -- name: publication_modify
 UPDATE publication SET etag = :etag, content_type = :content_type, body = :body, published_at = :now, expires_at = :expires_at
-WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND expires_at > :now;
+WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND source = :source AND expires_at > :now;
 
 -- name: publication_refresh
 UPDATE publication SET etag = :etag, published_at = :now, expires_at = :expires_at
-WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND expires_at > :now;
+WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND source = :source AND expires_at > :now;
 
 -- name: publication_remove
 DELETE FROM publication
-WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND expires_at > :now
+WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND source = :source AND expires_at > :now
 RETURNING id;
 
 -- name: publication_record_removal
@@ -37,13 +38,13 @@ WHERE presentity = :presentity AND package = :package AND etag = :etag AND remov
 
 -- name: publication_has_tag
 SELECT 1 FROM publication
-WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND expires_at > :now;
+WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND source = :source AND expires_at > :now;
 
 -- name: publication_has_id
 SELECT 1 FROM publication WHERE presentity = :presentity AND package = :package AND id = :id;
 
 -- name: publication_load_many
-SELECT presentity, package, id, etag, content_type, body, published_at, created_at, expires_at, qualified
+SELECT presentity, package, id, etag, content_type, body, published_at, created_at, expires_at, qualified, source
 FROM publication
 WHERE package = :package AND expires_at > :now AND presentity IN (SELECT column1 FROM (VALUES :rows) AS wanted)
 ORDER BY created_at, id;

@@ -6,22 +6,21 @@ import shutil
 import sqlite3
 import subprocess
 import tomllib
-from dataclasses import Field, fields
+from dataclasses import Field
 from pathlib import Path
 
 import pytest
 
-from kemi import database, errors, schema, settings, startup
+from kemi import database, errors, parameters, schema, settings, startup
 from kemi.presence import pidf
 from kemi.presence.publication import Operation
-from kemi.settings import GROUPS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 PAGES = [README, ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PARAMETERS = {f"{group}.{parameter.name}": parameter for group, kind in GROUPS.items() for parameter in fields(kind)}
+PARAMETERS = parameters.known()
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("KP_")}
 
 
@@ -39,7 +38,11 @@ def rows(page: Path, header: str) -> list[list[str]]:
 def allowed(parameter: Field[object]) -> str:
     if "choices" in parameter.metadata:
         return ", ".join(parameter.metadata["choices"])
-    return "{} to {}".format(*parameter.metadata["range"])
+    if "uris" in parameter.metadata:
+        return "a SIP URI" if parameter.metadata["uris"] == 1 else "SIP URIs"
+    if "pattern" in parameter.metadata:
+        return str(parameter.metadata["pattern"][1])
+    return " to ".join(str(number) for number in dict.fromkeys(parameter.metadata["range"]))
 
 
 def anchors(page: Path) -> set[str]:
@@ -48,10 +51,16 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_every_parameter_is_described_as_it_is() -> None:
-    table = rows(DOCS / "configuring.md", "| parameter | default | allowed | unit | meaning |")
-    told = {name.strip("`"): (default, choices, unit) for name, default, choices, unit, _meaning in table}
+    table = rows(DOCS / "configuring.md", "| parameter | default | allowed | unit | run time | meaning |")
+    told = {name.strip("`"): tuple(cells) for name, *cells, _meaning in table}
     assert told == {
-        name: (str(parameter.default), allowed(parameter), parameter.metadata["unit"]) for name, parameter in PARAMETERS.items()
+        name: (
+            "" if parameter.default == () else str(parameter.default),
+            allowed(parameter),
+            parameter.metadata["unit"],
+            "yes" if parameter.metadata["runtime"] else "no",
+        )
+        for name, parameter in PARAMETERS.items()
     }
     assert all(meaning for *_, meaning in table)
 

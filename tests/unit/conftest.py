@@ -13,7 +13,7 @@ import kemi
 from tests.ksr import KSR
 from tests.unit.kamailio import Server
 
-MEET_KAMAILIO = ("gateway", "gateway.proxy", "handler")
+MEET_KAMAILIO = ("gateway", "gateway.proxy", "gateway.authentication", "ser", "handler")
 
 
 @pytest.fixture

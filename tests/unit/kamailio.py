@@ -25,14 +25,15 @@ class Server:
         self.database = database.connect(self.settings)
         schema.migrate(self.database)
         self.handler: Any = handler.Handler(self.settings, schema.secret(self.database))
+        self.handler.ksr_core_event(None, "core:worker-one-init")
         self._cseq = 0
 
     def set(self, **changes: Any) -> None:
         self.settings = replace(self.settings, **changes)
         self.handler = self.module.Handler(self.settings, self.handler.secret)
 
-    def request(self, method: str, *headers: tuple[str, str | bytes], **changes: Any) -> Response:
-        """The one answer to a request. Header fields given replace those that a request has anyway."""
+    def receive(self, method: str, *headers: tuple[str, str | bytes], **changes: Any) -> None:
+        """A request comes. Header fields given replace those that a request has anyway."""
         self._cseq += 1
         usual: dict[str, str | bytes] = {
             "Via": f"SIP/2.0/UDP {TRUSTED}:5062;branch=z9hG4bK{self._cseq}",
@@ -49,8 +50,12 @@ class Server:
             usual |= {"Content-Type": "application/pidf+xml", "Content-Length": str(len(changes["body"]))}
         given = {name for name, _ in headers}
         every = [*((name, value) for name, value in usual.items() if name not in given), *headers]
-        before = len(self.ksr.responses)
         self.ksr.receive(Message(method, headers=every, **({"source": (TRUSTED, 5062)} | changes)))
+
+    def request(self, method: str, *headers: tuple[str, str | bytes], **changes: Any) -> Response:
+        """The one answer to a request."""
+        before = len(self.ksr.responses)
+        self.receive(method, *headers, **changes)
         assert self.handler.ksr_request_route(None) == 1
         assert len(self.ksr.responses) == before + 1, self.ksr.logged
         return self.ksr.responses[-1]

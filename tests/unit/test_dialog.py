@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kemi import dialog, sip
-from kemi.event_package import Document
+from kemi.event_package import VERSION, Document
 from kemi.subscription import Reason, State
 from tests.unit.values import ALICE, BOB, DOCUMENT, NOW, PIDF, fields_of, subscription
 
@@ -15,9 +15,9 @@ TARGET = "sip:bob@198.51.100.7:5062"
 
 
 def notify(
-    document: Document | None = DOCUMENT, cseq: int = 7, now: float = NOW, **changes: Any
+    document: Document | None = DOCUMENT, tag: str = "d1", **changes: Any
 ) -> tuple[dict[str, list[str]], Any]:
-    request = dialog.notify(subscription(**changes), 7, document, "presence, dialog", NOW)
+    request = dialog.notify(subscription(**changes), 7, document, tag, "presence, dialog", NOW)
     return fields_of(request.headers), request
 
 
@@ -45,15 +45,28 @@ def test_a_subscribe_without_from_tag_gets_a_to_without_one() -> None:
 def test_every_header_field_that_a_notify_needs_is_there_once() -> None:
     fields, _ = notify()
     assert {name: len(values) for name, values in fields.items()} == dict.fromkeys(
-        ["From", "To", "Call-ID", "CSeq", "Contact", "Max-Forwards", "Event", "Subscription-State", "Allow-Events", "Content-Type"],
-        1,
-    )
+        ["From", "To", "Call-ID", "CSeq", "Contact", "Max-Forwards", "Event", "Subscription-State", "SIP-ETag", "Allow-Events",
+         "Content-Type"], 1,
+    )  # fmt: skip
     assert fields["Max-Forwards"] == ["70"]
 
 
 @pytest.mark.rfc("PA-038")
 def test_it_tells_all_packages_that_are_served() -> None:
     assert notify()[0]["Allow-Events"] == ["presence, dialog"]
+
+
+@pytest.mark.rfc("PA-041")
+@pytest.mark.parametrize("document", [DOCUMENT, None])
+def test_it_has_an_entity_tag_with_and_without_a_body(document: Document | None) -> None:
+    assert notify(document, tag="a7")[0]["SIP-ETag"] == ["a7"]
+
+
+@pytest.mark.rfc("PA-063")
+@pytest.mark.parametrize("version", [0, 1, 2**40])
+def test_a_numbered_document_tells_how_many_there_were_before_it(version: int) -> None:
+    _, request = notify(Document(f'<x version="{VERSION}"/>', "text/x", "d1"), version=version)
+    assert request.body == f'<x version="{version}"/>'
 
 
 @pytest.mark.rfc("PA-019")
@@ -85,6 +98,9 @@ def test_with_body_its_type_is_told_and_its_length_is_left_to_the_stack() -> Non
         ({"expires_at": NOW + 59.6}, "active;expires=60"),
         ({"expires_at": NOW - 5}, "active;expires=0"),
         ({"state": State.PENDING}, "pending;expires=600"),
+        ({"rates": "max-rate=0.5;min-rate=0.01"}, "active;expires=600;max-rate=0.5;min-rate=0.01"),
+        ({"rates": "max-rate=0.5", "state": State.PENDING}, "pending;expires=600;max-rate=0.5"),
+        ({"rates": "max-rate=0.5", "state": State.TERMINATED, "reason": Reason.TIMEOUT}, "terminated;reason=timeout;max-rate=0.5"),
         ({"state": State.TERMINATED, "reason": Reason.REJECTED}, "terminated;reason=rejected"),
         ({"state": State.TERMINATED, "reason": None}, "terminated;reason=timeout"),
     ],

@@ -100,4 +100,4 @@ def test_an_asserted_identity_counts_from_a_trusted_source_only(server: Server, 
 
 def test_a_user_registers_only_itself(server: Server, ksr: KSR, alice: account.Account) -> None:
     assert server.request("REGISTER", ("To", f"<{BOB}>")).status == 403
-    assert ksr.called("registrar.save") == []
+    assert ksr.called("registrar.save_uri") == []

@@ -172,15 +172,52 @@ def test_an_address_without_uri(address: str) -> None:
 @pytest.mark.parametrize(
     ("value", "event"),
     [
-        ("presence", ("presence", None)),
-        ("Presence", ("Presence", None)),
-        ("presence ; ID = a7 ;x=y", ("presence", "a7")),
-        ("presence;other=1", ("presence", None)),
-        ("presence.winfo;id=A7", ("presence.winfo", "A7")),
+        ("presence", ("presence", None, {})),
+        ("Presence", ("Presence", None, {})),
+        ("presence ; ID = a7 ;x=y", ("presence", "a7", {"x": "y"})),
+        ("presence;other=1;Min-Rate = 0.5", ("presence", None, {"other": "1", "min-rate": "0.5"})),
+        ("presence;flag", ("presence", None, {"flag": ""})),
+        ("presence;max-rate=1;MAX-RATE=2", ("presence", None, {"max-rate": ""})),
+        ("presence.winfo;id=A7", ("presence.winfo", "A7", {})),
     ],
 )
-def test_an_event(value: str, event: tuple[str, str | None]) -> None:
-    assert sip.parse_event(value) == sip.EventType(*event)
+def test_an_event(value: str, event: tuple[str, str | None, dict[str, str]]) -> None:
+    assert sip.parse_event(value) == event
+
+
+@pytest.mark.parametrize(
+    ("value", "same"), [("presence", True), ("presence;max-rate=1", True), ("presence.winfo", False), ("", False), ("a b", False)]
+)
+def test_whether_an_event_from_outside_is_of_a_package(value: str, same: bool) -> None:
+    assert sip.names_package(value, "presence") is same
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("", ""),
+        ("Bob", "Bob"),
+        (" Bob  Builder ", "Bob  Builder"),
+        ('"Bob"', "Bob"),
+        ('"Bob \\"the\\" Builder\\\\"', 'Bob "the" Builder\\'),
+        ('"', '"'),
+        ('""', ""),
+    ],
+)
+def test_a_display_name_is_read_as_it_is_meant(text: str, name: str) -> None:
+    assert sip.display_name(text) == name
+
+
+@pytest.mark.rfc("PA-044")
+@pytest.mark.parametrize(("text", "tag"), [("", ""), (" a7 ", "a7"), ("*", "*"), ("kp-a.7%!'`~+_", "kp-a.7%!'`~+_")])
+def test_one_entity_tag(text: str, tag: str) -> None:
+    assert sip.entity_tag(text, "Suppress-If-Match") == tag
+
+
+@pytest.mark.parametrize("text", ["a, b", '"a"', "a b", " ", "a;b", "ä"])
+def test_what_is_not_one_entity_tag(text: str) -> None:
+    with pytest.raises(BadRequest):
+        sip.entity_tag(text, "Suppress-If-Match")
 
 
 @pytest.mark.parametrize("value", ["", ";id=1", "pre sence", "presence, dialog", "presence;id", "presence;id=", 'presence;id="a"'])

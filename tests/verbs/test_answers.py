@@ -188,7 +188,7 @@ def test_an_answer_in_a_dialog_that_is_gone(world: World, first: SendRequest) ->
 
 
 def test_answers_of_many_are_settled_together(world: World, first: SendRequest) -> None:
-    """One statement locks, one is for what was answered, one for what failed, one for what has ended."""
+    """One statement locks, one is for what was answered, one for what failed, one for what has ended, two report it."""
     requests = [first, *(world.subscribe(CAROL).sent[0] for _ in range(5))]
     statuses = (200, 200, 500, 503, 481, 604)
     with world.counted() as names:
@@ -198,6 +198,8 @@ def test_answers_of_many_are_settled_together(world: World, first: SendRequest) 
         "subscription_answered",
         "subscription_failed",
         "subscription_remove",
+        "subscription_mark_telling",
+        "watcher_record",
         "subscription_claim",
     ]
     assert [world.has_subscription(each.id) for each in requests] == [True] * 4 + [False] * 2

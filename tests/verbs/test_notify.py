@@ -122,7 +122,7 @@ def test_a_change_after_the_interval_is_told_at_once(world: World) -> None:
 @pytest.mark.rfc("PA-032")
 def test_a_package_without_interval_is_told_at_once(world: World) -> None:
     world.set(notify_interval=5)
-    world.serve(name="presence", minimum_interval=False)
+    world.serve(name="presence", minimum_interval=0)
     world.watch()
     world.publish()
     assert len(world.notifier()) == 1

@@ -243,7 +243,7 @@ def test_a_package_that_is_not_published_here(world: World, event: str | None) -
 )
 def test_a_body_that_is_not_taken_is_told_what_is(world: World, content_type: str | None, body: bytes) -> None:
     refusal = refused(world, UnsupportedMediaType, body, content_type=content_type)
-    assert ("Accept", "application/pidf+xml") in refusal.headers
+    assert ("Accept", "application/pidf+xml, application/cpim-pidf+xml") in refusal.headers
 
 
 @pytest.mark.rfc("SEC-010")

@@ -9,14 +9,17 @@ from kemi import store
 from kemi.event_package import Decision
 from kemi.presence import store as publications
 from kemi.presence.publication import Publication
-from kemi.subscription import Reason, State, Subscription
-from tests.unit.values import ALICE, CAROL, NOW, PUBLICATION, SUBSCRIPTION, subscription
+from kemi.subscription import Reason, Removed, State, Subscription
+from tests.unit.values import ALICE, BOB, CAROL, NOW, PUBLICATION, SUBSCRIPTION, subscription
 from tests.verbs.world import World
 
 FULL = subscription(
     event_id="a7", decision=Decision.POLITE_BLOCK, state=State.TERMINATED, reason=Reason.NORESOURCE, route_set="<sip:p;lr>",
     local_cseq=2**31 - 1, remote_cseq=2**31 - 1, flow="sip:192.0.2.7;transport=ws", connection=2**40, due_at=NOW + 0.25,
     in_flight_since=NOW - 0.125, remote_uri="sip:bob%20ü@example.org", user_agent="it's \"quoted\" -- ü;", next_at=NOW + 0.5,
+    watcher_id="a7", display_name="Bob \"the\" <Builder> ü", watcher_event="approved", event_parameters="sip-profile=x",
+    version=2**40, changes=2**40, told=2**40 - 1, suppress="*", rates="max-rate=0.5;adaptive-min-rate=0.1", recent="1.25 2.5",
+    least_gap=2.0, repeat_at=NOW + 0.75,
 )  # fmt: skip
 
 
@@ -53,8 +56,19 @@ def test_a_refresh_saves_what_it_may_change_and_nothing_else(world: World) -> No
         "socket",
         "flow",
         "connection",
+        "user_agent",
+        "due_at",
+        "notified_tag",
+        "next_at",
+        "watcher_event",
+        "event_parameters",
+        "suppress",
+        "rates",
+        "recent",
+        "least_gap",
+        "repeat_at",
     }
-    assert changed <= allowed | {"user_agent", "due_at", "notified_tag", "next_at"}
+    assert changed <= allowed
     assert {"remote_cseq", "state", "due_at"} <= changed
 
 
@@ -78,8 +92,8 @@ def test_claims_are_the_earliest_deadlines_that_have_come(world: World) -> None:
     with world.database.transaction():
         assert [each.id for each in store.claim(world.database, NOW + 3, 2)] == ["kp-1", "kp-2"]
         assert [each.id for each in store.claim(world.database, NOW + 3, 9)] == ["kp-1", "kp-2", "kp-3"]
-    assert store.any_deadline(world.database, NOW + 1)
-    assert not store.any_deadline(world.database, NOW + 0.9)
+    assert store.deadlines(world.database, NOW + 1) == (True, False)
+    assert store.deadlines(world.database, NOW + 0.9) == (False, False)
 
 
 def test_two_notifiers_do_not_claim_one_row(world: World, connect: Callable[..., World]) -> None:
@@ -127,8 +141,9 @@ def test_marking_due_tells_which_wait_for_an_answer(world: World) -> None:
 def test_removing_tells_what_is_gone(world: World) -> None:
     create(world, SUBSCRIPTION)
     with world.database.transaction():
-        rows = store.remove(world.database, [("kp-1",), ("kp-unknown",)]).rows()
-    assert [tuple(row) for row in rows] == [("kp-1", ALICE, SUBSCRIPTION.watcher, "presence")]
+        gone = store.remove(world.database, [("kp-1",), ("kp-unknown",)])
+    assert gone == [Removed("kp-1", "presence", ALICE, BOB, "", "", NOW, State.ACTIVE)]
+    assert not world.has_subscription("kp-1")
 
 
 # Publications

@@ -16,7 +16,8 @@ from kemi.errors import (
     SipError,
     UnsupportedMediaType,
 )
-from kemi.event_package import Decision
+from kemi.event_package import Decision, Document
+from kemi.presence.package import PRESENCE
 from tests.unit.values import ALICE, BOB, CAROL, PIDF, SUBSCRIBE, fields_of, pidf
 from tests.verbs.world import World, state_of
 
@@ -81,7 +82,7 @@ def test_an_expires_parameter_of_contact_has_no_effect(world: World) -> None:
 
 
 @pytest.mark.rfc("PA-015")
-@pytest.mark.parametrize("event", [None, "dialog", "Presence", "presence.winfo"])
+@pytest.mark.parametrize("event", [None, "dialog", "Presence", "winfo", "presence.other"])
 def test_a_package_that_is_not_served(world: World, event: str | None) -> None:
     assert refused(world, BadEvent, event=event).headers == (("Allow-Events", "presence"),)
 
@@ -95,15 +96,19 @@ def test_a_notify_repeats_package_and_id(world: World, event: str) -> None:
 
 @pytest.mark.rfc("PA-016")
 def test_without_accept_the_body_is_of_the_default_type(world: World) -> None:
-    world.serve(name="two", produces=(PIDF, "application/other"))
+    world.serve(
+        name="two",
+        produces=(PIDF, "application/other"),
+        render=lambda _database, _settings, views, _now: {view: Document("body", view.content_type, "1") for view in views},
+    )
     assert world.subscription(world.subscribe(event="two").dialog).accept == PIDF
     assert world.subscription(world.subscribe(event="two", accept="application/other").dialog).accept == "application/other"
 
 
 @pytest.mark.rfc("PA-017")
-@pytest.mark.parametrize("accept", ["", "text/plain", "application/cpim-pidf+xml, text/*", f"{PIDF};q=0"])
+@pytest.mark.parametrize("accept", ["", "text/plain", "application/other, text/html", f"{PIDF};q=0"])
 def test_accept_without_a_type_that_the_package_has(world: World, accept: str) -> None:
-    assert refused(world, NotAcceptable, accept=accept).headers == (("Accept", PIDF),)
+    assert refused(world, NotAcceptable, accept=accept).headers == (("Accept", ", ".join(PRESENCE.produces)),)
 
 
 @pytest.mark.rfc("TRN-019")
@@ -306,8 +311,18 @@ def test_a_retransmission_is_answered_also_when_no_more_subscriptions_fit(world:
     assert world.subscribe_request(SUBSCRIBE).reply == first.reply
 
 
-def test_a_new_subscription_is_two_statements(world: World) -> None:
+def test_a_new_subscription_is_three_statements(world: World) -> None:
+    """Besides what the rules need."""
+    world.decide(Decision.ALLOW)
     world.publish()
+    with world.counted() as names:
+        world.subscribe()
+    assert names == ["lock", "subscription_mark_telling", "publication_load_many", "subscription_create"]
+
+
+def test_where_nobody_may_watch_the_watchers_it_is_two(world: World) -> None:
+    world.packages = {"presence": PRESENCE}
+    world.decide(Decision.ALLOW)
     with world.counted() as names:
         world.subscribe()
     assert names == ["lock", "publication_load_many", "subscription_create"]

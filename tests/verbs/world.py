@@ -16,10 +16,14 @@ from kemi.presence.package import PRESENCE
 from kemi.presence.publication import Publication
 from kemi.settings import Settings
 from kemi.subscription import Subscription
+from kemi.watcher_information import with_templates
 from tests.unit.values import ALICE, BOB, NOW, PUBLISH, SUBSCRIBE, fields_of, pidf, settings_of
 
 SECRET = bytes(32)
-TABLES = ("publication", "removal", "subscription", "subscriber")
+DEPTH = 2
+"""presence.winfo and presence.winfo.winfo."""
+
+TABLES = ("publication", "removal", "subscription", "subscriber", "watcher", "location")
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class World:
         self.url = url
         self.settings: Settings = settings_of(url, **pa)
         self.database: Database = database.connect(self.settings)
-        self.packages: dict[str, EventPackage] = {PRESENCE.name: PRESENCE}
+        self.packages: dict[str, EventPackage] = with_templates([PRESENCE], DEPTH)
         self.now = NOW
         self._cseq = 0
 
@@ -113,7 +117,9 @@ class World:
     def refresh(self, dialog: str, **changes: Any) -> Accepted:
         """A SUBSCRIBE in the dialog, its CSeq one higher."""
         known = self.subscription(dialog)
+        event = known.package if known.event_id is None else f"{known.package};id={known.event_id}"
         request = SUBSCRIBE._replace(
+            event=event,
             uri=known.resource, from_uri=known.remote_uri, from_tag=known.remote_tag, to_tag=dialog,
             call_id=known.call_id, cseq=known.remote_cseq + 1, contact=f"<{known.remote_target}>", branch=f"{known.branch}-r",
         )  # fmt: skip
@@ -136,8 +142,15 @@ class World:
         assert self.answer(first) == []
         return first.id
 
+    def told(self) -> list[SendRequest]:
+        """What the notifier sends now; every one is answered 200."""
+        sent = self.notifier()
+        if sent:
+            assert self.notifier(*(Answer(each.id, each.cseq, 200) for each in sent)) == []
+        return sent
+
     def tick(self) -> list[Effect]:
-        return [*sweep.sweep(self.database, self.now), *self.expire()]
+        return [*sweep.sweep(self.database, self.settings, self.packages, self.now), *self.expire()]
 
     def expire(self) -> list[Effect]:
         return expire.expire(self.database, self.settings, self.packages, self.now)

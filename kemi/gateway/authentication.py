@@ -1,0 +1,151 @@
+"""Who asks: the word of a trusted source (KP_TRUSTED), or digest (RFC 7616, RFC 8760) over the table subscriber."""
+
+import secrets
+
+import KSR
+
+from kemi import account_store, digest, gateway, sip
+from kemi.account import Account
+from kemi.database import Database
+from kemi.digest import Credentials, Outcome
+from kemi.errors import Forbidden, ServiceUnavailable, SipError
+from kemi.gateway import field, text, value
+from kemi.identity import Realm
+from kemi.settings import Settings
+
+RATE = "rate"
+"""Table of requests by source address."""
+
+CHALLENGE = "$avp(digest_challenge)"
+"""The header line that module auth leaves here when credentials are missing or wrong."""
+
+HA1_AND_CHALLENGE = 1 | 4
+"""Flags of module auth: the password is an HA1; on failure make a challenge with qop=auth."""
+
+IDENTITY = "$avp(identity)"
+"""Where a script says who sent the request, when it has made sure of that; no sender can set it."""
+
+MAX_CREDENTIALS = 8
+"""Authorization header fields that are looked at."""
+
+OLD_NONCE = (-4, -6)
+"""Results of module auth: the nonce has expired, or this nonce count was seen already."""
+
+
+def trusted(realm: Realm, claimed: str) -> str:
+    """Canonical address that a trusted source names: in P-Asserted-Identity, else in From (RFC 3325 section 5)."""
+    asserted = asserted_identity()
+    return realm.address_of_record(asserted) if asserted else claimed
+
+
+def named(realm: Realm) -> str:
+    """Canonical address of who sent this request, as a script says; "" where it says nothing."""
+    uri = field(IDENTITY)
+    return realm.address_of_record(uri) if uri else ""
+
+
+def proved(
+    database: Database, settings: Settings, realm: Realm, source: str, from_uri: str, in_transaction: bool = False
+) -> str | None:
+    """Canonical address of who sent this request, by its password; None: a challenge was sent, or it is a retransmission.
+
+    Args:
+        source: address the request came from.
+        from_uri: URI of From.
+        in_transaction: the request has its transaction already, so it is no retransmission.
+
+    Raises:
+        Forbidden: 403, From is somebody else.
+    """
+    if _is_flooding(settings.auth.max_rate, source) or not (in_transaction or is_new_request()):
+        return None
+    address = _authenticate(database, settings, realm, realm.of(sip.parse_uri(from_uri)))
+    if address is not None and settings.auth.check_from and address != realm.address_of_record(from_uri):
+        raise Forbidden("From is not the authenticated user")
+    return address
+
+
+def _is_flooding(limit: int, source: str) -> bool:
+    """Whether this source has sent too much; it is told so, and logged once (RFC 3903 section 14.2)."""
+    count = requests_this_second(source) if limit else 0
+    if count <= limit:
+        return False
+    if count == limit + 1:
+        gateway.warn(f"too many requests: source={source} limit={limit}")
+    refusal = ServiceUnavailable("", 1)
+    gateway.reply(refusal.status, refusal.reason, refusal.headers)
+    return True
+
+
+def _authenticate(database: Database, settings: Settings, realm: Realm, domain: str) -> str | None:
+    """None: a challenge was sent, statelessly."""
+    given = credentials(domain)
+    if given is not None and _is_for_our_users(realm, given.uri):
+        account = account_store.load(database, given.username, domain)
+        outcome = check(domain, _ha1(settings, account), given)
+        if outcome is Outcome.RIGHT and account is not None:
+            return f"sip:{given.username}@{domain}"
+        if outcome is Outcome.WRONG:
+            gateway.warn(f"authentication failed: user={given.username} realm={domain} source={text('$si')}")
+    challenge(domain)
+    return None
+
+
+def _ha1(settings: Settings, account: Account | None) -> str:
+    """What to check a password against; for an unknown user something that fits none, at the same cost."""
+    is_long = settings.auth.algorithm == "SHA-256"
+    if account is None:
+        return secrets.token_hex(32 if is_long else 16)
+    return account.ha1_sha256 if is_long else account.ha1
+
+
+def _is_for_our_users(realm: Realm, uri: str) -> bool:
+    """Credentials made for another server are not taken (RFC 8760 section 2.6)."""
+    try:
+        return realm.is_served(sip.parse_uri(uri))
+    except SipError:
+        return False
+
+
+def is_new_request() -> bool:
+    """False for a retransmission; Kamailio has sent its answer again."""
+    return bool(KSR.tm.t_check_trans() < 0)
+
+
+def requests_this_second(source: str) -> int:
+    """How many requests this source address has sent in the second that its first one began, this one included."""
+    return int(KSR.htable.sht_inc(RATE, source))
+
+
+def asserted_identity() -> str:
+    """The URI in P-Asserted-Identity, "" where there is none; only for a trusted source (RFC 3325 section 5)."""
+    members = sip.split_list(field("$(hdr(P-Asserted-Identity)[*])") or "")
+    return sip.address_uri(members[0]) if members else ""
+
+
+def credentials(realm: str) -> Credentials | None:
+    """What the client sent for this realm, None where it sent nothing."""
+    number = min(value("$hdrc(Authorization)") or 0, MAX_CREDENTIALS)
+    return digest.of_realm((text(f"$(hdr(Authorization)[{index}])") for index in range(number)), realm)
+
+
+def check(realm: str, ha1: str, given: Credentials) -> Outcome:
+    """Check the credentials in Authorization: response, nonce, nonce count (RFC 7616 section 3.4).
+
+    KEMI looks at Proxy-Authorization unless it is a REGISTER, so there the credentials are shown under that name.
+    """
+    if text("$rm") != "REGISTER":
+        KSR.hdr.append(f"Proxy-Authorization: {given.value}\r\n")
+        KSR.textopsx.msg_apply_changes()
+    result = KSR.auth.pv_auth_check(realm, ha1, HA1_AND_CHALLENGE, 0)
+    if result in OLD_NONCE:
+        KSR.pv.sets(CHALLENGE, f"{text(CHALLENGE).rstrip()}, stale=true\r\n")
+        return Outcome.OLD
+    return Outcome.RIGHT if result > 0 else Outcome.WRONG
+
+
+def challenge(realm: str) -> None:
+    """401, without a transaction unless there is one (RFC 3261 section 22.2); KEMI's own challenge would be 407, a proxy's."""
+    if value(CHALLENGE) is None:
+        KSR.auth.pv_auth_check(realm, secrets.token_hex(32), HA1_AND_CHALLENGE, 0)
+    gateway.reply(401, "Unauthorized", [("WWW-Authenticate", text(CHALLENGE).partition(": ")[2].rstrip())])

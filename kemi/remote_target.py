@@ -1,0 +1,69 @@
+"""Where the NOTIFYs of a dialog go: the Contact of a SUBSCRIBE, checked, and the flow that leads there (RFC 3261 section 12)."""
+
+import ipaddress
+from functools import lru_cache
+
+from kemi import sip
+from kemi.errors import BadRequest
+from kemi.settings import Settings
+
+KEPT = 1024
+"""Addresses remembered as loopback or not."""
+
+
+def contact_of(request: sip.Request, settings: Settings) -> str:
+    """The one URI in Contact (RFC 3261 section 8.1.1.8), checked to be somewhere that a NOTIFY may go."""
+    contacts = sip.split_list(sip.one_line(request.contact or ""))
+    if len(contacts) != 1 or contacts[0] == "*":
+        raise BadRequest("exactly one Contact is needed")
+    text = sip.address_uri(contacts[0])
+    uri = sip.parse_uri(text)
+    if uri.scheme not in ("sip", "sips"):
+        raise BadRequest("Contact is no sip or sips URI")
+    if request.uri.startswith("sips:") and uri.scheme != "sips":
+        raise BadRequest("a subscription to a sips URI needs a sips Contact")
+    own = request.socket.partition(":")[2]
+    if f"{uri.host}:{uri.port or 5060}" == own and uri.host not in settings.domains:
+        raise BadRequest("Contact is this server")
+    if _is_loopback(uri.host) and not _is_loopback(own.rpartition(":")[0]) and not _is_loopback(request.source_address):
+        raise BadRequest("Contact is a loopback address")
+    return text
+
+
+@lru_cache(maxsize=KEPT)
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def flow_of(request: sip.Request, contact: str, settings: Settings) -> tuple[str, int]:
+    """Where NOTIFYs go when not to the Contact itself (RFC 5626 section 5.3, RFC 5923 section 8.2).
+
+    A Contact in a domain of ours, such as a GRUU, is found by our own location table: the NOTIFY goes through ourselves. A watcher
+    that came directly over a stream is answered on its connection; over UDP its source address is used when the Contact names
+    another host, as behind a NAT. Through a proxy (more than one Via) the route set decides.
+
+    Returns:
+        Next hop, "": follow the Contact; and Kamailio's id of the connection that it needs, 0: none.
+    """
+    if request.record_route or request.via_count > 1:
+        return "", 0
+    host = sip.parse_uri(contact).host
+    if host in settings.domains:
+        return f"sip:{sip.bracketed(settings.address)}:{settings.port}", 0
+    source = f"{sip.bracketed(request.source_address)}:{request.source_port}"
+    if request.transport != "udp":
+        return f"sip:{source};transport={request.transport}", request.connection
+    differs = host.strip("[]") != request.source_address and _is_address(host)
+    return (f"sip:{source}", 0) if differs else ("", 0)
+
+
+@lru_cache(maxsize=KEPT)
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True

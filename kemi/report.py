@@ -1,0 +1,39 @@
+"""Report: a presentity's watchers have changed, so its watcher information is due (RFC 3857 section 4.7).
+
+Called inside the transaction that changes a subscription: what it changes gets a number, by which partial documents are made
+(`kemi.watcher_information`). Where the template package is not served nothing is done. SQL: 1 statement for a change, 2 for an end.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from kemi import store, watcher_store
+from kemi.database import Database, Result
+from kemi.effects import Effect, Wake
+from kemi.event_package import WATCHER_INFORMATION, Packages
+from kemi.settings import Settings
+from kemi.watcher import Ended
+
+
+def report_change(
+    database: Database, settings: Settings, packages: Packages, watched: Iterable[tuple[str, str]], now: float
+) -> Result | None:
+    """Mark watcher information of `watched`, as (resource, package), due; before the change itself is written."""
+    telling = {(resource, package + WATCHER_INFORMATION) for resource, package in watched}
+    rows = sorted(each for each in telling if each[1] in packages)
+    return store.mark_telling(database, rows, now, settings.pa.notify_interval) if rows else None
+
+
+def report_end(database: Database, settings: Settings, packages: Packages, ended: Sequence[Ended], now: float) -> Result | None:
+    """Mark watcher information due, and remember the subscriptions that end."""
+    watched = [each for each in ended if each.package + WATCHER_INFORMATION in packages]
+    if not watched:
+        return None
+    marked = report_change(database, settings, packages, [(each.resource, each.package) for each in watched], now)
+    watcher_store.record(database, watched, now)
+    return marked
+
+
+def wakes(marked: Result | None) -> list[Effect]:
+    """The call to the notifier, if anybody watches the watchers; after the transaction."""
+    in_flight = marked.rows() if marked is not None else []
+    return [Wake(blocked=any(blocked for (blocked,) in in_flight))] if in_flight else []

@@ -1,0 +1,149 @@
+"""SER's script functions (SER handbook section 5.3), for a configuration with its own `request_route`.
+
+    if (is_method("SUBSCRIBE")) {
+        python_exec("handle_subscription", "registrar");
+        exit;
+    }
+
+`python_exec` hands over one text at most: several arguments stand in it, parted by commas. What the functions return is the truth
+value of the call: 1 true, -1 false; 0 ends the route script. docs/functions.md has the reference.
+
+The functions that handle a request make its transaction, unless the script has done so, and always answer in it. Who sent it is
+known, in this order, from `$avp(identity)`, which the script may set when it has authenticated the sender itself; from a source in
+KP_TRUSTED; from our own digest.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from kemi import gateway, offline_winfo
+from kemi.database import Unavailable
+from kemi.errors import SipError
+from kemi.event_package import WATCHER_INFORMATION
+from kemi.handler import Handler
+
+TRUE: Final = 1
+FALSE: Final = -1
+END: Final = 0
+
+DOMAIN: Final = "registrar"
+"""SER's name for the presentities whose contacts the registrar has; its other one, jabber, is not there."""
+
+REJECTED: Final = "rejected"
+PENDING: Final = "pending"
+WORDS: Final = (PENDING, "active", REJECTED, "terminated")
+"""Subscription statuses; any other word means pending."""
+
+
+class Mistake(SipError):
+    """500: the script calls a function as it must not be called."""
+
+
+class Script(Handler):
+    """The callbacks, and the functions for scripts; one object in each of Kamailio's processes."""
+
+    _message = -1
+    """Number of the message that `_word` and `_handled` are about."""
+
+    _word = ""
+    """What became of its subscription, one of WORDS; "" where no SUBSCRIBE was handled, or one that came again."""
+
+    def handle_subscription(self, msg: object, domain: str = DOMAIN) -> int:
+        """SUBSCRIBE, of any event package that is served. True: a 2xx was sent; false: a refusal or a challenge."""
+        self._handled = None
+        result = self._handle("SUBSCRIBE", domain, partial(self._event, "SUBSCRIBE", in_script=True))
+        self._remember(REJECTED if result == FALSE else "")
+        return result
+
+    def handle_publish(self, msg: object, domain: str = DOMAIN) -> int:
+        """PUBLISH. True: a 2xx was sent; false: a refusal or a challenge."""
+        return self._handle("PUBLISH", domain, partial(self._event, "PUBLISH", in_script=True))
+
+    def handle_registration(self, msg: object, domain: str = DOMAIN) -> int:
+        """REGISTER, instead of `save("location")`: Kamailio's registrar saves it, and presence knows. True: it was saved."""
+        return self._handle("REGISTER", domain, partial(self._register, in_script=True))
+
+    def handle_options(self, msg: object) -> int:
+        """OPTIONS for this server: what is served here. presencectl tells the server by OPTIONS that something is to be told."""
+        return self._handle("OPTIONS", DOMAIN, self._options)
+
+    def target_online(self, msg: object, domain: str = DOMAIN) -> int:
+        """Whether the presentity of the request has an open tuple, registered or published."""
+        return self._asking(domain, lambda: self._is_online(self._target()))
+
+    def check_subscription_status(self, msg: object, status: str) -> int:
+        """Whether the SUBSCRIBE that was just handled left its subscription with this status."""
+        wanted = status.strip().lower()
+        known = self._word if self._message == gateway.message_number() else ""
+        return TRUE if known == (wanted if wanted in WORDS else PENDING) else FALSE
+
+    def store_winfo(self, msg: object, domain: str = DOMAIN) -> int:
+        """Remember the watcher of the SUBSCRIBE that was just handled, for a presentity that is away."""
+        return self._asking(domain, self._store_watcher)
+
+    def dump_stored_winfo(self, msg: object, arguments: str) -> int:
+        """Have remembered watchers told to the presentity. Arguments: domain, package. False: it does not watch its watchers."""
+        domain, _, package = (each.strip() for each in arguments.partition(","))
+        return self._asking(domain, partial(self._tell_watchers, package))
+
+    def _options(self) -> bool:
+        self._other("OPTIONS")
+        return True
+
+    def _remember(self, otherwise: str) -> None:
+        """What became of the SUBSCRIBE, for the functions that follow; `otherwise` where it did not get to a subscription."""
+        self._message = gateway.message_number()
+        self._word = self._handled.word if self._handled is not None else otherwise
+
+    def _handle(self, method: str, domain: str, work: Callable[[], bool]) -> int:
+        if not gateway.begin_transaction():
+            return END
+
+        def checked() -> bool:
+            check_domain(domain)
+            if gateway.text("$rm") != method:
+                raise Mistake(f"this function handles {method}")
+            self._take_changes()
+            return work()
+
+        return TRUE if self._answering(checked) else FALSE
+
+    def _asking(self, domain: str, work: Callable[[], bool]) -> int:
+        """Run work that answers nothing; what escapes is logged, and false."""
+        try:
+            check_domain(domain)
+            self._take_changes()
+            return TRUE if self._again(work) else FALSE
+        except (SipError, Unavailable) as problem:
+            gateway.error(f"script function: {problem}")
+            return FALSE
+
+    def _target(self) -> str:
+        """Canonical URI of the presentity: the Request-URI's, for REGISTER that of To."""
+        uri = gateway.field("$tu") if gateway.text("$rm") == "REGISTER" else gateway.request_uri()
+        return self.realm.presentity(uri or "")
+
+    def _store_watcher(self) -> bool:
+        handled = self._handled if self._message == gateway.message_number() else None
+        if handled is None or handled.word == REJECTED:
+            raise Mistake("store_winfo: no SUBSCRIBE was accepted before it")
+        return offline_winfo.store(self.database, self.settings, self.packages, handled.subscription, time.time())
+
+    def _tell_watchers(self, package: str) -> bool:
+        if package + WATCHER_INFORMATION not in self.packages:
+            raise Mistake(f"dump_stored_winfo: {package!r} has no watcher information; presence is an event package")
+        told, effects = offline_winfo.tell(self.database, self.settings, self.packages, package, self._target(), time.time())
+        self._execute(effects)
+        return told
+
+
+def check_domain(domain: str) -> None:
+    """There is one set of presentities.
+
+    Raises:
+        Mistake: the script names another one.
+    """
+    if domain.strip().lower() != DOMAIN:
+        raise Mistake(f"there is no domain {domain!r} of presentities; the only one is {DOMAIN!r}")

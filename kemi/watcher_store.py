@@ -1,0 +1,92 @@
+"""Rows of watchers, as values (see `kemi.watcher`); queries in sql/queries/watcher.sql. No decisions."""
+
+from collections.abc import Sequence
+
+from kemi.database import Database, Result, Row
+from kemi.event_package import WATCHER_INFORMATION
+from kemi.watcher import TOLD_WITHIN, Ended, Event, Status, Watcher, id_of
+
+_STATUSES = {each.value: each for each in Status}
+_EVENTS = {each.value: each for each in Event}
+
+
+def _watcher(row: Row) -> Watcher:
+    resource, tag, inherited, uri, display_name, status, event, *rest = row
+    subscribed_at, expires_at, sequence, stored = rest
+    own = id_of(tag, inherited)
+    return Watcher(
+        resource, own, uri, display_name, _STATUSES[status], _EVENTS[event], subscribed_at, expires_at, sequence, bool(stored)
+    )
+
+
+def list_all(database: Database, package: str, resources: Sequence[str]) -> list[Watcher]:
+    """Who watches these resources or did so: subscriptions first, then what is remembered. Two statements."""
+    rows = [(resource,) for resource in resources]
+    live = database.execute("watcher_list", {"package": package}, rows)
+    recorded = database.execute("watcher_list_recorded", {"package": package}, rows)
+    return [_watcher(row) for row in (*live.rows(), *recorded.rows())]
+
+
+def lock(database: Database, package: str, resource: str) -> None:
+    """Have no subscription to the resource end before this transaction does, and no waiting watcher given up."""
+    parameters = {"package": package, "resource": resource}
+    database.execute("watcher_lock", parameters)
+    database.execute("watcher_lock_recorded", parameters)
+
+
+def record(database: Database, ended: Sequence[Ended], now: float) -> None:
+    """Remember subscriptions that ended: those that wait, and those whose end somebody is told of. One statement."""
+    database.execute("watcher_record", {"told_until": now + TOLD_WITHIN}, ended)
+
+
+def waiting(database: Database, package: str, resource: str, watcher: str) -> str:
+    """Id of the waiting entry of this watcher, locked until the transaction ends; "" where there is none."""
+    parameters = {"package": package, "resource": resource, "watcher": watcher}
+    rows = database.execute("watcher_waiting", parameters).rows()
+    return str(rows[0][0]) if rows else ""
+
+
+def taken(database: Database, waiting: str, subscription: str) -> None:
+    """Remove a waiting entry, by id, whose place this subscription has taken, if it was created."""
+    database.execute("watcher_taken", {"id": waiting, "subscription": subscription})
+
+
+def store(database: Database, entry: Ended, now: float) -> None:
+    """Store a watcher for a presentity that is away; one entry for each watcher."""
+    values = entry._asdict() | {"watcher": entry.uri, "now": now}
+    database.execute("watcher_store", values)
+
+
+def dump(database: Database, package: str, resource: str, now: float) -> Result:
+    """Have stored watchers told from now on; its count says how many."""
+    return database.execute("watcher_dump", {"package": package, "resource": resource, "now": now})
+
+
+def watches_itself(database: Database, package: str, resource: str) -> bool:
+    """Whether the resource itself is being told of its watchers."""
+    parameters = {"package": package + WATCHER_INFORMATION, "resource": resource}
+    return bool(database.execute("watcher_watches_itself", parameters).rows())
+
+
+def has_stored(database: Database, package: str, resource: str, now: float) -> bool:
+    """Whether there are stored watchers that nobody was told of."""
+    return bool(database.execute("watcher_has_stored", {"package": package, "resource": resource, "now": now}).rows())
+
+
+def forget_told(database: Database, rows: Sequence[tuple[str]]) -> None:
+    """After these subscriptions, by id, answered 2xx: delete what need not be told any more.
+
+    That is ends that nobody is behind with, and what was stored if the presentity itself was told of it.
+    """
+    database.execute("watcher_forget_told", {}, rows)
+
+
+def over(database: Database, now: float, limit: int) -> list[Ended]:
+    """What is remembered longer than it should, locked until the transaction ends."""
+    rows = database.execute("watcher_over", {"now": now, "limit": limit}).rows()
+    return [Ended._make([*row[:6], "", row[6], now]) for row in rows]
+
+
+def remove(database: Database, rows: Sequence[tuple[str]]) -> None:
+    """Delete entries by id."""
+    database.execute("watcher_remove", {}, rows)

@@ -1,0 +1,193 @@
+"""Watchers that came while the presentity was away: kemi/offline_winfo.py on the database (SER handbook section 5.13)."""
+
+import pytest
+
+from kemi import offline_winfo
+from kemi.effects import Effect, Status, Wake
+from kemi.event_package import Decision
+from kemi.presence.online import is_online
+from kemi.subscription import Subscription
+from tests.unit.values import ALICE, BOB, CAROL, pidf
+from tests.verbs.watched import DAVE, WINFO, Watched
+from tests.verbs.world import Accepted, World
+from tests.watcherinfo import read
+
+DAY = 86400
+KEPT = 3 * DAY
+
+
+@pytest.fixture
+def watched(world: World) -> Watched:
+    """NOTIFYs are not held back; everybody has to wait for a decision, and is forgotten long before what is stored."""
+    world.set(notify_interval=0, waiting_expiration=60, offline_winfo_expiration=KEPT)
+    world.decide(Decision.CONFIRM)
+    return Watched(world)
+
+
+def status_of(done: Accepted) -> Status:
+    (found,) = (each for each in done.effects if isinstance(each, Status))
+    return found
+
+
+def left(done: Accepted) -> Subscription:
+    return status_of(done).subscription
+
+
+def store(watched: Watched, watcher: str = BOB, **changes: object) -> None:
+    """A watcher comes for a fetch and is stored."""
+    world = watched.world
+    done = world.subscribe(watcher, **{"expires": "0"} | changes)
+    world.answer(*done.sent)
+    assert offline_winfo.store(world.database, world.settings, world.packages, left(done), world.now)
+
+
+def tell(watched: Watched) -> tuple[bool, list[Effect]]:
+    world = watched.world
+    return offline_winfo.tell(world.database, world.settings, world.packages, "presence", ALICE, world.now)
+
+
+def uris(watched: Watched, dialog: str) -> list[str]:
+    """Who is in the documents that came in this dialog since the last time."""
+    return sorted(each.uri for document in watched.news(dialog) for each in document.watchers)
+
+
+def forget_waiting(watched: Watched) -> None:
+    """The RFC's own memory ends."""
+    watched.pause(120)
+
+
+def test_who_came_is_told_with_the_next_subscribe_of_the_presentity(watched: Watched) -> None:
+    watched.world.set(use_offline_winfo=1)
+    store(watched)
+    store(watched, CAROL, display_name='"Carol"')
+    forget_waiting(watched)
+    alice = watched.winfo()
+    (document,) = watched.news(alice)
+    assert [(each.uri, each.name) for each in document.watchers] == [(BOB, None), (CAROL, "Carol")]
+
+
+def test_who_was_told_is_forgotten_when_the_notify_is_answered(watched: Watched) -> None:
+    watched.world.set(use_offline_winfo=1)
+    store(watched)
+    forget_waiting(watched)
+    watched.winfo()
+    assert uris(watched, watched.winfo()) == []
+
+
+def test_what_was_told_to_nobody_who_answered_is_told_again(watched: Watched) -> None:
+    watched.world.set(use_offline_winfo=1)
+    store(watched)
+    forget_waiting(watched)
+    (first,) = watched.world.subscribe(ALICE, event=WINFO).sent
+    watched.world.answer(first, 481)
+    assert uris(watched, watched.winfo()) == [BOB]
+
+
+def test_without_the_parameter_it_is_told_when_a_script_asks(watched: Watched) -> None:
+    store(watched)
+    forget_waiting(watched)
+    alice = watched.winfo()
+    assert uris(watched, alice) == []
+    told, effects = tell(watched)
+    assert told
+    assert any(isinstance(each, Wake) for each in effects)
+    watched.flow()
+    assert uris(watched, alice) == [BOB]
+
+
+def test_told_by_a_script_it_is_told_once(watched: Watched) -> None:
+    store(watched)
+    forget_waiting(watched)
+    alice = watched.winfo()
+    tell(watched)
+    watched.flow()
+    watched.news(alice)
+    assert tell(watched) == (True, [])
+    assert watched.flow() == []
+
+
+def test_nobody_else_takes_away_what_the_presentity_was_not_told(watched: Watched) -> None:
+    watched.world.set(winfo_watchers=(DAVE,))
+    store(watched)
+    forget_waiting(watched)
+    dave = watched.winfo(DAVE)
+    assert tell(watched) == (False, [])
+    assert watched.flow() == []
+    watched.news(dave)
+    alice = watched.winfo()
+    assert tell(watched)[0]
+    watched.flow()
+    assert uris(watched, alice) == [BOB]
+
+
+def test_a_watcher_is_told_once_however_often_it_came(watched: Watched) -> None:
+    watched.world.set(use_offline_winfo=1)
+    for _ in range(3):
+        store(watched)
+    forget_waiting(watched)
+    assert uris(watched, watched.winfo()) == [BOB]
+
+
+def test_who_watches_now_is_told_as_that(watched: Watched) -> None:
+    watched.world.set(use_offline_winfo=1)
+    store(watched)
+    watched.come(BOB)
+    (document,) = watched.news(watched.winfo())
+    assert [(each.uri, each.status) for each in document.watchers] == [(BOB, "pending")]
+
+
+@pytest.mark.parametrize(("seconds", "who"), [(KEPT - 10, [BOB]), (KEPT + 10, [])])
+def test_what_is_too_old_is_not_told(watched: Watched, seconds: int, who: list[str]) -> None:
+    watched.world.set(use_offline_winfo=1)
+    store(watched)
+    watched.world.now += seconds
+    watched.world.tick()
+    assert uris(watched, watched.winfo()) == who
+
+
+def test_the_others_of_the_package_are_not_told(watched: Watched) -> None:
+    """Who may see only itself sees itself only, stored or not."""
+    watched.world.set(use_offline_winfo=1)
+    store(watched)
+    watched.come(CAROL)
+    (document,) = watched.world.subscribe(CAROL, event=WINFO, expires="0").sent
+    assert [each.uri for each in read(document.body).watchers] == [CAROL]
+
+
+@pytest.mark.parametrize(
+    ("use", "decision", "changes", "worth"),
+    [
+        (1, Decision.CONFIRM, {}, True),
+        (0, Decision.CONFIRM, {}, False),
+        (1, Decision.ALLOW, {}, False),
+        (1, Decision.POLITE_BLOCK, {}, False),
+        (1, Decision.CONFIRM, {"expires": "0"}, False),
+    ],
+)
+def test_only_who_has_to_wait_is_worth_storing_by_itself(
+    world: World, use: int, decision: Decision, changes: dict[str, str], worth: bool
+) -> None:
+    world.set(use_offline_winfo=use)
+    world.decide(decision)
+    assert offline_winfo.is_worth_storing(world.settings, status_of(world.subscribe(**changes))) is worth
+
+
+def test_a_refresh_is_nobody_new(world: World) -> None:
+    world.set(use_offline_winfo=1)
+    world.decide(Decision.CONFIRM)
+    refreshed = world.refresh(world.watch())
+    assert not offline_winfo.is_worth_storing(world.settings, status_of(refreshed))
+
+
+def test_to_ask_who_is_online_is_one_statement_and_nothing_is_composed(world: World) -> None:
+    world.publish(pidf("t1").replace(b"open", b"closed"))
+    world.publish(pidf("t1"))
+    with world.counted() as names:
+        assert is_online(world.database, ALICE, world.now)
+    assert names == ["publication_load_many"]
+
+
+def test_who_has_expired_is_not_online(world: World) -> None:
+    world.publish(expires="60")
+    assert is_online(world.database, ALICE, world.now + 59)
+    assert not is_online(world.database, ALICE, world.now + 61)
