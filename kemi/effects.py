@@ -15,6 +15,17 @@ class Reply:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class HttpReply:
+    """Answer the HTTP request; `headers` are (name, value). HEAD and 304 get the headers only, whatever `body` is."""
+
+    status: int
+    reason: str
+    headers: tuple[tuple[str, str], ...] = ()
+    content_type: str = ""
+    body: bytes = b""
+
+
 class SendRequest(NamedTuple):
     """Send a request in a dialog. Its answer comes back as an `Answer` that carries `id` and `cseq`.
 
@@ -71,4 +82,4 @@ class Status:
     new: bool = False
 
 
-Effect = Reply | SendRequest | Wake | Log | Status
+Effect = Reply | HttpReply | SendRequest | Wake | Log | Status

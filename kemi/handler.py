@@ -34,6 +34,7 @@ from kemi.presence import expire, online, publication, publish, registrar
 from kemi.presence.package import PRESENCE
 from kemi.runtime_settings import Watch, restored
 from kemi.subscription import Subscription
+from kemi.xcap.fetching import Fetching
 
 ALLOW = ("SUBSCRIBE", "PUBLISH", "REGISTER", "OPTIONS", "NOTIFY", "CANCEL", "ACK")
 SANITY = 1 | 4 | 32 | 64
@@ -66,6 +67,7 @@ class Handler:
         self.main_process = os.getpid()
         self._unsettled: list[notify.Answer] = []
         self._handled: Status | None = None
+        self._fetching = Fetching(self._do, gateway.wake_fetcher, gateway.warn)
 
     @property
     def database(self) -> Database:
@@ -96,6 +98,11 @@ class Handler:
         gateway.woken()
         self._reporting(self._end_lost_registrations)
         return self._reporting(self._notify)
+
+    def ksr_fetch(self, msg: object, data: str = "") -> int:
+        """In the group `fetch`: get documents of another XCAP server."""
+        gateway.fetcher_woken()
+        return self._reporting(self._fetch)
 
     def ksr_timer_tick(self, msg: object, data: str = "") -> int:
         """Once a second, in one process."""
@@ -190,6 +197,7 @@ class Handler:
         if self._handled is not None and offline_winfo.is_worth_storing(self.settings, self._handled):
             self._store_if_away(self._handled.subscription)
         self._execute(effects)
+        self._fetching.subscribed(self.settings, self._handled)
         return is_accepted(effects)
 
     def _store_if_away(self, subscription: Subscription) -> None:
@@ -311,6 +319,15 @@ class Handler:
         registrar.forget(self.database, now)
         self._execute(self._again(lambda: sweep.sweep(self.database, self.settings, self.packages, now)))
         self._execute(self._again(lambda: expire.expire(self.database, self.settings, self.packages, now)))
+        self._fetching.tick(self.database, self.settings, self.packages, now)
+
+    def _fetch(self) -> None:
+        self._take_changes()
+        self._fetching.run(self.database, self.settings, self.packages)
+
+    def _do(self, verb: Callable[[], list[Effect]]) -> int:
+        """Run a verb that nobody waits for."""
+        return self._reporting(lambda: self._execute(self._again(verb)))
 
     def _execute(self, effects: list[Effect]) -> None:
         unsent = gateway.execute(effects)

@@ -30,6 +30,10 @@ XCAP: Final = {"xcap": "XCAP rules are not there yet"}
 B2BUA: Final = "needs the presence B2BUA, which is not there yet"
 
 PATH: Final = (r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+", "a path as /xcap-root")
+_PORT: Final = r":([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
+SERVER: Final = (rf"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])({_PORT})?({PATH[0]})?/?)?", "an http or https URL, or nothing")
+NAME: Final = (r"(?!\.{1,2}$)[A-Za-z0-9._~!$'()*+,=:@-]+", "a file name")
+FILE: Final = (r"(/[^\x00-\x1f;]+)?", "an absolute path, or nothing")
 
 Value = int | str | tuple[str, ...]
 
@@ -86,6 +90,9 @@ class PresenceAgentSettings:
     subscribe_to_users: int = _number(0, 0, 0, "", "1: the server subscribes to presentities", not_yet={"1": B2BUA}, runtime=False)
     pa_subscription_uri: str = _parameter("", "who subscribes then", "", uris=1, runtime=False)
     client_profiles: int = _number(1, 0, 1, "", "1: clients known to need it are treated in a way of their own")
+    auth_rules_refresh_time: int = _number(300, 1, 86400, "seconds", "how often rules of the watched are fetched (xcap.xcap_root)")
+    max_auth_requests_per_tick: int = _number(50, 1, 10000, "fetches a second", "documents that are fetched (xcap.xcap_root)")
+    pres_rules_file: str = _text("index", NAME, "document of a user that has its presence rules (xcap.xcap_root)")
     max_body: int = _number(65536, 1024, 1048576, "octets", "largest body accepted, 413 above it")
     max_publications: int = _number(64, 0, NO_LIMIT, "per presentity", "publications at a time, 0 = no limit")
     max_watchers: int = _number(5000, 0, NO_LIMIT, "per presentity", "subscriptions at a time, 0 = no limit")
@@ -112,7 +119,7 @@ class AuthSettings:
 
 @dataclass(frozen=True, slots=True)
 class XcapSettings:
-    """`xcap`: the XCAP server."""
+    """`xcap`: the XCAP server, and the client of another one."""
 
     root: str = _text("/xcap-root", PATH, "where documents are, below http://KP_IP:KP_HTTP_PORT")
     max_document: int = _number(262144, 1024, 1048576, "octets", "largest document accepted, 413 above it")
@@ -120,6 +127,14 @@ class XcapSettings:
     user_names: int = _number(1, 0, 1, "", "1: a user name alone stands for the user of the first domain")
     rls_readers: tuple[str, ...] = _uris("who may read rls-services/global/index")
     global_writers: tuple[str, ...] = _uris("who may write documents for everybody")
+    xcap_root: str = _text("", SERVER, "another server, where documents are fetched", runtime=False)
+    fetch_folder: str = _choice("uri", ("uri", "user"), "a user's folder there: its URI, or its name alone", runtime=False)
+    fetch_timeout: int = _number(5, 1, 60, "seconds", "longest wait for a document")
+    fetch_freshness: int = _number(300, 1, 86400, "seconds", "a document that is needed and older is fetched again")
+    fetch_stale: int = _number(86400, 60, YEAR, "seconds", "how long a document is used when it cannot be fetched")
+    fetch_max_size: int = _number(262144, 1024, 1048576, "octets", "largest document taken")
+    fetch_credentials: str = _text("", FILE, "a file with user:password for that server", runtime=False)
+    fetch_ca: str = _text("", FILE, "a file with the certificates to trust instead of the system's", runtime=False)
 
 
 GROUPS: Final[Mapping[str, Any]] = MappingProxyType(
@@ -196,7 +211,8 @@ def whole_number(name: str, value: int | str, least: int, most: int, unit: str, 
 
 def _text_of_form(name: str, value: int | str, pattern: str, words: str) -> str:
     if not re.fullmatch(pattern, str(value)):
-        raise ConfigurationError(f"{name} = {value!r}: not of this form; {words} is allowed")
+        shown = re.sub("//[^/]*@", "//...@", str(value))
+        raise ConfigurationError(f"{name} = {shown!r}: not of this form; {words} is allowed")
     return str(value)
 
 

@@ -1,7 +1,8 @@
 """Loaded by Kamailio's app_python3 (kemi-presence.cfg: `modparam("app_python3", "load", ...)`).
 
 Puts the project and its virtual environment on the path of the embedded interpreter, and hands Kamailio the object whose methods
-it calls: the callbacks of `kemi.handler`, and the script functions of `kemi.ser`.
+it calls: the callbacks of `kemi.handler`, and the script functions of `kemi.ser`. Kamailio puts this folder itself on the path; it
+is taken off, or modules here would stand for those of the standard library that are called the same.
 """
 
 import gc
@@ -13,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-sys.path.insert(0, str(ROOT))
+sys.path[:] = [str(ROOT), *(each for each in sys.path if Path(each).resolve() != ROOT / "kemi")]
 for folder in (ROOT / ".venv" / "lib").glob("python3*/site-packages"):
     site.addsitedir(str(folder))
 

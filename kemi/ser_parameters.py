@@ -21,12 +21,12 @@ class Fate(Enum):
 
 FIXED: Final = "has no effect: names of tables and columns are fixed, see sql/migrations/"
 UNUSED: Final = "has no effect: it had none in SER either"
-RULES: Final = "belongs to XCAP rules, which are not there yet"
 
 NAMES: Final[Mapping[str, tuple[Fate, str]]] = {
     "pa.use_db": (Fate.ACCEPTED, "has no effect: state is always in the database"),
     "pa.accept_internal_subscriptions": (Fate.ACCEPTED, "has no effect: the parts of this server need no leave to meet"),
     "pa.timer_interval": (Fate.ACCEPTED, "has no effect: changes are told at once; pa.notify_interval keeps NOTIFYs apart"),
+    "pa.async_auth_queries": (Fate.ACCEPTED, "has no effect: rules are always fetched beside the requests, as with 1"),
     "pa.place_table": (Fate.ACCEPTED, UNUSED),
     "pa.use_place_table": (Fate.ACCEPTED, UNUSED),
     "pa.use_bsearch": (Fate.ACCEPTED, UNUSED),
@@ -34,10 +34,6 @@ NAMES: Final[Mapping[str, tuple[Fate, str]]] = {
     "pa.*_table": (Fate.ACCEPTED, FIXED),
     "pa.*_column": (Fate.ACCEPTED, FIXED),
     "pa.db_url": (Fate.REFUSED, "is KP_DB_URL here, e.g. KP_DB_URL=sqlite:///FILE"),
-    "pa.pres_rules_file": (Fate.REFUSED, RULES),
-    "pa.async_auth_queries": (Fate.REFUSED, RULES),
-    "pa.auth_rules_refresh_time": (Fate.REFUSED, RULES),
-    "pa.max_auth_requests_per_tick": (Fate.REFUSED, RULES),
 }
 """The first pattern that a name fits decides; the sentence goes on from the name."""
 

@@ -124,6 +124,7 @@ def test_the_script_in_python_is_the_one_that_is_played() -> None:
         r'"mqueue", "name=(\w+)',
         r'"htable", "(\w+)=>',
         r'"timer", "name=(\w+)',
+        r'async_workers_group = "name=(\w+)',
     ],
 )
 def test_names_that_nobody_may_define_again_are_told(pattern: str) -> None:

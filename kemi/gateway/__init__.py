@@ -31,9 +31,11 @@ TRANSACTION_IS_THERE = -10
 """Result of t_newtran where a script has made the transaction before."""
 
 NOTIFY_GROUP = "notify"
+FETCH_GROUP = "fetch"
 ANSWERS = "answers"
 CHANGED = "$shv(changed)"
 WOKEN = "$shv(woken)"
+FETCHING = "$shv(fetching)"
 HURRY = "$shv(hurry)"
 """Until when, seconds since the epoch, every answer is settled at once."""
 
@@ -303,6 +305,18 @@ def wake() -> None:
 def woken() -> None:
     """The notifier is about to look: from now on it has to be called again."""
     KSR.pv.seti(WOKEN, 0)
+
+
+def wake_fetcher() -> None:
+    """Have the group `fetch` look for documents to fetch, unless it is called already."""
+    if value(FETCHING) != 1:
+        KSR.pv.seti(FETCHING, 1)
+        getattr(KSR, "async").task_group_data("ksr_fetch", FETCH_GROUP, "")
+
+
+def fetcher_woken() -> None:
+    """The group `fetch` is about to look."""
+    KSR.pv.seti(FETCHING, 0)
 
 
 def pass_answer() -> None:

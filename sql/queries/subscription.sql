@@ -112,8 +112,10 @@ WHERE subscription.id = sent.column1;
 UPDATE subscription SET due_at = NULL, next_at = CASE WHEN repeat_at < expires_at THEN repeat_at ELSE expires_at END
 WHERE id IN (SELECT column1 FROM (VALUES :rows) AS quiet);
 
+-- Watched ones before those that tell of them, as a SUBSCRIBE locks them that changes its subscription's state.
 -- name: subscription_lock (postgresql)
-SELECT id FROM subscription WHERE id IN (SELECT column1 FROM (VALUES :rows) AS wanted) ORDER BY id FOR UPDATE;
+SELECT id FROM subscription WHERE id IN (SELECT column1 FROM (VALUES :rows) AS wanted)
+ORDER BY LENGTH(package) - LENGTH(REPLACE(package, '.winfo', '')), id FOR UPDATE;
 
 -- name: subscription_answered
 UPDATE subscription SET in_flight_since = NULL,

@@ -71,13 +71,15 @@ SELECT 1 FROM subscription
 WHERE resource = :resource AND package = :package AND state = 'active' AND watcher = :resource LIMIT 1;
 
 -- name: watcher_forget_told
+WITH answered AS (
+    SELECT resource, package, watcher, told FROM subscription WHERE id IN (SELECT column1 FROM (VALUES :rows) AS given))
 DELETE FROM watcher
-WHERE EXISTS (
-        SELECT 1 FROM subscription
-        WHERE subscription.id IN (SELECT column1 FROM (VALUES :rows) AS answered)
-            AND subscription.resource = watcher.resource AND subscription.package = watcher.package || '.winfo'
-            AND subscription.told >= watcher.sequence
-            AND (status = 'terminated' AND stored = 0 OR stored = 1 AND subscription.watcher = watcher.resource))
+WHERE resource IN (SELECT resource FROM answered)
+    AND EXISTS (
+        SELECT 1 FROM answered
+        WHERE answered.resource = watcher.resource AND answered.package = watcher.package || '.winfo'
+            AND answered.told >= watcher.sequence
+            AND (status = 'terminated' AND stored = 0 OR stored = 1 AND answered.watcher = watcher.resource))
     AND (stored = 1 OR NOT EXISTS (
         SELECT 1 FROM subscription AS behind
         WHERE behind.resource = watcher.resource AND behind.package = watcher.package || '.winfo' AND behind.state = 'active'

@@ -195,6 +195,6 @@ def test_header_field_of_30_kb(attacker: Attacker, name: str) -> None:
 def test_repeated_header_field(attacker: Attacker, method: str, name: str) -> None:
     """Fields that may stand once only: the first counts or the request is refused; nothing falls over."""
     twice = {"From": "<sip:eve@example.org>;tag=2", "To": "<sip:eve@example.org>", "Contact": "<sip:eve@127.0.0.1:9>",
-             "CSeq": f"2 {method}", "Call-ID": "other", "Event": "dialog", "Expires": "0", "Max-Forwards": "0",
+             "CSeq": f"2 {method}", "Call-ID": "other", "Event": "conference", "Expires": "0", "Max-Forwards": "0",
              "Via": "SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKx"}  # fmt: skip
     judge(attacker, Case(f"two {name}", REFUSED | ACCEPTED | DROPPED, method, extra=(f"{name}: {twice[name]}",)))

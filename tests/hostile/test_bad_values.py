@@ -94,7 +94,8 @@ def _entity_tags() -> Iterator[Case]:
 def _events() -> Iterator[Case]:
     for value in ("presence;", "presence ; id = 1", "presence;x=y", "presence\x00"):  # Kamailio takes a NUL at the end away
         yield Case(f"Event {value!r}", NEVER | ACCEPTED, changes={"Event": value})
-    for value in ("Presence", "presence.winfo.winfo", "presence.", "dialog", "*", "presence, dialog", "<presence>", '"presence"',
+    for value in ("Presence", "presence.winfo.winfo.winfo", "presence.", "conference", "*", "presence, dialog", "<presence>",
+                  '"presence"',
                   ";id=1",
                   "presence;id", "presence;id=", "presence;id=a b", "presence;id=\"a\"", "p" * 5000,
                   "presence\x01", "présence",
@@ -103,7 +104,7 @@ def _events() -> Iterator[Case]:
 
 
 def _accepts() -> Iterator[Case]:
-    for value in ("text/plain", "application/pidf+xml;q=0", "*/*;q=0", "application/*;q=0, text/*", "/", ",,,", ";;;", "a" * 3000,
+    for value in ("text/plain", "application/pidf+xml;q=0", "*/*;q=0", "application/*;q=0, image/*", "/", ",,,", ";;;", "a" * 3000,
                   "q=1",
                   "application/pidf+xml;q=0.0.0", "application/pidf+xml;q=-1", "application/pidf+xml;q=abc", "*", '"',
                   '"application/pidf+xml"',

@@ -3,7 +3,7 @@
 import pytest
 
 from kemi import offline_winfo
-from kemi.effects import Effect, Status, Wake
+from kemi.effects import Effect, Log, Status, Wake
 from kemi.event_package import Decision
 from kemi.presence.online import is_online
 from kemi.subscription import Subscription
@@ -118,6 +118,44 @@ def test_nobody_else_takes_away_what_the_presentity_was_not_told(watched: Watche
     assert tell(watched)[0]
     watched.flow()
     assert uris(watched, alice) == [BOB]
+
+
+@pytest.mark.parametrize("status", [481, 0])
+def test_the_answer_of_somebody_else_does_not_take_it_away(watched: Watched, status: int) -> None:
+    """Dave may see all watchers too, and answers; alice does not."""
+    world = watched.world
+    world.set(use_offline_winfo=1, winfo_watchers=(DAVE,))
+    store(watched)
+    forget_waiting(watched)
+    dave = watched.winfo(DAVE)
+    (first,) = world.subscribe(ALICE, event=WINFO).sent
+    watched.come(CAROL)
+    assert CAROL in uris(watched, dave)
+    watched.flow(world.answer(first, status))
+    assert BOB in uris(watched, watched.winfo())
+
+
+def test_told_in_a_running_subscription_it_is_the_next_partial_document(watched: Watched) -> None:
+    store(watched)
+    forget_waiting(watched)
+    alice = watched.winfo()
+    watched.news(alice)
+    tell(watched)
+    watched.flow()
+    assert watched.told(alice).kinds == (1, "partial")
+
+
+def test_what_is_stored_is_forgotten_without_a_word(watched: Watched) -> None:
+    store(watched)
+    forget_waiting(watched)
+    watched.pause(KEPT - 700)
+    alice = watched.winfo(expires="3600")
+    watched.news(alice)
+    watched.world.now += 700
+    assert [each for each in watched.world.tick() if isinstance(each, Log)] == []
+    assert watched.flow() == []
+    assert watched.world.has_subscription(alice)
+    assert tell(watched) == (True, [])
 
 
 def test_a_watcher_is_told_once_however_often_it_came(watched: Watched) -> None:

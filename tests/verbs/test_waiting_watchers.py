@@ -122,6 +122,33 @@ def test_who_fetches_again_and_again_is_one_entry(watched: Watched) -> None:
     assert the_only(again).state == (BOB, "waiting", "timeout")
 
 
+@pytest.mark.rfc("WINFO-012")
+def test_who_fetches_again_begins_to_wait_anew(watched: Watched) -> None:
+    watched.world.set(waiting_expiration=3 * DAY)
+    watched.come(BOB, expires="0")
+    first = the_only(fetched(watched.world))
+    watched.pause(2 * DAY)
+    watched.come(BOB, expires="0")
+    watched.pause(2 * DAY)
+    assert the_only(fetched(watched.world)).id == first.id
+    watched.pause(DAY)
+    assert fetched(watched.world).watchers == ()
+
+
+@pytest.mark.rfc("WINFO-008")
+def test_one_entry_waits_also_where_rules_came_and_went_unnoticed(watched: Watched) -> None:
+    """It waits still, though it was allowed for a time and came to watch."""
+    watched.refresh(watched.come(BOB), expires="0")
+    watched.world.decide(Decision.ALLOW)
+    bob = watched.come(BOB)
+    alice = watched.winfo()
+    watched.world.decide(Decision.CONFIRM)
+    watched.refresh(bob)
+    watched.refresh(bob, expires="0")
+    assert list(watched.table().values()) == [(BOB, "waiting", "timeout")]
+    assert watched.view(alice) == watched.table()
+
+
 @pytest.mark.rfc("WINFO-008")
 def test_a_fetch_beside_a_subscription_leaves_no_entry(watched: Watched) -> None:
     watched.come(BOB)

@@ -3,28 +3,30 @@
 import threading
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from queue import Empty, Queue
 from typing import Any
 
 import pytest
 
+from kemi import sweep
 from kemi.database import Conflict
 from kemi.effects import SendRequest
 from kemi.event_package import Decision
 from kemi.notify import Answer
-from kemi.watcher import Status
-from tests.unit.values import ALICE
-from tests.verbs.test_concurrency import HEAD_START, at_once, quiescent
+from tests.unit.values import ALICE, BOB
+from tests.verbs.test_concurrency import HEAD_START, at_once
 from tests.verbs.watched import WINFO, Watched
 from tests.verbs.world import World
 from tests.watcherinfo import Reader
 
 TRIES = 20
 ROUNDS = 6
+WAITING_EXPIRATION = 60
 
 
 def again(work: Callable[[], Any]) -> Any:
-    """As the handler does it, and the client after it."""
+    """As the handler does it, and after it the client."""
     for _ in range(TRIES):
         try:
             return work()
@@ -34,11 +36,10 @@ def again(work: Callable[[], Any]) -> Any:
 
 
 class Network:
-    """What was sent and not answered yet, whoever sent it, and all that was sent."""
+    """What was sent, by whomever, and what of it is not answered yet; and how many are still busy with requests."""
 
     def __init__(self, busy: int) -> None:
-        self.busy = threading.Semaphore(0)
-        self._left = busy
+        self._busy = busy
         self._lock = threading.Lock()
         self._waiting: Queue[SendRequest] = Queue()
         self.sent: list[SendRequest] = []
@@ -60,25 +61,41 @@ class Network:
 
     def done(self) -> None:
         with self._lock:
-            self._left -= 1
+            self._busy -= 1
 
     @property
     def is_busy(self) -> bool:
-        return self._left > 0
+        return self._busy > 0
+
+    def finish(self, world: World) -> None:
+        """Until nothing more goes out."""
+        while True:
+            answers = self.answers()
+            sent = world.notifier(*answers)
+            if not sent and not answers:
+                return
+            self.carry(sent)
+
+    def views(self) -> list[dict[str, tuple[str, str, str]]]:
+        """What each reader knows after all its documents, in order."""
+        documents: dict[str, dict[int, str]] = defaultdict(dict)
+        for each in self.sent:
+            if "watcherinfo" in each.body:
+                documents[each.id][each.cseq] = each.body
+        found = []
+        for bodies in documents.values():
+            reader = Reader()
+            for cseq in sorted(bodies):
+                reader.take(bodies[cseq])
+            found.append(reader.view)
+        return found
 
 
-def settled(world: World, network: Network) -> None:
-    """Nothing is left to tell; the readers of each dialog, and the table, agree."""
-    last = quiescent(world, [each for each in network.sent if is_in_flight(world, each)])
-    del last
+Job = Callable[[World], None]
 
 
-def is_in_flight(world: World, request: SendRequest) -> bool:
-    return world.has_subscription(request.id) and world.subscription(request.id).in_flight_since is not None
-
-
-def coming_and_going(network: Network, number: int, decision: Decision) -> Callable[[World], None]:
-    """A watcher who subscribes and leaves, each time but the last."""
+def coming_and_going(network: Network, number: int, decision: Decision) -> Job:
+    """A watcher who subscribes and leaves again, but for the last time."""
 
     def live(mine: World) -> None:
         mine.decide(decision)
@@ -93,7 +110,7 @@ def coming_and_going(network: Network, number: int, decision: Decision) -> Calla
     return live
 
 
-def asking(network: Network) -> Callable[[World], None]:
+def asking(network: Network) -> Job:
     """Alice, who opens one subscription after the other."""
 
     def live(mine: World) -> None:
@@ -104,7 +121,7 @@ def asking(network: Network) -> Callable[[World], None]:
     return live
 
 
-def notifying(network: Network) -> Callable[[World], None]:
+def notifying(network: Network) -> Job:
     def live(mine: World) -> None:
         while network.is_busy:
             answers = network.answers()
@@ -113,40 +130,15 @@ def notifying(network: Network) -> Callable[[World], None]:
     return live
 
 
-def giving_up(network: Network) -> Callable[[World], None]:
-    """The sweep of a time when nobody waits any more."""
+def giving_up(network: Network) -> Job:
+    """The sweep, at a time when who waits has waited too long."""
 
     def live(mine: World) -> None:
-        mine.now += 100_000_000
+        mine.now += WAITING_EXPIRATION
         while network.is_busy:
-            from kemi import sweep
-
             again(lambda: sweep.give_up(mine.database, mine.settings, mine.packages, mine.now))
 
     return live
-
-
-def views(sent: list[SendRequest]) -> dict[str, dict[str, tuple[str, str, str]]]:
-    """What each reader knows, by dialog, after all its documents in order."""
-    by_dialog: dict[str, dict[int, SendRequest]] = defaultdict(dict)
-    for each in sent:
-        if "watcherinfo" in each.body:
-            by_dialog[each.id][each.cseq] = each
-    readers: dict[str, Reader] = defaultdict(Reader)
-    for dialog, requests in by_dialog.items():
-        for cseq in sorted(requests):
-            readers[dialog].take(requests[cseq].body)
-    return {dialog: reader.view for dialog, reader in readers.items()}
-
-
-def finish(world: World, network: Network) -> None:
-    """Answer and tell until nothing is left."""
-    while True:
-        answers = network.answers()
-        sent = world.notifier(*answers)
-        if not sent and not answers:
-            return
-        network.carry(sent)
 
 
 @pytest.mark.rfc("WINFO-003", "WINFO-010", "WINFO-015", "TRN-025")
@@ -160,14 +152,66 @@ def test_who_watches_the_watchers_ends_with_what_is_so(world: World, is_given_up
         asking(network),
         notifying(network),
         notifying(network),
+        *([giving_up(network)] if is_given_up else []),
     ]
-    if is_given_up:
-        jobs.append(giving_up(network))
-    at_once(world.url, jobs, notify_interval=0)
+    at_once(world.url, jobs, notify_interval=0, waiting_expiration=WAITING_EXPIRATION)
     world.set(notify_interval=0)
-    finish(world, network)
-    known = views(network.sent)
-    assert len(known) == ROUNDS
+    network.finish(world)
     table = Watched(world).table()
     assert sorted(status for _, status, _ in table.values()) == ["active", "pending", "pending"]
-    assert all(view == table for view in known.values())
+    assert network.views() == [table] * ROUNDS
+
+
+def unsubscribe(mine: World, dialog: str) -> object:
+    return again(lambda: mine.refresh(dialog, expires="0"))
+
+
+def expire(mine: World, _dialog: str) -> object:
+    mine.now += 600
+    return again(mine.notifier)
+
+
+def give_up(mine: World, _dialog: str) -> object:
+    mine.now += WAITING_EXPIRATION
+    return again(lambda: sweep.give_up(mine.database, mine.settings, mine.packages, mine.now))
+
+
+@pytest.mark.rfc("WINFO-009", "WINFO-015")
+@pytest.mark.parametrize(
+    ("decision", "change"), [(Decision.ALLOW, unsubscribe), (Decision.CONFIRM, expire), (Decision.CONFIRM, give_up)]
+)
+def test_an_end_that_overtakes_the_first_document_is_told(
+    world: World, decision: Decision, change: Callable[[World, str], object]
+) -> None:
+    """It comes after the document was made, and before the subscription that it is for can be seen."""
+    world.set(notify_interval=0, waiting_expiration=WAITING_EXPIRATION)
+    world.decide(decision)
+    watched = Watched(world)
+    bob = watched.come(BOB, expires="600")
+    if change is give_up:
+        watched.refresh(bob, expires="0")
+    overtaken: list[threading.Thread] = []
+
+    def work() -> None:
+        other = World(world.url, notify_interval=0, waiting_expiration=WAITING_EXPIRATION)
+        other.decide(decision)
+        change(other, bob)
+        other.close()
+
+    template = world.packages[WINFO]
+
+    def render(*arguments: Any) -> Any:
+        documents = template.render(*arguments)
+        if not overtaken:
+            overtaken.append(threading.Thread(target=work))
+            overtaken[0].start()
+            overtaken[0].join(HEAD_START)
+        return documents
+
+    world.packages[WINFO] = replace(template, render=render)
+    alice = watched.winfo(expires="3600")
+    overtaken[0].join()
+    watched.pause(WAITING_EXPIRATION if change is give_up else 600)
+    watched.pause(0)
+    assert watched.view(alice) == watched.table()
+    assert len(watched.news(alice)) > 1

@@ -1,0 +1,65 @@
+"""Rows of documents of another XCAP server as values; queries in sql/queries/fetched.sql. No decisions are made here."""
+
+from kemi.database import Database, Row
+from kemi.xcap.cached_document import CachedDocument, Known
+
+
+def load(database: Database, owner: str, uri: str) -> CachedDocument | None:
+    """One document, None where it was never asked for. One statement."""
+    rows = database.execute("fetched_load", {"owner": owner, "uri": uri}).rows()
+    return document_of(rows[0]) if rows else None
+
+
+def ask_first(database: Database, document: CachedDocument) -> None:
+    """Have a document fetched that nobody asked for before; who asks at the same time finds it asked for."""
+    values = {"owner": document.owner, "uri": document.uri, "auid": document.auid, "known": document.known.value}
+    database.execute("fetched_ask_first", values | {"now": document.since})
+
+
+def ask(database: Database, document: CachedDocument, now: float) -> None:
+    """Have a known document fetched anew."""
+    database.execute("fetched_ask", {"owner": document.owner, "uri": document.uri, "now": now})
+
+
+def deadlines(database: Database, now: float, before: float) -> tuple[bool, bool]:
+    """Whether documents are to be fetched, and whether some were not confirmed since `before`. One statement."""
+    ((due, over),) = database.execute("fetched_deadlines", {"now": now, "before": before}).rows()
+    return bool(due), bool(over)
+
+
+def claim(database: Database, now: float, until: float, limit: int) -> list[CachedDocument]:
+    """Take documents in use that are due; nobody else takes them before `until`."""
+    rows = database.execute("fetched_claim", {"now": now, "until": until, "limit": limit}).rows()
+    return [document_of(row) for row in rows]
+
+
+def rest(database: Database, now: float) -> None:
+    """Due documents that are not in use wait until they are asked for."""
+    database.execute("fetched_rest", {"now": now})
+
+
+def save(database: Database, document: CachedDocument) -> None:
+    """Write a document that has its row."""
+    values = document._asdict() | {"known": document.known.value, "asked": int(document.asked)}
+    database.execute("fetched_save", values | {"body": document.body if document.known is Known.DOCUMENT else None})
+
+
+def over(database: Database, before: float, limit: int) -> list[CachedDocument]:
+    """Documents that were not confirmed since `before`, the oldest first."""
+    return [document_of(row) for row in database.execute("fetched_over", {"before": before, "limit": limit}).rows()]
+
+
+def remove_over(database: Database, before: float) -> None:
+    """Forget that anybody asked for documents that nothing is known of, and that are not in use."""
+    database.execute("fetched_remove_over", {"before": before})
+
+
+def remove_foreign(database: Database, root: str) -> None:
+    """Remove what was fetched below another root."""
+    database.execute("fetched_remove_foreign", {"root": root})
+
+
+def document_of(row: Row) -> CachedDocument:
+    """A row with all columns, in the order of the fields."""
+    found = CachedDocument._make(row)
+    return found._replace(known=Known(found.known), body=bytes(found.body or b""), asked=bool(found.asked))

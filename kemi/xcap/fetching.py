@@ -1,0 +1,111 @@
+"""When documents of another XCAP server are fetched, and by which process: what the handler calls. Without such a server, nothing.
+
+worker of SIP    subscribed  somebody is pending, maybe for want of rules: the group `fetch` is woken
+ticker           tick        it is woken when something is due; what is too old is forgotten
+group `fetch`    run         fetch and take over what is due
+
+The one HTTP client is made in the group `fetch` when it is needed first. httpx is imported then too.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from kemi import reauthorize
+from kemi.database import Database
+from kemi.effects import Effect, Status
+from kemi.errors import ConfigurationError
+from kemi.event_package import Packages
+from kemi.settings import Settings
+from kemi.subscription import State
+from kemi.xcap import refresh
+from kemi.xcap.cached_document import Answer, CachedDocument
+from kemi.xcap.refresh import Changed
+
+if TYPE_CHECKING:
+    from kemi.xcap.fetch import Fetcher
+
+PRESENCE: Final = "presence"
+"""The event package that presence rules are about; others may ask the same rules."""
+
+Execute = Callable[[Callable[[], list[Effect]]], object]
+
+
+class Fetching:
+    """What one process does about documents of another server.
+
+    Args:
+        execute: runs a verb and carries out its effects; what goes wrong is reported there and goes no further.
+        wake: calls the group `fetch`.
+        warn: tells people one line.
+    """
+
+    def __init__(self, execute: Execute, wake: Callable[[], None], warn: Callable[[str], None]) -> None:
+        self._execute = execute
+        self._wake = wake
+        self._warn = warn
+        self._fetcher: Fetcher | None = None
+
+    def subscribed(self, settings: Settings, status: Status | None) -> None:
+        """A SUBSCRIBE was handled: who is pending is decided about as soon as the rules are there, not with the next tick."""
+        if settings.xcap.xcap_root and status is not None and status.word == State.PENDING.value:
+            self._wake()
+
+    def tick(self, database: Database, settings: Settings, packages: Packages, now: float) -> None:
+        """Once a second, in one process."""
+        if not settings.xcap.xcap_root:
+            return
+        due, over = refresh.deadlines(database, settings, now)
+        if due:
+            self._wake()
+        if over:
+            self._execute(partial(refresh.forget, database, settings, rules_changed(database, settings, packages), now))
+
+    def run(self, database: Database, settings: Settings, packages: Packages) -> None:
+        """Fetch what is due.
+
+        Raises:
+            Unavailable: of the database.
+        """
+        if not settings.xcap.xcap_root:
+            return
+        try:
+            self._fetch(self._made(database, settings), database, settings, packages)
+        except ConfigurationError as problem:
+            self._warn(f"nothing is fetched: {problem}")
+
+    def _fetch(self, fetcher: "Fetcher", database: Database, settings: Settings, packages: Packages) -> None:
+        from kemi.xcap.fetch import chance
+
+        changed = rules_changed(database, settings, packages)
+
+        def claim(limit: int) -> list[CachedDocument]:
+            return refresh.claim(database, settings, limit, time.time())
+
+        def done(document: CachedDocument, answer: Answer) -> None:
+            self._execute(partial(refresh.save, database, settings, document, answer, changed, time.time(), chance()))
+
+        if fetcher.run(claim, done, settings.pa.max_auth_requests_per_tick):
+            self._wake()
+
+    def _made(self, database: Database, settings: Settings) -> "Fetcher":
+        from kemi.xcap.fetch import Fetcher
+
+        if self._fetcher is None or self._fetcher.settings != settings.xcap:
+            made = Fetcher(settings.xcap, self._warn)
+            refresh.begin(database, settings)
+            if self._fetcher is not None:
+                self._fetcher.close()
+            self._fetcher = made
+        return self._fetcher
+
+
+def rules_changed(database: Database, settings: Settings, packages: Packages) -> Changed:
+    """Makes what follows from another document: by new rules all are judged who watch already (`kemi.reauthorize`)."""
+
+    def changed(auid: str, owner: str, now: float) -> list[Effect]:
+        names = reauthorize.asking_the_same(packages, PRESENCE) if auid in refresh.RULES else []
+        return [effect for name in names for effect in reauthorize.apply(database, settings, packages, name, owner, now)]
+
+    return changed

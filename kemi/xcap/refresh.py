@@ -1,0 +1,143 @@
+"""Documents of another XCAP server (SER handbook section 4): read from the table `fetched`, and fetched beside SIP.
+
+Who needs a document reads the row and goes on with what it says (`document`). That it was needed is written there, at most once
+for each fetch; so is the time when a document of a watched user is due again. What is due is claimed by the process that fetches
+(`claim`), and what came is saved (`save`). A claim ends by itself, so a crash loses nothing.
+
+    SIP worker   document   row missing: insert it, due at once; row old: mark it; the answer is what was known
+    ticker       deadlines  every second: is something due? Then the group `fetch` is woken; `forget` what is too old
+    fetcher      claim      what is due and in use; the rest waits until it is asked for
+                 save       the row, and in the same transaction whatever depends on it (`changed`), under the lock of its owner
+
+SQL: `document` 1 statement, 1 more when it is old; `save` 3, and those of `changed` when the document is another one.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from kemi.database import Database
+from kemi.effects import Effect, Log
+from kemi.settings import Settings
+from kemi.xcap import cache_store, cached_document
+from kemi.xcap.cached_document import Answer, CachedDocument, Outcome, Reading, State
+
+RULES: Final = frozenset({"pres-rules", "org.openmobilealliance.pres-rules"})
+"""Application usages that `pa.auth_rules_refresh_time` is about."""
+
+GRACE: Final = 5
+"""Seconds after the longest fetch until somebody else may try."""
+
+LIMIT: Final = 100
+"""Documents looked after in one tick."""
+
+Changed = Callable[[str, str, float], list[Effect]]
+"""(auid, owner, now): decisions that were made with this document are made again, in the transaction that saves it."""
+
+
+def document(database: Database, settings: Settings, auid: str, xui: str, now: float, name: str = "") -> Reading:
+    """What a user's document says, as far as it is known here; whoever asks never waits.
+
+    Args:
+        auid: application usage.
+        xui: canonical URI of the user; "" for a document of the global tree.
+        now: seconds since the epoch.
+        name: the document's below the user's folder; "": as usual for this usage.
+
+    Returns:
+        fresh; stale: to be used, a newer one is being fetched; missing: the user has none; unknown: nothing can be said yet, or any
+        more, and the default that gives away least is right until that changes.
+    """
+    uri = cached_document.uri_of(settings.xcap.xcap_root, auid, xui, name or _name(settings, auid), settings.xcap.fetch_folder)
+    if not uri:
+        return Reading(State.MISSING)
+    found = cache_store.load(database, xui, uri)
+    if found is None:
+        cache_store.ask_first(database, cached_document.asked_first(xui, uri, auid, now))
+    elif cached_document.is_wanted(found, freshness(settings, auid), now):
+        cache_store.ask(database, found, now)
+    return cached_document.reading(found, freshness(settings, auid), settings.xcap.fetch_stale, now)
+
+
+def _name(settings: Settings, auid: str) -> str:
+    return settings.pa.pres_rules_file if auid == "pres-rules" else ""
+
+
+def freshness(settings: Settings, auid: str) -> float:
+    """Seconds until a document of this usage is old."""
+    configured = settings.pa.auth_rules_refresh_time if auid in RULES else settings.xcap.fetch_freshness
+    return min(configured, settings.xcap.fetch_stale)
+
+
+def deadlines(database: Database, settings: Settings, now: float) -> tuple[bool, bool]:
+    """Whether there is something to fetch, and something to forget. One statement."""
+    return cache_store.deadlines(database, now, now - settings.xcap.fetch_stale)
+
+
+def begin(database: Database, settings: Settings) -> None:
+    """The process that fetches starts: what another root had is not asked for any more."""
+    cache_store.remove_foreign(database, f"{settings.xcap.xcap_root.rstrip('/')}/")
+
+
+def claim(database: Database, settings: Settings, limit: int, now: float) -> list[CachedDocument]:
+    """Take up to `limit` documents that are to be fetched now."""
+    with database.transaction():
+        claimed = cache_store.claim(database, now, now + settings.xcap.fetch_timeout + GRACE, limit)
+        if len(claimed) < limit:
+            cache_store.rest(database, now)
+    return claimed
+
+
+def save(
+    database: Database,
+    settings: Settings,
+    claimed: CachedDocument,
+    answer: Answer,
+    changed: Changed,
+    now: float,
+    chance: float,
+) -> list[Effect]:
+    """Take over what a fetch has brought.
+
+    Args:
+        claimed: the document that was fetched.
+        chance: 0 to 1, spreads the next fetches.
+    """
+    with database.transaction():
+        database.lock(claimed.owner)
+        before = cache_store.load(database, claimed.owner, claimed.uri)
+        if before is None:
+            return []
+        saved = cached_document.after(before, answer, freshness(settings, claimed.auid), now, chance)
+        cache_store.save(database, saved)
+        differs = cached_document.differs(before, saved)
+        effects = changed(claimed.auid, claimed.owner, now) if differs else []
+    return [_log(before, saved, answer), *effects] if differs else effects
+
+
+def _log(before: CachedDocument, saved: CachedDocument, answer: Answer) -> Log:
+    word = "missing" if answer.outcome is Outcome.MISSING else "fetched"
+    return Log(f"document {word}: uri={saved.uri} octets={len(saved.body)} was={before.known.value}")
+
+
+def forget(database: Database, settings: Settings, changed: Changed, now: float) -> list[Effect]:
+    """What nobody confirmed for `xcap.fetch_stale` seconds is not known any more; what nobody uses either is removed."""
+    before = now - settings.xcap.fetch_stale
+    cache_store.remove_over(database, before)
+    effects: list[Effect] = []
+    for each in cache_store.over(database, before, LIMIT):
+        effects += _forget(database, each, before, changed, now)
+    return effects
+
+
+def _forget(database: Database, old: CachedDocument, before: float, changed: Changed, now: float) -> list[Effect]:
+    with database.transaction():
+        database.lock(old.owner)
+        found = cache_store.load(database, old.owner, old.uri)
+        if found is None or found.since > before:
+            return []
+        forgotten = cached_document.forgotten(found, now)
+        cache_store.save(database, forgotten)
+        if not cached_document.differs(found, forgotten):
+            return []
+        effects = changed(found.auid, found.owner, now)
+    return [Log(f"document forgotten: uri={found.uri} why=not confirmed since {found.since:.0f}"), *effects]

@@ -1,0 +1,321 @@
+"""Serve: GET, HEAD, PUT and DELETE of documents, elements and attributes (RFC 4825 section 8).
+
+    path       which document, which node; 400, 404      (path, selector)
+    access     whose it is, who asks; 403                (access)
+    headers    400, 405, 413, 415
+    document   one transaction under the lock of its owner: load, conditions (412, 304), change, check (409), store
+
+The lock is that of the presentity with the same URI: what a document causes, new decisions about watchers or a published state,
+is done in the same transaction by `changed`. A document that would stay as it is keeps its entity-tag, and nothing is caused.
+
+There are no folders below a home: documents whose names have a slash cannot be made.
+
+SQL: GET 1 statement, PUT and DELETE 2, with rls-services 3 more.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lxml import etree
+
+from kemi.database import Database
+from kemi.effects import Effect, HttpReply, Log
+from kemi.http import METHODS, HttpRequest, if_match_holds, if_none_match_holds, media_type
+from kemi.identity import Realm
+from kemi.settings import Settings
+from kemi.xcap import access, edit, generated, path, services, store, tree, usages, validation
+from kemi.xcap.constraints import Place
+from kemi.xcap.errors import (
+    MEDIA_TYPE,
+    BadRequest,
+    Conflict,
+    ConstraintFailure,
+    ContentTooLarge,
+    MethodNotAllowed,
+    NoParent,
+    NotFound,
+    PreconditionFailed,
+    UnsupportedMediaType,
+    XcapError,
+)
+from kemi.xcap.path import DocumentSelector, Tree
+from kemi.xcap.selector import NodeSelector, Target, parse
+from kemi.xcap.store import Stored
+from kemi.xcap.usages import Made, Usage
+
+NO_CACHE = ("Cache-Control", "no-cache")
+READING = ("GET", "HEAD")
+
+
+class Change(NamedTuple):
+    """A document was stored, or removed.
+
+    Attributes:
+        selector: with the canonical URI of the user.
+        content_type: of the document.
+        body: None if it was removed.
+        etag: None if it was removed.
+    """
+
+    selector: DocumentSelector
+    content_type: str
+    body: bytes | None
+    etag: str | None
+
+
+Changed = Callable[[Change], list[Effect]]
+"""Does, in the transaction, what a change causes. It may refuse the change by raising Conflict."""
+
+
+class _Wanted(NamedTuple):
+    """What a request is about; `uri` is the document's, as the client wrote it, from the root of the server."""
+
+    usage: Usage
+    selector: DocumentSelector
+    made: Made | None
+    node: NodeSelector | None
+    uri: str
+    place: Place
+
+
+class _Result(NamedTuple):
+    """What a request comes to: an answer, and the document after it where it changed."""
+
+    status: int
+    etag: str | None = None
+    content_type: str = ""
+    body: bytes = b""
+    effects: tuple[Effect, ...] = ()
+
+
+def serve(
+    database: Database,
+    settings: Settings,
+    realm: Realm,
+    request: HttpRequest,
+    identities: tuple[str, ...],
+    tag: str,
+    now: float,
+    changed: Changed,
+) -> list[Effect]:
+    """Handle a request for what is below the XCAP root.
+
+    Args:
+        request: with a method of METHODS; its path begins with the root.
+        identities: canonical URIs of who asks, authenticated.
+        tag: for a new entity-tag; no other request has it.
+        now: seconds since the epoch.
+        changed: told of every change.
+
+    Returns:
+        The answer, whatever it is, and what else is to be done.
+    """
+    try:
+        result = _serve(database, settings, realm, request, identities, tag, now, changed)
+    except XcapError as error:
+        why = f"xcap refused: {error.status} {request.method} {request.path} by={','.join(identities)} why={error}"
+        return [refusal(error), Log(why)]
+    headers = (NO_CACHE, *((("ETag", f'"{result.etag}"'),) if result.etag is not None else ()))
+    return [HttpReply(result.status, _REASONS[result.status], headers, result.content_type, result.body), *result.effects]
+
+
+_REASONS = {200: "OK", 201: "Created", 304: "Not Modified"}
+
+
+def refusal(error: XcapError) -> HttpReply:
+    """The answer that a refusal becomes; for a conflict with the document that tells its condition."""
+    headers = (NO_CACHE, *error.headers)
+    if isinstance(error, Conflict):
+        return HttpReply(error.status, error.reason, headers, MEDIA_TYPE, error.body())
+    return HttpReply(error.status, error.reason, headers, "text/plain;charset=utf-8", f"{error}\n".encode())
+
+
+def _serve(
+    database: Database,
+    settings: Settings,
+    realm: Realm,
+    request: HttpRequest,
+    identities: tuple[str, ...],
+    tag: str,
+    now: float,
+    changed: Changed,
+) -> _Result:
+    wanted = _wanted(settings, realm, request)
+    is_write = request.method not in READING
+    if wanted.made is None or not is_write:
+        access.require(settings, wanted.selector, wanted.made, identities, is_write)
+    if not is_write:
+        return _get(database, request, wanted, f"{request.origin}{settings.xcap.root}")
+    if wanted.made is not None:
+        raise MethodNotAllowed([*READING, "OPTIONS"], "the server makes this document")
+    _check_head(settings, request, wanted)
+    body = _parsed(wanted, request)
+    with database.transaction():
+        database.lock(wanted.selector.xui or str(wanted.selector))
+        result = _write(database, settings, request, wanted, body, _Writing(tag, now, changed))
+    return result
+
+
+def _wanted(settings: Settings, realm: Realm, request: HttpRequest) -> _Wanted:
+    parts = path.split(request.path.removeprefix(settings.xcap.root))
+    usage = usages.find(parts.document.auid, parts.document.tree)
+
+    def owner_of(xui: str) -> str:
+        return access.owner_of(settings, realm, xui)
+
+    selector = parts.document
+    if selector.tree is Tree.USERS:
+        selector = selector._replace(xui=owner_of(selector.xui))
+    uri = f"{settings.xcap.root}{parts.uri}"
+    node = None if parts.node is None else parse(parts.node, usage.namespace, request.query, uri)
+    hosts = {request.host.rpartition(":")[0] if request.host[-1:].isdigit() else request.host}
+
+    def is_our_host(host: str) -> bool:
+        return host in hosts or host == realm.address or any(host == each or host.endswith(f".{each}") for each in realm.domains)
+
+    made = usage.made.get((selector.tree, selector.name))
+    return _Wanted(usage, selector, made, node, uri, Place(selector.xui, settings.xcap.root, is_our_host, owner_of))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# GET
+
+
+def _get(database: Database, request: HttpRequest, wanted: _Wanted, root: str) -> _Result:
+    stored = _read(database, wanted, root)
+    if stored is None:
+        raise NotFound("there is no such document")
+    body, content_type = stored.body, stored.content_type
+    if wanted.node is not None:
+        body, content_type = edit.get(tree.parse(body), wanted.node), wanted.node.target.value
+    if not if_match_holds(request.if_match, stored.etag):
+        raise PreconditionFailed("If-Match does not hold")
+    if not if_none_match_holds(request.if_none_match, stored.etag):
+        return _Result(304, stored.etag)
+    return _Result(200, stored.etag, content_type, body)
+
+
+def _read(database: Database, wanted: _Wanted, root: str) -> Stored | None:
+    if wanted.made is not None:
+        return generated.document(database, wanted.usage, wanted.selector, wanted.made, root)
+    return store.load(database, wanted.selector)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# PUT and DELETE
+
+
+class _Writing(NamedTuple):
+    """What every change needs besides."""
+
+    tag: str
+    now: float
+    changed: Changed
+
+
+def _check_head(settings: Settings, request: HttpRequest, wanted: _Wanted) -> None:
+    """What can be refused before anything is read."""
+    if wanted.node is not None and wanted.node.target is Target.NAMESPACES:
+        raise MethodNotAllowed(["GET"], "namespace bindings can only be read")
+    if request.method == "DELETE":
+        return
+    if request.content_range is not None:
+        raise BadRequest("a part of a document cannot be put by Content-Range")
+    if (request.content_encoding or "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("Content-Encoding is not understood", [("Accept-Encoding", "identity")])
+    right = wanted.usage.media_type if wanted.node is None else wanted.node.target.value
+    if media_type(request.content_type) != right:
+        raise UnsupportedMediaType(f"Content-Type has to be {right}")
+    if request.length > settings.xcap.max_document:
+        raise ContentTooLarge(f"the body has more than {settings.xcap.max_document} octets")
+
+
+def _parsed(wanted: _Wanted, request: HttpRequest) -> etree._Element | None:
+    """A whole document is checked before the transaction begins; None: there is nothing to check yet."""
+    if request.method != "PUT" or wanted.node is not None:
+        return None
+    return _checked(wanted, request.body, validation.read(wanted.usage, request.body))
+
+
+def _checked(wanted: _Wanted, octets: bytes, root: etree._Element) -> etree._Element:
+    wanted.usage.check(root, wanted.place)
+    return root
+
+
+def _write(
+    database: Database,
+    settings: Settings,
+    request: HttpRequest,
+    wanted: _Wanted,
+    root: etree._Element | None,
+    writing: _Writing,
+) -> _Result:
+    old = store.load(database, wanted.selector)
+    etag = None if old is None else old.etag
+    if not (if_match_holds(request.if_match, etag) and if_none_match_holds(request.if_none_match, etag)):
+        raise PreconditionFailed("If-Match or If-None-Match does not hold")
+    status, octets = _after(request, wanted, old)
+    if octets is None:
+        return _remove(database, wanted, writing)
+    if old is not None and octets == old.body:
+        return _Result(status, old.etag)
+    if len(octets) > settings.xcap.max_document:
+        raise ContentTooLarge(f"the document would have more than {settings.xcap.max_document} octets")
+    if root is None:
+        root = _checked(wanted, octets, validation.read_parsed(wanted.usage, octets))
+    new = Stored(wanted.selector, writing.tag, wanted.usage.media_type, octets, writing.now)
+    _save(database, settings, wanted.usage, new, root, is_new=old is None)
+    return _done(wanted, status, Change(new.selector, new.content_type, octets, new.etag), writing)
+
+
+def _after(request: HttpRequest, wanted: _Wanted, old: Stored | None) -> tuple[int, bytes | None]:
+    """The status, and the octets of the document after the request; None if there is none then."""
+    if wanted.node is None:
+        if request.method == "PUT":
+            return (200 if old is not None else 201), request.body
+        if old is None:
+            raise NotFound("there is no such document")
+        return 200, None
+    if request.method == "PUT":
+        if old is None:
+            raise NoParent("there is no such document", _home(wanted))
+        edited = edit.put(tree.parse(old.body), wanted.node, request.body)
+        return (201 if edited.created else 200), edited.octets
+    if old is None:
+        raise NotFound("there is no such document")
+    return 200, edit.delete(tree.parse(old.body), wanted.node)
+
+
+def _save(database: Database, settings: Settings, usage: Usage, new: Stored, root: etree._Element, is_new: bool) -> None:
+    if usage.auid == "rls-services":
+        services.record(database, new.selector, root)
+    if not is_new:
+        store.replace(database, new)
+        return
+    if "/" in new.selector.name:
+        raise NoParent("there are no folders below a home folder")
+    if usage.only and new.selector.tree is Tree.USERS and new.selector.name != usage.only:
+        raise ConstraintFailure(f"the one document of this application usage is called {usage.only}")
+    limit = settings.xcap.max_documents if new.selector.tree is Tree.USERS else 0
+    if not store.create(database, new, limit):
+        raise ConstraintFailure(f"no more than {settings.xcap.max_documents} documents of one user")
+
+
+def _remove(database: Database, wanted: _Wanted, writing: _Writing) -> _Result:
+    store.remove(database, wanted.selector)
+    if wanted.usage.auid == "rls-services":
+        services.record(database, wanted.selector, None)
+    return _done(wanted, 200, Change(wanted.selector, wanted.usage.media_type, None, None), writing)
+
+
+def _done(wanted: _Wanted, status: int, change: Change, writing: _Writing) -> _Result:
+    word = "removed" if change.body is None else "stored"
+    selector = wanted.selector
+    where = f"auid={selector.auid} tree={selector.tree} xui={selector.xui} name={selector.name}"
+    log = Log(f"document {word}: {where} etag={change.etag or '-'}")
+    return _Result(status, change.etag, effects=(*writing.changed(change), log))
+
+
+def _home(wanted: _Wanted) -> str:
+    """The folder of the document, which is there for every user."""
+    return wanted.uri.rsplit("/", wanted.selector.name.count("/") + 1)[0]

@@ -1,0 +1,136 @@
+"""Application usages: which documents there are, what they look like, who may do what with them (pure; RFC 4825 section 5).
+
+In the tree `users` everybody reads and writes below the own home, and nowhere else. Below `global` everybody who is authenticated
+reads, and those write whom the operator has named. Some documents are made by the server when they are asked for; nobody writes
+them.
+
+    AUID                            default namespace               documents made by the server
+    ------------------------------  ------------------------------  ----------------------------------------------------
+    xcap-caps                       ...xcap-caps                    global/index (RFC 4825 section 12)
+    resource-lists                  ...resource-lists
+    rls-services                    ...rls-services                 global/index (RFC 4826 section 4.4.7)
+    pres-rules                      ...pres-rules
+    org.openmobilealliance.pres-rules   urn:oma:xml:prs:pres-rules
+    im-rules                        urn:iptel:xml:ns:im-rules
+    dialog-rules                    http://openxcap.org/...
+    pidf-manipulation               ...pidf
+    xcap-directory                  urn:oma:xml:xdm:xcap-directory  users/XUI/directory.xml (OMA-TS-XDM_Core section 6.7.2)
+    test-app                        urn:test:default-namespace
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+from kemi.xcap import constraints
+from kemi.xcap.constraints import RESOURCE_LISTS, RLS_SERVICES, Check
+from kemi.xcap.errors import NotFound
+from kemi.xcap.path import Tree
+
+COMMON_POLICY: Final = "urn:ietf:params:xml:ns:common-policy"
+PRES_RULES: Final = "urn:ietf:params:xml:ns:pres-rules"
+OMA_PRES_RULES: Final = "urn:oma:xml:prs:pres-rules"
+IM_RULES: Final = "urn:iptel:xml:ns:im-rules"
+DIALOG_RULES: Final = "http://openxcap.org/ns/dialog-rules"
+PIDF: Final = "urn:ietf:params:xml:ns:pidf"
+CAPABILITIES: Final = "urn:ietf:params:xml:ns:xcap-caps"
+DIRECTORY: Final = "urn:oma:xml:xdm:xcap-directory"
+TEST_APP: Final = "urn:test:default-namespace"
+
+_POLICY: Final = "application/auth-policy+xml"
+_PRESENCE_POLICY: Final = ("common-policy", "pres-rules", "oma-common-policy", "oma-pres-rules")
+
+
+class Made(Enum):
+    """A document that the server makes."""
+
+    CAPABILITIES = "capabilities"
+    DIRECTORY = "directory"
+    SERVICES = "services"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """One application usage.
+
+    Attributes:
+        media_type: of its documents.
+        namespace: the default document namespace, for node selectors.
+        roots: what the root element of a document may be, as lxml writes names.
+        schemas: files in schemas/, without ".xsd"; together they are the schema.
+        check: what the schema cannot say.
+        only: the only name that a user's document may have, "" for any.
+        has_users: users have documents of it.
+        made: documents that the server makes, by tree and name.
+    """
+
+    auid: str
+    media_type: str
+    namespace: str
+    roots: frozenset[str]
+    schemas: tuple[str, ...]
+    check: Check = constraints.none
+    only: str = ""
+    has_users: bool = True
+    made: Mapping[tuple[Tree, str], Made] = field(default_factory=dict)
+
+
+def _policy(auid: str, namespace: str, schemas: tuple[str, ...]) -> Usage:
+    return Usage(auid, _POLICY, namespace, frozenset({f"{{{COMMON_POLICY}}}ruleset"}), schemas)
+
+
+def _directory(auid: str) -> Usage:
+    made = {(Tree.USERS, "directory.xml"): Made.DIRECTORY}
+    root = frozenset({f"{{{DIRECTORY}}}xcap-directory"})
+    return Usage(auid, "application/vnd.oma.xcap-directory+xml", DIRECTORY, root, ("xcap-directory",), made=made)
+
+
+_ALL: Final = (
+    Usage(
+        "xcap-caps", "application/xcap-caps+xml", CAPABILITIES, frozenset({f"{{{CAPABILITIES}}}xcap-caps"}), ("xcap-caps",),
+        has_users=False, made={(Tree.GLOBAL, "index"): Made.CAPABILITIES},
+    ),
+    Usage(
+        "resource-lists", "application/resource-lists+xml", RESOURCE_LISTS, frozenset({f"{{{RESOURCE_LISTS}}}resource-lists"}),
+        ("resource-lists",), constraints.resource_lists,
+    ),
+    Usage(
+        "rls-services", "application/rls-services+xml", RLS_SERVICES, frozenset({f"{{{RLS_SERVICES}}}rls-services"}),
+        ("rls-services", "resource-lists"), constraints.rls_services, made={(Tree.GLOBAL, "index"): Made.SERVICES},
+    ),
+    _policy("pres-rules", PRES_RULES, _PRESENCE_POLICY),
+    _policy("org.openmobilealliance.pres-rules", OMA_PRES_RULES, _PRESENCE_POLICY),
+    _policy("im-rules", IM_RULES, ("common-policy", "im-rules", "oma-common-policy")),
+    _policy("dialog-rules", DIALOG_RULES, ("common-policy", "dialog-rules", "oma-common-policy")),
+    Usage(
+        "pidf-manipulation", "application/pidf+xml", PIDF, frozenset({f"{{{PIDF}}}presence"}), ("pidf", "data-model", "rpid"),
+        only="index",
+    ),
+    _directory("xcap-directory"),
+    _directory("org.openmobilealliance.xcap-directory"),
+    Usage(
+        "test-app", "application/test-app+xml", TEST_APP, frozenset({f"{{{TEST_APP}}}foo", f"{{{TEST_APP}}}root"}), ("test-app",)
+    ),
+)  # fmt: skip
+
+USAGES: Final[Mapping[str, Usage]] = MappingProxyType({usage.auid: usage for usage in _ALL})
+"""By AUID, in the order of the table above."""
+
+SCHEMAS: Final = tuple(dict.fromkeys(name for usage in _ALL for name in usage.schemas))
+"""The schemas of all usages together; their namespaces are announced."""
+
+
+def find(auid: str, tree: Tree) -> Usage:
+    """The usage of this name.
+
+    Raises:
+        NotFound: 404, there is none, or it has no such tree (RFC 4825 section 12.7).
+    """
+    usage = USAGES.get(auid)
+    if usage is None:
+        raise NotFound("no such application usage")
+    if tree is Tree.USERS and not usage.has_users:
+        raise NotFound("users have no documents of this application usage")
+    return usage

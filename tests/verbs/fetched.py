@@ -1,0 +1,62 @@
+"""Documents of another XCAP server in a world: an answer comes when a test says so."""
+
+from dataclasses import replace
+from typing import Any
+
+from kemi.effects import Effect
+from kemi.parameters import XcapSettings
+from kemi.xcap import cache_store, refresh
+from kemi.xcap.cached_document import Answer, CachedDocument, Outcome, Reading
+from tests.unit.values import ALICE
+from tests.verbs.world import World
+
+ROOT = "http://xcap.example.org/xcap-root"
+RULES = b'<ruleset xmlns="urn:ietf:params:xml:ns:common-policy"/>'
+OTHER = b"<ruleset/>"
+FRESHNESS, LIMIT, TIMEOUT = 300, 86400, 5
+"""Defaults of parameters, in seconds."""
+
+
+def nothing(_auid: str, _owner: str, _now: float) -> list[Effect]:
+    """Nothing depends on a document."""
+    return []
+
+
+class Cache:
+    """The documents of a world."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        world.settings = replace(world.settings, xcap=XcapSettings(xcap_root=ROOT))
+        world.database.script("DELETE FROM fetched")
+
+    def read(self, xui: str = ALICE, auid: str = "pres-rules", name: str = "") -> Reading:
+        world = self.world
+        return refresh.document(world.database, world.settings, auid, xui, world.now, name)
+
+    def claim(self, limit: int = 10) -> list[CachedDocument]:
+        return refresh.claim(self.world.database, self.world.settings, limit, self.world.now)
+
+    def answer(
+        self, claimed: CachedDocument, outcome: Outcome, body: bytes = b"", changed: refresh.Changed = nothing
+    ) -> list[Effect]:
+        world, answer = self.world, Answer(outcome, body, '"1"' if body else "")
+        return refresh.save(world.database, world.settings, claimed, answer, changed, world.now, 0.5)
+
+    def fetched(self, outcome: Outcome = Outcome.DOCUMENT, body: bytes = RULES, **of: Any) -> None:
+        """A document, Alice's rules unless told otherwise, was asked for, and this came."""
+        self.read(**of)
+        (claimed,) = self.claim()
+        self.answer(claimed, outcome, body)
+
+    @property
+    def row(self) -> CachedDocument | None:
+        """Of Alice's rules."""
+        return cache_store.load(self.world.database, ALICE, f"{ROOT}/pres-rules/users/{ALICE}/index")
+
+    @property
+    def deadlines(self) -> tuple[bool, bool]:
+        return refresh.deadlines(self.world.database, self.world.settings, self.world.now)
+
+    def forget(self, changed: refresh.Changed = nothing) -> list[Effect]:
+        return refresh.forget(self.world.database, self.world.settings, changed, self.world.now)

@@ -1,0 +1,182 @@
+"""Documents of another XCAP server in both databases: read, asked for, claimed, saved."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from kemi.xcap import refresh
+from kemi.xcap.cached_document import Outcome, Reading, State
+from tests.unit.values import ALICE, BOB, CAROL
+from tests.verbs.fetched import FRESHNESS, ROOT, RULES, TIMEOUT, Cache
+from tests.verbs.world import World
+
+
+@pytest.fixture
+def cache(world: World) -> Cache:
+    return Cache(world)
+
+
+# Reading
+
+
+@pytest.mark.rfc("XCC-001", "XCC-002")
+def test_a_document_that_was_never_fetched_is_unknown_and_is_to_be_fetched(cache: Cache) -> None:
+    assert cache.deadlines == (False, False)
+    assert cache.read() == Reading(State.UNKNOWN)
+    assert cache.deadlines == (True, False)
+    (claimed,) = cache.claim()
+    assert (claimed.owner, claimed.auid, claimed.uri) == (ALICE, "pres-rules", f"{ROOT}/pres-rules/users/{ALICE}/index")
+
+
+@pytest.mark.rfc("XCC-002")
+def test_however_many_ask_it_is_fetched_once(cache: Cache, connect: Callable[..., World]) -> None:
+    other = connect()
+    other.settings = cache.world.settings
+    for _ in range(3):
+        cache.read()
+        refresh.document(other.database, other.settings, "pres-rules", ALICE, other.now)
+    assert len(cache.claim()) == 1
+    cache.read()
+    assert refresh.claim(other.database, other.settings, 10, other.now) == []
+
+
+@pytest.mark.rfc("XCC-002", "XCC-007")
+def test_a_fresh_document_is_read_with_one_statement(cache: Cache) -> None:
+    cache.fetched()
+    with cache.world.counted() as statements:
+        assert cache.read() == Reading(State.FRESH, RULES)
+    assert statements == ["fetched_load"]
+
+
+@pytest.mark.rfc("XCC-001", "XCC-007")
+def test_a_stale_document_is_used_and_asked_for_once(cache: Cache) -> None:
+    cache.fetched()
+    cache.world.now += FRESHNESS
+    with cache.world.counted() as statements:
+        assert [cache.read() for _ in range(3)] == [Reading(State.STALE, RULES)] * 3
+    assert statements == ["fetched_load", "fetched_ask", "fetched_load", "fetched_load"]
+
+
+@pytest.mark.rfc("XCC-001")
+def test_a_document_that_the_server_does_not_have_is_missing(cache: Cache) -> None:
+    cache.fetched(Outcome.MISSING, b"")
+    assert cache.read() == Reading(State.MISSING)
+    assert cache.claim() == []
+
+
+def test_a_user_who_can_have_no_folder_has_no_document(cache: Cache) -> None:
+    assert cache.read("sip:x/../bob@example.org") == Reading(State.MISSING)
+    assert cache.claim() == []
+
+
+def test_documents_are_named_as_the_settings_say(cache: Cache) -> None:
+    cache.world.set(pres_rules_file="presence-rules.xml")
+    xcap = replace(cache.world.settings.xcap, fetch_folder="user")
+    cache.world.settings = replace(cache.world.settings, xcap=xcap)
+    cache.read()
+    cache.read(auid="im-rules", name="im-rules.xml")
+    cache.read("", "rls-services")
+    assert sorted(each.uri.removeprefix(ROOT) for each in cache.claim()) == [
+        "/im-rules/users/alice/im-rules.xml",
+        "/pres-rules/users/alice/presence-rules.xml",
+        "/rls-services/global/index",
+    ]
+
+
+def test_rules_and_other_documents_have_times_of_their_own(cache: Cache) -> None:
+    cache.world.set(auth_rules_refresh_time=60)
+    cache.fetched()
+    cache.fetched(auid="resource-lists", body=b"<resource-lists/>")
+    cache.world.now += 60
+    assert (cache.read().state, cache.read(auid="resource-lists").state) == (State.STALE, State.FRESH)
+
+
+def test_what_asks_is_undone_with_its_transaction_and_asks_again(cache: Cache) -> None:
+    with suppress(ZeroDivisionError), cache.world.database.transaction():
+        cache.read()
+        raise ZeroDivisionError
+    assert cache.claim() == []
+    cache.read()
+    assert len(cache.claim()) == 1
+
+
+# Fetching
+
+
+def test_a_claim_ends_by_itself(cache: Cache) -> None:
+    cache.read()
+    assert len(cache.claim()) == 1
+    cache.world.now += TIMEOUT
+    assert cache.claim() == []
+    cache.world.now += refresh.GRACE
+    assert len(cache.claim()) == 1
+
+
+def test_as_many_are_claimed_as_are_allowed_the_longest_due_first(cache: Cache) -> None:
+    for user in (CAROL, BOB, ALICE):
+        cache.read(user)
+        cache.world.now += 1
+    assert sorted(each.owner for each in cache.claim(2)) == [BOB, CAROL]
+    assert [each.owner for each in cache.claim(2)] == [ALICE]
+
+
+@pytest.mark.rfc("XCC-012")
+def test_rules_of_a_watched_user_are_fetched_again_and_again(cache: Cache) -> None:
+    cache.world.watch(BOB)
+    cache.fetched()
+    for _ in range(3):
+        cache.world.now += FRESHNESS + 1
+        (claimed,) = cache.claim()
+        cache.answer(claimed, Outcome.UNCHANGED)
+
+
+def test_rules_of_nobody_rest_until_they_are_needed(cache: Cache) -> None:
+    cache.fetched()
+    cache.world.now += FRESHNESS + 1
+    assert cache.claim() == []
+    assert cache.deadlines == (False, False)
+    assert cache.row is not None
+    assert cache.row.next_at is None
+    assert cache.read().state is State.STALE
+    assert len(cache.claim()) == 1
+
+
+@pytest.mark.rfc("XCC-007")
+def test_an_unchanged_document_is_fresh_again(cache: Cache) -> None:
+    cache.fetched()
+    cache.world.now += FRESHNESS
+    cache.read()
+    (claimed,) = cache.claim()
+    assert claimed.etag == '"1"'
+    assert cache.answer(claimed, Outcome.UNCHANGED) == []
+    assert cache.read() == Reading(State.FRESH, RULES)
+
+
+@pytest.mark.rfc("XCC-001")
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.SILENT])
+def test_a_failure_leaves_the_last_document_and_is_tried_again_later(cache: Cache, outcome: Outcome) -> None:
+    cache.fetched()
+    cache.world.now += FRESHNESS
+    cache.read()
+    (claimed,) = cache.claim()
+    assert cache.answer(claimed, outcome) == []
+    assert cache.read() == Reading(State.STALE, RULES)
+    assert cache.claim() == []
+    cache.world.now += 2
+    assert len(cache.claim()) == 1
+
+
+def test_an_answer_for_a_document_that_is_not_kept_any_more_is_dropped(cache: Cache) -> None:
+    cache.read()
+    (claimed,) = cache.claim()
+    cache.world.database.script("DELETE FROM fetched")
+    assert cache.answer(claimed, Outcome.DOCUMENT, RULES) == []
+    assert cache.read() == Reading(State.UNKNOWN)
+
+
+def test_any_octets_are_kept_as_they_came(cache: Cache) -> None:
+    body = "<ruleset a='\u00e9'>\r\n\t</ruleset>\n".encode() + bytes(range(1, 256))
+    cache.fetched(body=body)
+    assert cache.read().body == body
