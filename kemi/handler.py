@@ -28,12 +28,13 @@ from kemi.errors import (
     TemporarilyUnavailable,
 )
 from kemi.event_package import allow_events
-from kemi.gateway import authentication, proxy
+from kemi.gateway import authentication, http, proxy
 from kemi.options import is_wake
 from kemi.presence import expire, online, publication, publish, registrar
 from kemi.presence.package import PRESENCE
 from kemi.runtime_settings import Watch, restored
 from kemi.subscription import Subscription
+from kemi.web import Web
 from kemi.xcap.fetching import Fetching
 
 ALLOW = ("SUBSCRIBE", "PUBLISH", "REGISTER", "OPTIONS", "NOTIFY", "CANCEL", "ACK")
@@ -67,6 +68,7 @@ class Handler:
         self.main_process = os.getpid()
         self._unsettled: list[notify.Answer] = []
         self._handled: Status | None = None
+        self._web = Web(self.realm, self._is_trusted, secret, time.time())
         self._fetching = Fetching(self._do, gateway.wake_fetcher, gateway.warn)
 
     @property
@@ -119,9 +121,14 @@ class Handler:
         return CONTINUE
 
     def ksr_xhttp_event(self, msg: object, data: str = "") -> int:
-        """An HTTP request: a WebSocket's handshake (RFC 7118), or nothing we know."""
-        proxy.answer_http("/ws")
+        """An HTTP request: a WebSocket's handshake (RFC 7118), or XCAP (RFC 4825)."""
+        if not http.is_websocket("/ws"):
+            http.answering(self._http)
         return CONTINUE
+
+    def _http(self) -> None:
+        self._take_changes()
+        self._execute(self._web.answer(self.database, self.settings, self.packages, time.time()))
 
     def _take_changes(self) -> None:
         """Parameters may have been changed while the server runs."""

@@ -17,6 +17,8 @@ METHODS = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
 
 _ENTITY_TAG = re.compile(r'(?P<weak>W/)?"(?P<quoted>[^"]*)"|(?P<bare>[^\s",]+)')
 
+_PORT = re.compile(r":[0-9]*\Z")
+
 
 class HttpRequest(NamedTuple):
     """A request; header fields are None where they are missing, lists are joined by commas.
@@ -49,6 +51,11 @@ class HttpRequest(NamedTuple):
     def target(self) -> str:
         """Path and query, as it came."""
         return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
+    def hostname(self) -> str:
+        """Of the Host header field, in lower case, without port."""
+        return _PORT.sub("", self.host).lower()
 
     @property
     def origin(self) -> str:

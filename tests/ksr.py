@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.usrloc import REGISTRAR, Registrar
+from tests.xhttp import XHTTP, Xhttp
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGURATION = "".join((ROOT / name).read_text() for name in ("kamailio.cfg", "kemi-presence.cfg"))
@@ -36,10 +37,9 @@ FUNCTIONS: dict[str, dict[str, tuple[type, ...]]] = {
     "auth": {"pv_auth_check": (str, str, int, int)},
     "mqueue": {"mq_add": (str, str, str), "mq_size": (str,), "mq_fetch": (str,)},
     "htable": {"sht_inc": (str, str)},
-    "tcpops": {"tcp_conid_alive": (int,), "tcp_enable_closed_event_cid": (int,)},
+    "tcpops": {"tcp_conid_alive": (int,), "tcp_enable_closed_event_cid": (int,), "tcp_close_connection_id": (int,)},
     "async": {"task_group_data": (str, str, str)},
-    "websocket": {"handle_handshake": ()},
-    "xhttp": {"xhttp_reply": (int, str, str, str)},
+    **XHTTP,
 }  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def name_of(address: str | None) -> str | None:
     return name or None
 
 
-class KSR(Registrar):
+class KSR(Xhttp, Registrar):
     """What Python sees as KSR, and what tests see of what was done with it."""
 
     def __init__(self) -> None:
@@ -187,6 +187,8 @@ class KSR(Registrar):
             return self._number
         if re.fullmatch(r"\$avp\(\w+\)", name):
             return None
+        if definition := re.fullmatch(r"\$def\((\w+)\)", name):
+            return "" if defined(rf"(?m)^#!define {definition[1]}$") else None
         parameter = re.fullmatch(r"\$sel\(cfg_get\.([\w.]+)\)", name)
         if parameter and parameter[1] in self.parameters:
             return self.parameters[parameter[1]]

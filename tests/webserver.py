@@ -2,12 +2,15 @@
 
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-Headers = dict[str, str]
+Headers = Mapping[str, str]
+NONE: Headers = MappingProxyType({})
 
 
 class Asked(NamedTuple):
@@ -19,12 +22,12 @@ class Asked(NamedTuple):
 
 
 class Told(NamedTuple):
-    """One answer; no Content-Length where `chunks` are given."""
+    """One answer; the body is `chunks` where they are given, each sent when it is there."""
 
     status: int = 200
     body: bytes = b""
-    headers: Headers = {}
-    chunks: tuple[bytes, ...] = ()
+    headers: Headers = NONE
+    chunks: Iterable[bytes] = ()
 
 
 Answering = Callable[[Asked], Told]
@@ -64,7 +67,7 @@ class WebServer:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_GET(self) -> None:  # noqa: N802 the name that http.server calls
+            def do_GET(self) -> None:
                 asked = Asked(self.path, dict(self.headers.items()), self.client_address[1])
                 web.asked.append(asked)
                 told = web._answer(asked)
@@ -79,10 +82,10 @@ class WebServer:
                 self.end_headers()
                 self.wfile.write(told.body)
 
-            def _send_chunks(self, chunks: tuple[bytes, ...]) -> None:
+            def _send_chunks(self, chunks: Iterable[bytes]) -> None:
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
-                for chunk in (*chunks, b""):
+                for chunk in chain(chunks, [b""]):
                     self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
                     self.wfile.flush()
 

@@ -64,7 +64,6 @@ _FIELDS_OF_METHOD = {
         "accept": "$(hdr(Accept)[*])",
         "record_route": "$(hdr(Record-Route)[*])",
         "user_agent": "$ua",
-        "display_name": "$fn",
         "suppress": "$hdr(Suppress-If-Match)",
     },
 }
@@ -164,8 +163,9 @@ def forget_record_route() -> None:
 
 
 def _way_back(transport: str) -> dict[str, Any]:
-    """Where a SUBSCRIBE came in, for the NOTIFYs that go back."""
+    """Where a SUBSCRIBE came in, for the NOTIFYs that go back; and a name for its sender, as far as it can be read."""
     return {
+        "display_name": text("$fn"),
         "socket": f"{transport}:{sip.bracketed(text('$Ri'))}:{text('$Rp')}",
         "connection": int(value("$conid") or 0) if transport != "udp" else 0,
         "via_count": int(value("$hdrc(Via)") or 1),

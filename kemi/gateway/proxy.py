@@ -1,4 +1,4 @@
-"""Kamailio's own trades that a small presence server needs: loose routing, the registrar, WebSocket (RFC 3261 sections 10, 16)."""
+"""Kamailio's own trades that a small presence server needs: loose routing, the registrar (RFC 3261 sections 10, 16)."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -229,11 +229,3 @@ def answer_cancel() -> None:
 def is_from_ourselves() -> bool:
     """Whether the request came from this server's own socket."""
     return bool(value("$si") == value("$Ri") and value("$sp") == value("$Rp"))
-
-
-def answer_http(websocket_path: str) -> None:
-    """Accept a WebSocket for SIP on its path (RFC 7118 section 4), 404 everything else."""
-    if text("$hu").partition("?")[0] == websocket_path and text("$hdr(Upgrade)").lower() == "websocket":
-        KSR.websocket.handle_handshake()
-    else:
-        KSR.xhttp.xhttp_reply(404, "Not Found", "text/plain", "kemi-presence: nothing here\n")

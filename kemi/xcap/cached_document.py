@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
 from typing import Final, NamedTuple
-from urllib.parse import quote
 
 from kemi.xcap import path, tree
 from kemi.xcap.errors import XcapError
@@ -39,8 +38,6 @@ ROOTS: Final = MappingProxyType(
     }
 )
 """Local name of the root element by application usage. The namespace is not looked at: SER's documents may have none."""
-
-_IN_SEGMENTS: Final = "!$&'()*+,;=:@"
 
 
 class Known(Enum):
@@ -217,13 +214,17 @@ def uri_of(root: str, auid: str, xui: str, name: str, folder: str) -> str:
         name: the document's below the home folder, e.g. index; "": what the application usage calls it.
         folder: uri, or user for the user part of it alone, as SER's user ids.
     """
-    name = name or NAMES.get(auid, DEFAULT_NAME)
+    name = name or name_of(auid)
     home = _user_of(xui) if xui and folder == "user" else xui
     if bool(home) != bool(xui) or any(part in ("", ".", "..") for part in (*_parts(home or "-"), *_parts(name))):
         return ""
     segments = [auid, "users", home] if xui else [auid, "global"]
-    encoded = [quote(segment, safe=_IN_SEGMENTS) for segment in segments]
-    return "/".join([root.rstrip("/"), *encoded, quote(name, safe=f"{_IN_SEGMENTS}/")])
+    return "/".join([root.rstrip("/"), *(path.normalised(each.replace("%", "%25")) for each in (*segments, *name.split("/")))])
+
+
+def name_of(auid: str) -> str:
+    """What a document is called when nothing else is said."""
+    return NAMES.get(auid, DEFAULT_NAME)
 
 
 def _user_of(uri: str) -> str:

@@ -6,8 +6,7 @@ heard    | silence                                        | as many as `most` in
 silent   | the end of the pause                           | none
 probing  | an answer of any kind: heard; silence: silent  | one
 
-Each pause is twice as long as the one before. While the server is silent no document waits longer than it has to: all of them are
-due as they were, and go out as soon as one was answered.
+Each pause is twice as long as the one before. Meanwhile documents stay due: all of them are fetched as soon as one was answered.
 """
 
 from typing import NamedTuple

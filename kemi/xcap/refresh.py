@@ -1,4 +1,5 @@
-"""Documents of another XCAP server (SER handbook section 4): read from the table `fetched`, and fetched beside SIP.
+"""Documents of another XCAP server (SER handbook section 4): read from the table `fetched`, and fetched beside SIP. Without such a
+server (`xcap.xcap_root`) they are those of our own, as they are now.
 
 Who needs a document reads the row and goes on with what it says (`document`). That it was needed is written there, at most once
 for each fetch; so is the time when a document of a watched user is due again. What is due is claimed by the process that fetches
@@ -18,8 +19,9 @@ from typing import Final
 from kemi.database import Database
 from kemi.effects import Effect, Log
 from kemi.settings import Settings
-from kemi.xcap import cache_store, cached_document
+from kemi.xcap import cache_store, cached_document, store
 from kemi.xcap.cached_document import Answer, CachedDocument, Outcome, Reading, State
+from kemi.xcap.path import DocumentSelector, Tree
 
 RULES: Final = frozenset({"pres-rules", "org.openmobilealliance.pres-rules"})
 """Application usages that `pa.auth_rules_refresh_time` is about."""
@@ -41,12 +43,15 @@ def document(database: Database, settings: Settings, auid: str, xui: str, now: f
         auid: application usage.
         xui: canonical URI of the user; "" for a document of the global tree.
         now: seconds since the epoch.
-        name: the document's below the user's folder; "": as usual for this usage.
+        name: the document's below the user's folder; "": as usual for this usage, and for presence rules of another server
+            `pa.pres_rules_file`.
 
     Returns:
         fresh; stale: to be used, a newer one is being fetched; missing: the user has none; unknown: nothing can be said yet, or any
         more, and the default that gives away least is right until that changes.
     """
+    if not settings.xcap.xcap_root:
+        return _own(database, auid, xui, name or cached_document.name_of(auid))
     uri = cached_document.uri_of(settings.xcap.xcap_root, auid, xui, name or _name(settings, auid), settings.xcap.fetch_folder)
     if not uri:
         return Reading(State.MISSING)
@@ -56,6 +61,22 @@ def document(database: Database, settings: Settings, auid: str, xui: str, now: f
     elif cached_document.is_wanted(found, freshness(settings, auid), now):
         cache_store.ask(database, found, now)
     return cached_document.reading(found, freshness(settings, auid), settings.xcap.fetch_stale, now)
+
+
+def documents(database: Database, settings: Settings, auid: str, xui: str, now: float) -> list[Reading]:
+    """All that a user has for one usage, as its rules (RFC 5025 section 9.7); at another server that is the one usual document.
+
+    Returns:
+        None of our own where there is none; of another server's always one, that may be missing or unknown.
+    """
+    if settings.xcap.xcap_root:
+        return [document(database, settings, auid, xui, now)]
+    return [Reading(State.FRESH, each.body) for each in store.documents(database, auid, xui)]
+
+
+def _own(database: Database, auid: str, xui: str, name: str) -> Reading:
+    found = store.load(database, DocumentSelector(auid, Tree.USERS if xui else Tree.GLOBAL, xui, name))
+    return Reading(State.FRESH, found.body) if found else Reading(State.MISSING)
 
 
 def _name(settings: Settings, auid: str) -> str:

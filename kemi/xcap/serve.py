@@ -13,6 +13,7 @@ There are no folders below a home: documents whose names have a slash cannot be 
 SQL: GET 1 statement, PUT and DELETE 2, with rls-services 3 more.
 """
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from lxml import etree
 
 from kemi.database import Database
 from kemi.effects import Effect, HttpReply, Log
-from kemi.http import METHODS, HttpRequest, if_match_holds, if_none_match_holds, media_type
+from kemi.http import HttpRequest, if_match_holds, if_none_match_holds, media_type
 from kemi.identity import Realm
 from kemi.settings import Settings
 from kemi.xcap import access, edit, generated, path, services, store, tree, usages, validation
@@ -42,6 +43,9 @@ from kemi.xcap.path import DocumentSelector, Tree
 from kemi.xcap.selector import NodeSelector, Target, parse
 from kemi.xcap.store import Stored
 from kemi.xcap.usages import Made, Usage
+
+_NO_NAME = re.compile("%(?:[01][0-9A-F]|7F|2F|5C)")
+"""Control characters, slash and backslash, escaped: no name of a document has them."""
 
 NO_CACHE = ("Cache-Control", "no-cache")
 READING = ("GET", "HEAD")
@@ -142,23 +146,23 @@ def _serve(
 ) -> _Result:
     wanted = _wanted(settings, realm, request)
     is_write = request.method not in READING
-    if wanted.made is None or not is_write:
-        access.require(settings, wanted.selector, wanted.made, identities, is_write)
+    access.require(settings, wanted.selector, wanted.made, identities, is_write and wanted.made is None)
     if not is_write:
         return _get(database, request, wanted, f"{request.origin}{settings.xcap.root}")
     if wanted.made is not None:
         raise MethodNotAllowed([*READING, "OPTIONS"], "the server makes this document")
     _check_head(settings, request, wanted)
-    body = _parsed(wanted, request)
+    root = _root_of_body(database, request, wanted)
     with database.transaction():
-        database.lock(wanted.selector.xui or str(wanted.selector))
-        result = _write(database, settings, request, wanted, body, _Writing(tag, now, changed))
-    return result
+        database.lock(wanted.selector.xui or f"xcap {wanted.selector.auid} {wanted.selector.name}")
+        return _write(database, settings, request, wanted, root, _Writing(tag, now, changed))
 
 
 def _wanted(settings: Settings, realm: Realm, request: HttpRequest) -> _Wanted:
     parts = path.split(request.path.removeprefix(settings.xcap.root))
     usage = usages.find(parts.document.auid, parts.document.tree)
+    if _NO_NAME.search(parts.document.name):
+        raise NotFound("no document has such a name")
 
     def owner_of(xui: str) -> str:
         return access.owner_of(settings, realm, xui)
@@ -168,10 +172,10 @@ def _wanted(settings: Settings, realm: Realm, request: HttpRequest) -> _Wanted:
         selector = selector._replace(xui=owner_of(selector.xui))
     uri = f"{settings.xcap.root}{parts.uri}"
     node = None if parts.node is None else parse(parts.node, usage.namespace, request.query, uri)
-    hosts = {request.host.rpartition(":")[0] if request.host[-1:].isdigit() else request.host}
 
     def is_our_host(host: str) -> bool:
-        return host in hosts or host == realm.address or any(host == each or host.endswith(f".{each}") for each in realm.domains)
+        named = host in (request.hostname, realm.address)
+        return named or any(host == each or host.endswith(f".{each}") for each in realm.domains)
 
     made = usage.made.get((selector.tree, selector.name))
     return _Wanted(usage, selector, made, node, uri, Place(selector.xui, settings.xcap.root, is_our_host, owner_of))
@@ -230,16 +234,29 @@ def _check_head(settings: Settings, request: HttpRequest, wanted: _Wanted) -> No
         raise ContentTooLarge(f"the body has more than {settings.xcap.max_document} octets")
 
 
-def _parsed(wanted: _Wanted, request: HttpRequest) -> etree._Element | None:
-    """A whole document is checked before the transaction begins; None: there is nothing to check yet."""
+def _root_of_body(database: Database, request: HttpRequest, wanted: _Wanted) -> etree._Element | None:
+    """A whole document is checked before the transaction begins, and refused after the conditions; None: there is none yet."""
     if request.method != "PUT" or wanted.node is not None:
         return None
-    return _checked(wanted, request.body, validation.read(wanted.usage, request.body))
-
-
-def _checked(wanted: _Wanted, octets: bytes, root: etree._Element) -> etree._Element:
-    wanted.usage.check(root, wanted.place)
+    try:
+        root = validation.read(wanted.usage, request.body)
+        wanted.usage.check(root, wanted.place)
+    except XcapError:
+        _require_conditions(request, wanted, store.load(database, wanted.selector))
+        raise
     return root
+
+
+def _require_conditions(request: HttpRequest, wanted: _Wanted, old: Stored | None) -> None:
+    etag = None if old is None else old.etag
+    if not (if_match_holds(request.if_match, etag) and if_none_match_holds(request.if_none_match, etag)):
+        raise PreconditionFailed("If-Match or If-None-Match does not hold")
+    if old is None and request.method == "DELETE":
+        raise NotFound("there is no such document")
+    if old is None and "/" in wanted.selector.name:
+        raise NoParent("there are no folders below a home folder", _home(wanted))
+    if old is None and wanted.node is not None:
+        raise NoParent("there is no such document", _home(wanted))
 
 
 def _write(
@@ -251,9 +268,7 @@ def _write(
     writing: _Writing,
 ) -> _Result:
     old = store.load(database, wanted.selector)
-    etag = None if old is None else old.etag
-    if not (if_match_holds(request.if_match, etag) and if_none_match_holds(request.if_none_match, etag)):
-        raise PreconditionFailed("If-Match or If-None-Match does not hold")
+    _require_conditions(request, wanted, old)
     status, octets = _after(request, wanted, old)
     if octets is None:
         return _remove(database, wanted, writing)
@@ -262,42 +277,33 @@ def _write(
     if len(octets) > settings.xcap.max_document:
         raise ContentTooLarge(f"the document would have more than {settings.xcap.max_document} octets")
     if root is None:
-        root = _checked(wanted, octets, validation.read_parsed(wanted.usage, octets))
+        root = validation.read_edited(wanted.usage, octets)
+        wanted.usage.check(root, wanted.place)
     new = Stored(wanted.selector, writing.tag, wanted.usage.media_type, octets, writing.now)
-    _save(database, settings, wanted.usage, new, root, is_new=old is None)
+    if wanted.usage.auid == "rls-services":
+        services.record(database, new.selector, root)
+    if old is None:
+        _create(database, settings, wanted.usage, new)
+    else:
+        store.replace(database, new)
     return _done(wanted, status, Change(new.selector, new.content_type, octets, new.etag), writing)
 
 
 def _after(request: HttpRequest, wanted: _Wanted, old: Stored | None) -> tuple[int, bytes | None]:
     """The status, and the octets of the document after the request; None if there is none then."""
-    if wanted.node is None:
-        if request.method == "PUT":
-            return (200 if old is not None else 201), request.body
-        if old is None:
-            raise NotFound("there is no such document")
-        return 200, None
-    if request.method == "PUT":
-        if old is None:
-            raise NoParent("there is no such document", _home(wanted))
-        edited = edit.put(tree.parse(old.body), wanted.node, request.body)
-        return (201 if edited.created else 200), edited.octets
-    if old is None:
-        raise NotFound("there is no such document")
-    return 200, edit.delete(tree.parse(old.body), wanted.node)
+    if wanted.node is None or old is None:
+        return (200 if old is not None else 201), request.body if request.method == "PUT" else None
+    if request.method == "DELETE":
+        return 200, edit.delete(tree.parse(old.body), wanted.node)
+    edited = edit.put(tree.parse(old.body), wanted.node, request.body)
+    return (201 if edited.created else 200), edited.octets
 
 
-def _save(database: Database, settings: Settings, usage: Usage, new: Stored, root: etree._Element, is_new: bool) -> None:
-    if usage.auid == "rls-services":
-        services.record(database, new.selector, root)
-    if not is_new:
-        store.replace(database, new)
-        return
-    if "/" in new.selector.name:
-        raise NoParent("there are no folders below a home folder")
-    if usage.only and new.selector.tree is Tree.USERS and new.selector.name != usage.only:
+def _create(database: Database, settings: Settings, usage: Usage, new: Stored) -> None:
+    is_of_user = new.selector.tree is Tree.USERS
+    if is_of_user and usage.only and new.selector.name != usage.only:
         raise ConstraintFailure(f"the one document of this application usage is called {usage.only}")
-    limit = settings.xcap.max_documents if new.selector.tree is Tree.USERS else 0
-    if not store.create(database, new, limit):
+    if not store.create(database, new, settings.xcap.max_documents if is_of_user else 0):
         raise ConstraintFailure(f"no more than {settings.xcap.max_documents} documents of one user")
 
 

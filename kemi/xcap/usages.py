@@ -118,8 +118,8 @@ _ALL: Final = (
 USAGES: Final[Mapping[str, Usage]] = MappingProxyType({usage.auid: usage for usage in _ALL})
 """By AUID, in the order of the table above."""
 
-SCHEMAS: Final = tuple(dict.fromkeys(name for usage in _ALL for name in usage.schemas))
-"""The schemas of all usages together; their namespaces are announced."""
+SCHEMAS: Final = (*dict.fromkeys(name for usage in _ALL for name in usage.schemas), "xcap-error")
+"""All schemas that are known here; their namespaces are announced."""
 
 
 def find(auid: str, tree: Tree) -> Usage:

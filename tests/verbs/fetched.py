@@ -34,6 +34,9 @@ class Cache:
         world = self.world
         return refresh.document(world.database, world.settings, auid, xui, world.now, name)
 
+    def read_all(self, xui: str = ALICE) -> list[Reading]:
+        return refresh.documents(self.world.database, self.world.settings, "pres-rules", xui, self.world.now)
+
     def claim(self, limit: int = 10) -> list[CachedDocument]:
         return refresh.claim(self.world.database, self.world.settings, limit, self.world.now)
 

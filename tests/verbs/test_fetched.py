@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from kemi.xcap import refresh
+from kemi.parameters import XcapSettings
+from kemi.xcap import cache_store, refresh, store
 from kemi.xcap.cached_document import Outcome, Reading, State
+from kemi.xcap.path import DocumentSelector, Tree
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.verbs.fetched import FRESHNESS, ROOT, RULES, TIMEOUT, Cache
 from tests.verbs.world import World
@@ -102,6 +104,40 @@ def test_what_asks_is_undone_with_its_transaction_and_asks_again(cache: Cache) -
     assert len(cache.claim()) == 1
 
 
+# Our own documents
+
+
+def stored(world: World, name: str, tree: Tree = Tree.USERS, xui: str = ALICE) -> bytes:
+    """A document of our own server."""
+    body = f"<ruleset><!-- {name} --></ruleset>".encode()
+    selector = DocumentSelector("pres-rules", tree, xui, name)
+    assert store.create(world.database, store.Stored(selector, name, "application/auth-policy+xml", body, world.now), 0)
+    return body
+
+
+def test_without_another_server_documents_are_our_own(cache: Cache) -> None:
+    world = cache.world
+    world.database.script("DELETE FROM xcap_document")
+    world.settings = replace(world.settings, xcap=XcapSettings())
+    first, second, shared = stored(world, "index"), stored(world, "work"), stored(world, "index", Tree.GLOBAL, "")
+    assert cache.read() == Reading(State.FRESH, first)
+    assert cache.read(name="work") == Reading(State.FRESH, second)
+    assert cache.read("") == Reading(State.FRESH, shared)
+    assert cache.read(BOB) == Reading(State.MISSING)
+    assert cache.read_all() == [Reading(State.FRESH, first), Reading(State.FRESH, second)]
+    assert cache.read_all(BOB) == []
+    assert cache.claim() == []
+
+
+def test_with_another_server_our_own_do_not_count(cache: Cache) -> None:
+    cache.world.database.script("DELETE FROM xcap_document")
+    stored(cache.world, "index")
+    assert cache.read_all() == [Reading(State.UNKNOWN)]
+    (claimed,) = cache.claim()
+    cache.answer(claimed, Outcome.DOCUMENT, RULES)
+    assert cache.read_all() == [Reading(State.FRESH, RULES)]
+
+
 # Fetching
 
 
@@ -166,6 +202,19 @@ def test_a_failure_leaves_the_last_document_and_is_tried_again_later(cache: Cach
     assert cache.claim() == []
     cache.world.now += 2
     assert len(cache.claim()) == 1
+
+
+@pytest.mark.rfc("XCC-002")
+def test_nobody_waits_for_who_is_about_to_save(cache: Cache, connect: Callable[..., World]) -> None:
+    other, world = connect(), cache.world
+    if world.database.engine == "sqlite":
+        pytest.skip("all who write take turns there")
+    world.watch(BOB)
+    cache.fetched()
+    world.now += FRESHNESS
+    with other.database.transaction():
+        assert len(cache_store.claim(other.database, world.now, world.now + 10, 10)) == 1
+        assert cache.read() == Reading(State.STALE, RULES)
 
 
 def test_an_answer_for_a_document_that_is_not_kept_any_more_is_dropped(cache: Cache) -> None:

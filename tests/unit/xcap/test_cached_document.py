@@ -1,6 +1,7 @@
 """What is known of another server's document, what its answers change, where it is, and how fast the server is asked."""
 
 from itertools import product
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -17,7 +18,7 @@ RULES = b'<ruleset xmlns="urn:ietf:params:xml:ns:common-policy"/>'
 ROOT = "http://xcap.example.org/xcap-root"
 
 
-def document(known: Known = Known.DOCUMENT, **changes: object) -> CachedDocument:
+def document(known: Known = Known.DOCUMENT, **changes: Any) -> CachedDocument:
     body, etag = (RULES, '"1"') if known is Known.DOCUMENT else (b"", "")
     whole = CachedDocument(ALICE, f"{ROOT}/pres-rules/users/{ALICE}/index", "pres-rules", known, body, etag, NOW, False, 0, None)
     return whole._replace(**changes)

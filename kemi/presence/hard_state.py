@@ -1,0 +1,55 @@
+"""Hard state: the document that a user keeps for the time when no device publishes (RFC 4827).
+
+XCAP's application usage `pidf-manipulation`. The document is one publication among the others, without expiry: composed, told and
+shown like them; no PUBLISH can name it. It is written in the transaction that stores the document. SQL: 2 statements.
+"""
+
+from kemi import store as subscriptions
+from kemi.database import Database
+from kemi.effects import Effect, Wake
+from kemi.errors import SipError
+from kemi.event_package import Packages, interval_of
+from kemi.presence import pidf
+from kemi.presence.package import NAME
+from kemi.presence.publication import Publication, SourceKind
+from kemi.settings import Settings
+from kemi.watcher import FOR_EVER
+from kemi.xcap.errors import ConstraintFailure
+from kemi.xcap.path import Tree
+from kemi.xcap.serve import Change
+
+AUID = "pidf-manipulation"
+ID = SOURCE = SourceKind.XCAP.value
+
+
+def change(database: Database, settings: Settings, packages: Packages, changed: Change, now: float) -> list[Effect]:
+    """Publish the document as it is now, or take it away.
+
+    Args:
+        changed: a document of this usage, in the transaction of the caller, who has locked its user.
+        now: seconds since the epoch.
+
+    Raises:
+        ConstraintFailure: 409, no publication could look like that.
+    """
+    if changed.selector.tree is not Tree.USERS:
+        return []
+    presentity = changed.selector.xui
+    publication = Publication(
+        presentity=presentity, package=NAME, id=ID, etag=changed.etag or "", content_type=changed.content_type,
+        body=changed.body or b"", published_at=now, created_at=now, expires_at=now + FOR_EVER, qualified=False, source=SOURCE,
+    )  # fmt: skip
+    if changed.body is None:
+        database.execute("administration_unpublish", publication._asdict() | {"now": now})
+    else:
+        _require_publishable(changed.body, changed.content_type)
+        database.execute("administration_publish", publication._asdict())
+    marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(packages[NAME], settings)).rows()
+    return [Wake(blocked=any(blocked for (blocked,) in marked))] if marked else []
+
+
+def _require_publishable(body: bytes, content_type: str) -> None:
+    try:
+        pidf.read(body, content_type)
+    except SipError as refusal:
+        raise ConstraintFailure(refusal.detail) from None
