@@ -19,7 +19,7 @@ from kemi.errors import Forbidden, LoopDetected, ServiceUnavailable
 from kemi.event_package import WATCHER_INFORMATION, Decision, Packages, allow_events, interval_of
 from kemi.report import report_change, report_end, wakes
 from kemi.settings import Settings
-from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, answer_deadline
+from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, answer_deadline, authorized
 
 RETRY_AFTER = 60
 """Seconds a watcher is asked to wait when a limit is reached."""
@@ -115,13 +115,14 @@ def _authorized(
     database: Database, settings: Settings, packages: Packages, subscription: Subscription, lifetime: int
 ) -> Subscription:
     """The subscription in the state that the rules of now give it."""
-    authorize = packages[subscription.package].authorize
-    decision = authorize(database, settings, subscription.watcher, subscription.resource)
-    if decision not in STATE_BY_DECISION:
+    package, now = packages[subscription.package], subscription.created_at
+    authorization = package.authorization(database, settings, subscription.watcher, subscription.resource, now)
+    if authorization.decision not in STATE_BY_DECISION:
         raise Forbidden("the presentity's rules refuse this watcher")
+    subscription = authorized(subscription, authorization)
     if lifetime == 0:
-        return subscription._replace(decision=decision, state=State.TERMINATED, reason=Reason.TIMEOUT)
-    return subscription._replace(decision=decision, state=STATE_BY_DECISION[decision])
+        return subscription._replace(state=State.TERMINATED, reason=Reason.TIMEOUT)
+    return subscription._replace(state=STATE_BY_DECISION[authorization.decision])
 
 
 def _waiting(database: Database, subscription: Subscription) -> str:

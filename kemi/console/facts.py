@@ -124,11 +124,11 @@ def why(session: Session, package_name: str, resource: str, who: str) -> tuple[D
     package = session.packages.get(package_name)
     if package is None:
         return None, "the package is not served"
-    decision = package.authorize(session.database, session.settings, who, resource)
+    decision = package.authorization(session.database, session.settings, who, resource, session.now).decision
     if who == resource:
         return decision, "the presentity itself"
     for name in asking_the_same(session.packages, package_name):
-        if decision_store.made(session.database, name, resource, who) is decision:
+        if decision_store.made(session.database, name, resource, [who]).get(who) is decision:
             return decision, "presencectl authorize"
     pa = session.settings.pa
     if package_name.endswith(WATCHER_INFORMATION):

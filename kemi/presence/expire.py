@@ -7,7 +7,7 @@ from kemi import store as subscriptions
 from kemi.database import Database
 from kemi.effects import Effect, Log, Wake
 from kemi.event_package import Packages, interval_of
-from kemi.presence import store
+from kemi.presence import policy, store
 from kemi.settings import Settings
 from kemi.subscription import TIMER_F
 
@@ -28,5 +28,6 @@ def expire(database: Database, settings: Settings, packages: Packages, now: floa
             database.lock(presentity)
             gone = store.remove_expired(database, presentity, package, now)
             subscriptions.mark_due(database, package, presentity, now, interval)
+            effects += policy.published(database, settings, packages, package, presentity, now)
         effects.append(Log(f"publication expired: event={package} presentity={presentity} number={gone.count}"))
     return [*effects, Wake()] if effects else []
