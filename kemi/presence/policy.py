@@ -11,8 +11,8 @@ Asked in this order, the first that says something counts:
     no document                                    `pa.auth_default`               everything, to those who are allowed
     documents                                      the highest of matching rules,  what all matching rules grant together
                                                    block where none matches
-    one of them not known (yet), or not readable   at least confirm: it may grant  what the others grant
-                                                   more; never allow for it
+    one of them, or a list that they refer to,     at least confirm: it may grant  what the others grant
+    not known (yet), or not readable               more; never allow for it
 
 What the rules say changes with their documents, with the presentity's sphere and with the clock. Then live subscriptions and
 waiting watchers are judged again (`kemi.reauthorize`), of all packages that ask these rules:
@@ -71,21 +71,21 @@ def _by_rules(
 ) -> dict[str, Authorization]:
     policy = rules.load(database, settings, resource, now)
     sphere = _sphere(database, resource, now) if any(each.has_sphere for each in policy) else None
-    is_listed = rules.lookup(database, settings, resource, policy, now)
+    lists = rules.lists(database, settings, resource, policy, now)
     default = Decision(settings.pa.auth_default)
     rulesets = [each.ruleset for each in policy]
-    is_readable = all(each.is_readable for each in rulesets)
+    is_complete = lists.is_complete and all(each.is_readable for each in rulesets)
     says = {}
     for each in watchers:
-        evaluation = pres_rules.evaluate(rulesets, Context((each,), sphere, now, is_listed), default)
-        says[each] = _authorization(evaluation, is_readable)
+        evaluation = pres_rules.evaluate(rulesets, Context((each,), sphere, now, lists.is_listed), default)
+        says[each] = _authorization(evaluation, is_complete)
     return says
 
 
-def _authorization(evaluation: Evaluation[Permissions], is_readable: bool) -> Authorization:
+def _authorization(evaluation: Evaluation[Permissions], is_complete: bool) -> Authorization:
     """Transformations count for those who are allowed: polite-block is one document for all (RFC 5025 section 3.2.1)."""
     decision = evaluation.permissions.decision
-    if decision is Decision.BLOCK and not is_readable:
+    if decision is Decision.BLOCK and not is_complete:
         decision = Decision.CONFIRM
     is_filtered = decision is Decision.ALLOW and evaluation.is_policy
     permissions = pres_rules.written(evaluation.permissions) if is_filtered else ""

@@ -13,15 +13,15 @@ read last are kept in their parsed form, by content.
 SQL for lists: 1 statement (with xcap.xcap_root 1 for each document), only where a rule refers to one.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from kemi import identity
 from kemi.database import Database
 from kemi.settings import Settings
 from kemi.xcap import access, external_list, pres_rules, refresh, store
-from kemi.xcap.cached_document import State
+from kemi.xcap.cached_document import Reading, State
 from kemi.xcap.conditions import ExternalList, Lookup, Sphere
 from kemi.xcap.errors import XcapError
 from kemi.xcap.external_list import NOBODY, UNKNOWN, Anchor, Members
@@ -101,22 +101,36 @@ def _unreadable(name: str) -> Rules:
 # Resource lists
 
 
-def lookup(database: Database, settings: Settings, owner: str, rules: Sequence[Rules], now: float) -> Lookup:
-    """What looks into the lists that these rules refer to. They have to be the user's own; what others keep cannot be said.
+class Lists(NamedTuple):
+    """The lists that rules refer to; not complete: somebody may be in one of them who is not known to be."""
+
+    is_listed: Lookup
+    is_complete: bool
+
+
+def lists(database: Database, settings: Settings, owner: str, rules: Sequence[Rules], now: float) -> Lists:
+    """The lists that these rules refer to. They have to be the user's own; what is in those of others cannot be said.
 
     Args:
         owner: canonical URI of the user whose rules these are.
     """
-    anchors = {text: _own(settings, text, owner) for each in rules for text in each.anchors}
-    wanted = {anchor.document.name for anchor in anchors.values() if anchor is not None}
-    bodies = _lists(database, settings, owner, wanted, now) if wanted else {}
-    lists = {text: UNKNOWN if anchor is None else _members(anchor, bodies) for text, anchor in anchors.items()}
-    return lambda anchor, watcher: lists[anchor].has(watcher)
+    anchors = frozenset[str]().union(*(each.anchors for each in rules))
+    documents = _documents(database, settings, owner, now) if anchors else _no_document
+
+    @cache
+    def find(text: str) -> Members:
+        anchor = _own(settings, text, owner)
+        return UNKNOWN if anchor is None else _members(anchor, documents(anchor.document.name))
+
+    known = {text: external_list.union(text, find) for text in anchors}
+    return Lists(lambda anchor, watcher: known[anchor].has(watcher), all(each.is_complete for each in known.values()))
 
 
 def _own(settings: Settings, text: str, owner: str) -> Anchor | None:
     """A list of this user on the server whose documents count; of our own server the name does not matter, it may have several."""
-    anchor = external_list.read(text, settings.xcap.xcap_root or settings.xcap.root)
+    root = settings.xcap.xcap_root or settings.xcap.root
+    is_relative = text.startswith(f"{LISTS}/")
+    anchor = external_list.read(f"{root.rstrip('/')}/{text}" if is_relative else text, root)
     if anchor is None or (anchor.document.auid, anchor.document.tree) != (LISTS, Tree.USERS):
         return None
     return anchor if _is_home(settings, anchor.document.xui, owner) else None
@@ -131,17 +145,19 @@ def _is_home(settings: Settings, xui: str, owner: str) -> bool:
         return False
 
 
-def _lists(database: Database, settings: Settings, owner: str, names: Iterable[str], now: float) -> dict[str, bytes | None]:
-    """Documents with lists by name; None: nothing is known of it. What the user does not have is left out."""
-    if not settings.xcap.xcap_root:
-        return {each.selector.name: each.body for each in store.documents(database, LISTS, owner)}
-    found = {name: refresh.document(database, settings, LISTS, owner, now, name) for name in sorted(names)}
-    known = {name: reading for name, reading in found.items() if reading.state is not State.MISSING}
-    return {name: None if reading.state is State.UNKNOWN else reading.body for name, reading in known.items()}
+def _documents(database: Database, settings: Settings, owner: str, now: float) -> Callable[[str], Reading]:
+    """What gives the user's documents with lists, by name."""
+    if settings.xcap.xcap_root:
+        return cache(lambda name: refresh.document(database, settings, LISTS, owner, now, name))
+    ours = {each.selector.name: each.body for each in store.documents(database, LISTS, owner)}
+    return lambda name: Reading(State.FRESH, ours[name]) if name in ours else _no_document(name)
 
 
-def _members(anchor: Anchor, bodies: dict[str, bytes | None]) -> Members:
-    body = bodies.get(anchor.document.name, b"")
-    if body is None:
+def _no_document(_name: str) -> Reading:
+    return Reading(State.MISSING)
+
+
+def _members(anchor: Anchor, reading: Reading) -> Members:
+    if reading.state is State.UNKNOWN:
         return UNKNOWN
-    return external_list.members(body, anchor.node, anchor.query) if body else NOBODY
+    return NOBODY if reading.state is State.MISSING else external_list.members(reading.body, anchor.node, anchor.query)

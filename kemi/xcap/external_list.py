@@ -2,11 +2,11 @@
 
 A rule names the list by its URI in the XCAP tree, its anchor: `http://.../resource-lists/users/sip:alice@example.org/index/~~/
 resource-lists/list[@name="friends"]`, percent-encoded or not, or a whole document. Members are the entries of the list and of the
-lists in it. References to other lists and entries are not followed: who is behind them cannot be said.
+lists in it. Lists and entries that it refers to (`external`, `entry-ref`) are members too; `union` follows them.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -18,10 +18,13 @@ from kemi.xcap.tree import Element
 
 NAMESPACE = "urn:ietf:params:xml:ns:resource-lists"
 
+MAX_LISTS = 100
+"""Lists that one may refer to, directly or not; what is beyond is not known."""
+
 _ANCHOR = re.compile(r"(?P<server>https?://[^/?#]*)?(?P<path>/[^?#]*)(?:\?(?P<query>[^#]*))?", re.IGNORECASE)
 
 _ROOT, _LIST, _ENTRY = (tree.expanded(NAMESPACE, name) for name in ("resource-lists", "list", "entry"))
-_REFERENCES = {tree.expanded(NAMESPACE, name) for name in ("external", "entry-ref")}
+_REFERENCES = {tree.expanded(NAMESPACE, name): attribute for name, attribute in (("external", "anchor"), ("entry-ref", "ref"))}
 
 
 class Anchor(NamedTuple):
@@ -39,9 +42,16 @@ class Anchor(NamedTuple):
 
 
 class Members(NamedTuple):
-    """Who is in a list: `uris` are canonical; not all are known if it is not complete."""
+    """Who is in a list.
+
+    Args:
+        uris: canonical.
+        references: further lists and entries, as the anchors of rules are written; an entry-ref without the XCAP root.
+        is_complete: False: there may be others, who are not known.
+    """
 
     uris: frozenset[str]
+    references: frozenset[str] = frozenset()
     is_complete: bool = True
 
     def has(self, identity: str) -> bool | None:
@@ -114,7 +124,7 @@ def _selected(root: Element, node: str, query: str) -> list[Element]:
 
 def _members(selected: Element) -> Members:
     uris: set[str] = set()
-    is_complete = True
+    references: set[str] = set()
     waiting = [selected]
     while waiting:
         element = waiting.pop()
@@ -123,5 +133,24 @@ def _members(selected: Element) -> Members:
         elif element.name == _ENTRY:
             uris.add(uri.canonical(element.attributes.get("uri", "")))
         elif element.name in _REFERENCES:
-            is_complete = False
-    return Members(frozenset(uris - {""}), is_complete)
+            references.add(uri.plain(element.attributes.get(_REFERENCES[element.name], "")))
+    return Members(frozenset(uris - {""}), frozenset(references))
+
+
+def union(anchor: str, find: Callable[[str], Members]) -> Members:
+    """Who is in a list and in all that it refers to, directly or not.
+
+    Args:
+        find: what one list has.
+    """
+    first = find(anchor)
+    if not first.references:
+        return first
+    seen, waiting, found = {anchor}, [anchor], []
+    while waiting and len(seen) <= MAX_LISTS:
+        found.append(find(waiting.pop()))
+        new = found[-1].references - seen
+        seen |= new
+        waiting += new
+    is_complete = not waiting and all(each.is_complete for each in found)
+    return Members(frozenset[str]().union(*(each.uris for each in found)), is_complete=is_complete)

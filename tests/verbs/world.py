@@ -23,7 +23,7 @@ SECRET = bytes(32)
 DEPTH = 2
 """presence.winfo and presence.winfo.winfo."""
 
-TABLES = ("publication", "removal", "subscription", "subscriber", "watcher", "location")
+TABLES = ("publication", "removal", "subscription", "subscriber", "watcher", "location", "decision", "xcap_document", "fetched")
 
 
 @dataclass(frozen=True)
