@@ -3,13 +3,14 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from kemi.effects import Effect
+from kemi.effects import Effect, SendRequest
+from kemi.errors import Forbidden
 from kemi.presence import policy
 from kemi.xcap import store
 from kemi.xcap.path import DocumentSelector, Tree
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.unit.xcap.rules import document, identity, one, rule
-from tests.verbs.world import World
+from tests.verbs.world import World, state_of
 
 ALL = "<provide-services><all-services/></provide-services>"
 PERSONS = "<provide-persons><all-persons/></provide-persons>"
@@ -81,3 +82,17 @@ class Ruled:
 def selector_of(auid: str = "pres-rules", owner: str = ALICE, name: str = "index") -> DocumentSelector:
     """Which document."""
     return DocumentSelector(auid, Tree.USERS, owner, name)
+
+
+def first(world: World, watcher: str = BOB, resource: str = ALICE) -> SendRequest:
+    """The first NOTIFY of a new subscription."""
+    (sent,) = world.subscribe(watcher, resource).sent
+    return sent
+
+
+def outcome(world: World, watcher: str = BOB, resource: str = ALICE) -> str:
+    """What becomes of a SUBSCRIBE: the state, or refused."""
+    try:
+        return state_of(first(world, watcher, resource)).partition(";")[0]
+    except Forbidden:
+        return "refused"
