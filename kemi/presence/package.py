@@ -39,10 +39,14 @@ def aspect(subscription: Subscription) -> str:
     """What its client needs in every tuple, in the words of `completion`; behind a line feed what its watcher may see."""
     profile = profile_of(subscription.user_agent)
     if profile is STANDARD:
-        return f"\n{subscription.permissions}" if subscription.permissions else ""
+        return aspect_of("", subscription.permissions)
     needed = ((profile.tuple_contact, completion.CONTACT), (profile.tuple_basic, completion.BASIC))
-    words = " ".join(word for is_needed, word in needed if is_needed)
-    return f"{words}\n{subscription.permissions}" if subscription.permissions else words
+    return aspect_of(" ".join(word for is_needed, word in needed if is_needed), subscription.permissions)
+
+
+def aspect_of(needed: str, permissions: str) -> str:
+    """The aspect of a view from its two parts; permissions have one line (`pres_rules.written`)."""
+    return f"{needed}\n{permissions}" if permissions else needed
 
 
 def render(database: Database, settings: Settings, views: Sequence[View], now: float) -> dict[View, Document]:

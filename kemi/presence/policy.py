@@ -46,6 +46,9 @@ PACKAGE: Final = "presence"
 """The event package whose rules these are; others may ask them too."""
 
 
+NO_RULES: Final = "no rules"
+
+
 def authorize(
     database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
 ) -> dict[str, Authorization]:
@@ -66,20 +69,36 @@ def authorize(
     return says | dict.fromkeys(left, otherwise)
 
 
+def matching(database: Database, settings: Settings, watcher: str, resource: str, now: float) -> str:
+    """Which rules speak for a watcher, for people: `pres-rules/index friends`; what is written instead where none does."""
+    _, evaluations = _evaluated(database, settings, (watcher,), resource, now)
+    evaluation = evaluations[watcher]
+    if not evaluation.is_policy:
+        return NO_RULES
+    return (
+        ", ".join(f"{each.document} {each.rule}".rstrip() for each in evaluation.asked if each.failed is None) or "no rule matches"
+    )
+
+
 def _by_rules(
     database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
 ) -> dict[str, Authorization]:
+    is_complete, evaluations = _evaluated(database, settings, watchers, resource, now)
+    return {each: _authorization(evaluation, is_complete) for each, evaluation in evaluations.items()}
+
+
+def _evaluated(
+    database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
+) -> tuple[bool, dict[str, Evaluation[Permissions]]]:
+    """Whether all documents and lists are known, and what the rules say of each watcher."""
     policy = rules.load(database, settings, resource, now)
     sphere = _sphere(database, resource, now) if any(each.has_sphere for each in policy) else None
     lists = rules.lists(database, settings, resource, policy, now)
     default = Decision(settings.pa.auth_default)
     rulesets = [each.ruleset for each in policy]
     is_complete = lists.is_complete and all(each.is_readable for each in rulesets)
-    says = {}
-    for each in watchers:
-        evaluation = pres_rules.evaluate(rulesets, Context((each,), sphere, now, lists.is_listed), default)
-        says[each] = _authorization(evaluation, is_complete)
-    return says
+    contexts = {each: Context((each,), sphere, now, lists.is_listed) for each in watchers}
+    return is_complete, {each: pres_rules.evaluate(rulesets, context, default) for each, context in contexts.items()}
 
 
 def _authorization(evaluation: Evaluation[Permissions], is_complete: bool) -> Authorization:
