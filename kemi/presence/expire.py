@@ -27,7 +27,7 @@ def expire(database: Database, settings: Settings, packages: Packages, now: floa
         with database.transaction():
             database.lock(presentity)
             gone = store.remove_expired(database, presentity, package, now)
-            subscriptions.mark_due(database, package, presentity, now, interval)
             effects += policy.published(database, settings, packages, package, presentity, now)
+            subscriptions.mark_due(database, package, presentity, now, interval)
         effects.append(Log(f"publication expired: event={package} presentity={presentity} number={gone.count}"))
     return [*effects, Wake()] if effects else []

@@ -81,8 +81,8 @@ def publish(
     with database.transaction():
         database.lock(presentity)
         ((created_at,),) = database.execute("administration_publish", publication._asdict()).rows()
-        marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(package, settings)).rows()
         judged = policy.published(database, settings, packages, NAME, presentity, now)
+        marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(package, settings)).rows()
     operation = Operation.CREATE if created_at == now else Operation.MODIFY
     return _managed(publication._replace(created_at=created_at), operation, marked, judged)
 
@@ -98,8 +98,8 @@ def unpublish(database: Database, settings: Settings, packages: Packages, presen
         database.lock(presentity)
         if not database.execute("administration_unpublish", publication._asdict() | {"now": now}).rows():
             raise ValueError(f"nothing is published for {presentity} by management")
-        marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(packages[NAME], settings)).rows()
         judged = policy.published(database, settings, packages, NAME, presentity, now)
+        marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(packages[NAME], settings)).rows()
     return _managed(publication, Operation.REMOVE, marked, judged)
 
 

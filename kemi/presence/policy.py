@@ -138,7 +138,10 @@ def permissions_of(text: str) -> Permissions:
 def published(
     database: Database, settings: Settings, packages: Packages, package_name: str, presentity: str, now: float
 ) -> list[Effect]:
-    """Judge again who watches, if the rules ask for the sphere; called when publications were changed, in the same transaction.
+    """Judge again who watches, if the rules ask for the sphere.
+
+    Called when publications were changed, in the same transaction, before watchers are marked due: subscriptions are locked in the
+    order of their ids, as everybody does.
 
     Args:
         package_name: whose publications; only those of presence tell a sphere.

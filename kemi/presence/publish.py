@@ -96,8 +96,8 @@ def _save(
         database.lock(publication.presentity)
         written = _write(database, settings, publication, operation, entity_tag)
         if operation is not Operation.REFRESH:
-            marked = subscriptions.mark_due(database, publication.package, publication.presentity, now, interval)
             judged = policy.published(database, settings, packages, publication.package, publication.presentity, now)
+            marked = subscriptions.mark_due(database, publication.package, publication.presentity, now, interval)
     if written.count:
         in_flight = marked.rows() if operation is not Operation.REFRESH else []
         return publication, [*([Wake(blocked=any(blocked for (blocked,) in in_flight))] if in_flight else []), *judged]
