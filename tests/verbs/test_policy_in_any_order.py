@@ -38,13 +38,14 @@ class Story:
         if self.chance.random() < 0.1:
             self.ruled.put(body=b"<broken", name=name)
             return
-        self.ruled.put(*(self._rule() for _ in range(self.chance.randrange(4))), name=name)
+        otherwise = [rule(None, "confirm")] if self.chance.random() < 0.9 else []
+        self.ruled.put(*(self._rule() for _ in range(self.chance.randrange(3))), *otherwise, name=name)
 
     def _rule(self) -> str:
         moments = sorted(self.world.now + self.chance.randrange(-20, 60) for _ in range(2))
         conditions = [
-            self.chance.choice(("", NOWHERE, *(f'<cp:identity><cp:one id="{each}"/></cp:identity>' for each in WATCHERS))),
-            self.chance.choice(("", "", '<cp:sphere value="work"/>', validity(*map(time, moments)))),
+            self.chance.choice(("", "", NOWHERE, *(f'<cp:identity><cp:one id="{each}"/></cp:identity>' for each in WATCHERS))),
+            self.chance.choice(("", '<cp:sphere value="work"/>', '<cp:sphere value="work"/>', validity(*map(time, moments)))),
         ]
         handling = self.chance.choice(("block", "confirm", "polite-block", "allow", "allow"))
         return rule("".join(conditions), handling, self.chance.choice(("", ALL, PERSONS + ALL, EVERYTHING)))
