@@ -18,16 +18,12 @@ Errors: `Unavailable` (locked for too long, full, gone; nothing was committed), 
 
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
-
-import psycopg
-from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import Conninfo, TransactionStatus
 
 from kemi.settings import Settings
 
@@ -92,16 +88,20 @@ def connect(settings: Settings) -> Database:
     Raises:
         Unavailable: the file cannot be opened or the server cannot be reached.
     """
-    kind = SQLiteDatabase if settings.db_url.startswith("sqlite:///") else PostgreSQLDatabase
-    return kind(settings, load_queries(SQL / "queries", kind.engine))
+    if settings.db_url.startswith("sqlite:///"):
+        return SQLiteDatabase(settings, load_queries(SQL / "queries", SQLiteDatabase.engine))
+    from kemi.postgresql import PostgreSQLDatabase
+
+    return PostgreSQLDatabase(settings, load_queries(SQL / "queries", PostgreSQLDatabase.engine))
 
 
 def environment(settings: Settings) -> dict[str, str]:
     """libpq's variables that name the same database, for Kamailio's own driver in this process; none for SQLite."""
     if settings.db_url.startswith("sqlite:///"):
         return {}
-    variables = {each.keyword.decode(): each.envvar.decode() for each in Conninfo.get_defaults() if each.envvar}
-    return {variables[name]: str(value) for name, value in conninfo_to_dict(settings.db_url).items() if name in variables}
+    from kemi import postgresql
+
+    return postgresql.environment(settings.db_url)
 
 
 def load_queries(folder: Path, engine: str) -> dict[str, str]:
@@ -274,94 +274,3 @@ class SQLiteTransaction:
                 self._connection.execute("ROLLBACK")
             if kind is None:
                 raise Unavailable(str(error)) from error
-
-
-class PostgreSQLResult:
-    """Rows that may still be on their way; asking for them waits."""
-
-    __slots__ = ("_cursor",)
-
-    def __init__(self, cursor: psycopg.Cursor[Row]) -> None:
-        self._cursor = cursor
-
-    def rows(self) -> list[Row]:
-        return self._cursor.fetchall()
-
-    @property
-    def count(self) -> int:
-        return self._cursor.rowcount
-
-
-class PostgreSQLDatabase:
-    """PostgreSQL by psycopg 3: prepared statements, one pipeline per transaction."""
-
-    engine = "postgresql"
-
-    def __init__(self, settings: Settings, queries: Mapping[str, str]) -> None:
-        self._url = settings.db_url
-        self._timeout = settings.db.busy_timeout
-        self._statements = {name: compile_statement(text, "%s") for name, text in queries.items()}
-        self._connection = self._open()
-
-    def _open(self) -> psycopg.Connection[Row]:
-        try:
-            connection: psycopg.Connection[Row] = psycopg.connect(
-                self._url,
-                autocommit=True,
-                prepare_threshold=1,
-                connect_timeout=self._timeout,
-                options=f"-c lock_timeout={self._timeout * 1000} -c client_min_messages=warning",
-            )
-        except psycopg.Error as error:
-            raise Unavailable(str(error).strip()) from error
-        return connection
-
-    def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
-        text, values = self._statements[name].fill(parameters, rows)
-        self._reopen_if_lost()
-        with self._errors_named():
-            cursor = self._connection.cursor()
-            cursor.execute(text, values)
-            return PostgreSQLResult(cursor)
-
-    def lock(self, resource: str) -> None:
-        with self._errors_named():
-            self._connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (resource,))
-
-    def tidy(self) -> None:
-        """PostgreSQL looks after itself."""
-
-    def script(self, text: str) -> None:
-        with self._errors_named():
-            for statement in statements_of(text):
-                self._connection.execute(statement)
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """One pipeline from BEGIN to COMMIT: a single round trip where nothing is asked for in between."""
-        self._reopen_if_lost()
-        connection = self._connection
-        try:
-            with self._errors_named(), connection.pipeline():
-                connection.execute("BEGIN")
-                yield
-                connection.execute("COMMIT")
-        finally:
-            if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
-                connection.execute("ROLLBACK")
-
-    def _reopen_if_lost(self) -> None:
-        if self._connection.closed:
-            self._connection = self._open()
-
-    @contextmanager
-    def _errors_named(self) -> Iterator[None]:
-        try:
-            yield
-        except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure) as error:
-            raise Conflict(str(error).strip()) from error
-        except psycopg.Error as error:
-            raise Unavailable(str(error).strip()) from error
-
-    def close(self) -> None:
-        self._connection.close()

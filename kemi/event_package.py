@@ -1,6 +1,6 @@
 """What the generic notifier has to know of an event package (RFC 6665 section 5.4).
 
-A package is a value of this table; the dialog code knows none by name. `kemi.handler` lists those that are served.
+A package is a value of this table; the dialog code knows none by name. `kemi.packages.served` lists those that are served.
 """
 
 from collections.abc import Callable, Mapping, Sequence

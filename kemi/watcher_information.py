@@ -1,6 +1,6 @@
 """Watcher information: the template package `.winfo` of any package (RFC 3857, RFC 3858).
 
-`winfo_of(package)` makes the package; `kemi.handler` lists which are served. Who may watch the watchers:
+`winfo_of(package)` makes the package; `kemi.packages.served` says which are served. Who may watch the watchers:
 
 pa.winfo_auth  the user itself, pa.winfo_watchers   somebody who watches   anybody else
 -------------  -----------------------------------  ---------------------  ------------

@@ -48,7 +48,10 @@ def has_tag(database: Database, package: str, presentity: str, entity_tag: str, 
 
 
 def load_many(database: Database, package: str, presentities: Sequence[str], now: float) -> list[Publication]:
-    """Live publications of many presentities, each one's oldest first, in one statement."""
+    """Live publications of many presentities, each one's oldest first, in one statement.
+
+    Registered contacts come last: many clients read the first tuple only, and what the user says counts more than where it is.
+    """
     rows = database.execute(
         "publication_load_many", {"package": package, "now": now}, [(presentity,) for presentity in presentities]
     ).rows()

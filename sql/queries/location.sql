@@ -10,7 +10,9 @@ DELETE FROM location WHERE presentity = :presentity;
 -- name: location_save
 INSERT INTO location (presentity, ruid, username, domain, contact, received, expires, q, callid, cseq, user_agent, socket, methods,
     instance, reg_id)
-VALUES :rows;
+SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, column11, column12,
+    CAST(column13 AS INTEGER), column14, column15
+FROM (VALUES :rows) AS saved;
 
 -- name: location_all
 SELECT presentity, contact FROM location WHERE expires > :now;

@@ -47,7 +47,7 @@ SELECT 1 FROM publication WHERE presentity = :presentity AND package = :package 
 SELECT presentity, package, id, etag, content_type, body, published_at, created_at, expires_at, qualified, source
 FROM publication
 WHERE package = :package AND expires_at > :now AND presentity IN (SELECT column1 FROM (VALUES :rows) AS wanted)
-ORDER BY created_at, id;
+ORDER BY CASE source WHEN 'registrar' THEN 1 ELSE 0 END, created_at, id;
 
 -- name: publication_qualify
 UPDATE publication SET qualified = 1

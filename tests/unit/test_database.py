@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.pq import PipelineStatus
 
 from kemi import database, schema
 from kemi.database import Database, Unavailable, compile_statement, load_queries, statements_of
@@ -168,8 +169,8 @@ def test_after_its_server_was_gone_the_connection_comes_back(connection: Databas
     if connection.engine == "sqlite":
         pytest.skip("SQLite has no server")
     other: Any = database.connect(settings_of(url))
-    (process,) = connection._connection.execute("SELECT pg_backend_pid()").fetchone()  # type: ignore[attr-defined]
-    other._connection.execute("SELECT pg_terminate_backend(%s)", (process,))
+    process = connection._pipeline.connection.info.backend_pid  # type: ignore[attr-defined]
+    other._pipeline.connection.execute("SELECT pg_terminate_backend(%s)", (process,))
     other.close()
     with pytest.raises(Unavailable):
         save(connection, "a")
@@ -190,7 +191,7 @@ def test_sqlite_is_as_durable_as_the_operator_wants(tmp_path: Path, chosen: str,
 def test_on_postgresql_a_transaction_is_one_pipeline(connection: Database) -> None:
     if connection.engine == "sqlite":
         pytest.skip("there is no network to wait for")
-    inner: Any = connection._connection  # type: ignore[attr-defined]
+    inner: Any = connection._pipeline.connection.pgconn  # type: ignore[attr-defined]
     with connection.transaction():
-        assert inner._pipeline is not None
-    assert inner._pipeline is None
+        assert inner.pipeline_status == PipelineStatus.ON
+    assert inner.pipeline_status == PipelineStatus.OFF

@@ -187,5 +187,6 @@ def test_every_column_of_a_row_is_a_field(world: World) -> None:
 
 
 def columns(world: World, table: str) -> list[str]:
-    connection: Any = world.database._connection  # type: ignore[attr-defined]
+    database: Any = world.database
+    connection = database._connection if database.engine == "sqlite" else database._pipeline.connection
     return [column[0] for column in connection.execute(f"SELECT * FROM {table}").description]
