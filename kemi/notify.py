@@ -14,7 +14,7 @@ terminated;reason=timeout. Past its repeat: the same state is told again (RFC 64
 that has nothing new to tell since its last one stays quiet (RFC 4745 section 3.3), and so does one whose condition holds (RFC 5839
 section 6.3).
 
-An end that nobody asked for, by expiry or by the answer to a NOTIFY, is reported to who watches the watchers: 2 statements more.
+An end that nobody asked for is reported to who watches the watchers: by the answer to a NOTIFY 2 statements more, by expiry 3.
 """
 
 import re
@@ -238,7 +238,8 @@ def _acknowledge(
         if subscription is not None and sip.names_package(answer.event, subscription.package):
             interval = interval_of(packages.get(subscription.package), settings)
             gap = _profile(subscription, settings).least_gap
-            store.rate(database, subscription.rated(sip.parse_event(answer.event).parameters, interval, now, gap))
+            rated_now = subscription.rated(sip.parse_event(answer.event).parameters, interval, now, gap)
+            store.rate(database, rated_now.repeating(interval))
 
 
 def _retry_at(answer: Answer, now: float) -> float:

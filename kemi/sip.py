@@ -13,6 +13,9 @@ from typing import NamedTuple
 from kemi.errors import BadRequest, SipError, UnsupportedUriScheme
 
 MAX_URI = 512
+MAX_NAME = 128
+"""Characters of a display name that are kept: it stands in watcher information, which many may share."""
+
 MAX_PORT = 65535
 KEPT = 8192
 SCHEMES = ("sip", "sips", "pres", "im")
@@ -29,6 +32,7 @@ _UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012
 _TRANSPORT = re.compile(r";transport=(\w+)", re.IGNORECASE)
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_NO_XML = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
 _PIECE = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)|<[^>]*(?:>|\Z)|,|[^,"<]+', re.DOTALL)
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)', re.DOTALL)
 _IN_ANGLES = re.compile(r"<([^<>\s]*)(>?)")
@@ -195,10 +199,11 @@ def parse_event(value: str) -> EventType:
 
 
 def display_name(text: str) -> str:
-    """A display name as it is meant: without its quotes and escapes (RFC 3261 section 25.1)."""
+    """A display name as it is meant: without its quotes and escapes (RFC 3261 section 25.1), short, and fit for XML."""
     text = text.strip()
     quoted = len(text) > 1 and text[0] == text[-1] == '"'
-    return re.sub(r"\\(.)", r"\1", text[1:-1]) if quoted else text
+    name = re.sub(r"\\(.)", r"\1", text[1:-1]) if quoted else text
+    return _NO_XML.sub(" ", name[:MAX_NAME]).strip()
 
 
 def entity_tag(text: str, name: str) -> str:

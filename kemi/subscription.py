@@ -165,6 +165,12 @@ class Subscription(NamedTuple):
         seconds = rate_control.repeat_after(rate_control.from_text(self.rates), recent, now)
         return None if seconds is None else now + max(seconds, interval)
 
+    def repeating(self, interval: float) -> "Subscription":
+        """The subscription with its repetition counted from its last NOTIFY; a condition in force repeats nothing."""
+        recent = rate_control.remember(rate_control.from_text(self.rates), self.times, self.notified_at)
+        repeat_at = None if self.suppress else self.repeated_after(recent, interval, self.notified_at)
+        return self._replace(recent=rate_control.recent_as_text(recent), repeat_at=repeat_at)
+
     def seconds_left(self, now: float) -> int:
         """Whole seconds until expiry, rounded so that a lifetime just granted is told as granted; never negative."""
         return max(0, round(self.expires_at - now))

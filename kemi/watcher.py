@@ -11,7 +11,8 @@ waiting     subscribe   SUBSCRIBE of the same watcher                         pe
 waiting     giveup      nobody decided for `pa.waiting_expiration`            terminated
 any         (reason)    the end: rejected, timeout, deactivated, noresource   terminated
 
-Active and pending watchers are subscriptions; the table `watcher` has the others. A terminated one is told once.
+Active and pending watchers are subscriptions; the table `watcher` has the others. A terminated one is told once. Of one watcher
+one entry waits, and none while it has another subscription: what would wait besides is terminated.
 """
 
 import hashlib

@@ -127,7 +127,12 @@ WHERE subscription.id = answered.column1 AND subscription.local_cseq = answered.
 RETURNING id, state, due_at, package;
 
 -- name: subscription_rate
-UPDATE subscription SET rates = :rates, recent = :recent, least_gap = :least_gap, repeat_at = :repeat_at WHERE id = :id;
+UPDATE subscription SET rates = :rates, recent = :recent, least_gap = :least_gap, repeat_at = :repeat_at,
+    next_at = CASE WHEN in_flight_since IS NOT NULL THEN next_at
+                   WHEN due_at < expires_at AND due_at < COALESCE(CAST(:repeat_at AS DOUBLE PRECISION), expires_at) THEN due_at
+                   WHEN CAST(:repeat_at AS DOUBLE PRECISION) < expires_at THEN CAST(:repeat_at AS DOUBLE PRECISION)
+                   ELSE expires_at END
+WHERE id = :id;
 
 -- name: subscription_failed
 UPDATE subscription SET in_flight_since = NULL, notified_tag = '',

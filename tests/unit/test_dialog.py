@@ -14,9 +14,7 @@ from tests.unit.values import ALICE, BOB, DOCUMENT, NOW, PIDF, fields_of, subscr
 TARGET = "sip:bob@198.51.100.7:5062"
 
 
-def notify(
-    document: Document | None = DOCUMENT, tag: str = "d1", **changes: Any
-) -> tuple[dict[str, list[str]], Any]:
+def notify(document: Document | None = DOCUMENT, tag: str = "d1", **changes: Any) -> tuple[dict[str, list[str]], Any]:
     request = dialog.notify(subscription(**changes), 7, document, tag, "presence, dialog", NOW)
     return fields_of(request.headers), request
 

@@ -202,6 +202,9 @@ def test_whether_an_event_from_outside_is_of_a_package(value: str, same: bool) -
         ('"Bob \\"the\\" Builder\\\\"', 'Bob "the" Builder\\'),
         ('"', '"'),
         ('""', ""),
+        ('"a\ufffeb\uffffc"', "a b c"),
+        ("x" * 4000, "x" * 128),
+        ('"a\tb\x00\x1f\x7f"', "a b"),
     ],
 )
 def test_a_display_name_is_read_as_it_is_meant(text: str, name: str) -> None:

@@ -194,6 +194,22 @@ def test_the_same_refresh_again_is_answered_204_again(world: World) -> None:
     assert world.notifier() == []
 
 
+@pytest.mark.rfc("TRN-009", "PA-042")
+def test_the_same_refresh_again_by_who_knew_something_else_is_answered_200_again(world: World) -> None:
+    dialog, known = watch(world)
+    change(world, "B")
+    for _ in range(2):
+        assert world.refresh(dialog, suppress=known, cseq=5, branch="z9hG4bK1-r").reply.status == 200
+    assert len(world.told()) == 1
+
+
+@pytest.mark.rfc("PA-044", "TRN-025")
+def test_an_asterisk_holds_also_for_what_is_on_its_way(world: World) -> None:
+    (first,) = world.subscribe().sent
+    assert world.refresh(first.id, suppress="*").reply.status == 204
+    assert world.answer(first) == []
+
+
 @pytest.mark.rfc("PA-042", "TRN-025")
 def test_what_is_on_its_way_is_known(world: World) -> None:
     """The watcher has the NOTIFY already, the server has not its answer."""
@@ -364,32 +380,3 @@ def test_nobody_learns_by_a_condition_what_it_may_not_see(world: World) -> None:
     assert tag_of(first) != known
     world.answer(first)
     assert world.refresh(first.id, suppress=known).reply.status == 200
-
-
-# Watcher information
-
-
-@pytest.mark.rfc("PA-042", "WINFO-003")
-def test_after_a_204_watcher_information_goes_on_with_partial_documents(world: World) -> None:
-    watched = Watched(world)
-    watched.come(BOB)
-    (first,) = world.subscribe(ALICE, event=WINFO).sent
-    watched.flow([first])
-    assert world.refresh(first.id, suppress=tag_of(first)).reply.status == 204
-    assert world.notifier() == []
-    watched.come(CAROL)
-    _, partial = watched.news(first.id)
-    assert (partial.kinds, partial.entries) == ((1, "partial"), [(CAROL, "active", "subscribe")])
-
-
-@pytest.mark.rfc("PA-043", "WINFO-003")
-def test_documents_that_were_not_sent_are_not_counted(world: World) -> None:
-    watched = Watched(world)
-    watched.come(BOB)
-    known = tag_of(*world.subscribe(ALICE, event=WINFO, expires="0").sent)
-    (first,) = world.subscribe(ALICE, event=WINFO, suppress=known).sent
-    assert not has_body(first)
-    watched.flow([first])
-    watched.come(CAROL)
-    only = watched.told(first.id)
-    assert (only.kinds, len(only.watchers)) == ((0, "full"), 2)

@@ -23,9 +23,7 @@ def report(text: str) -> Document:
 
 @pytest.fixture
 def forecast(world: World) -> World:
-    world.serve(
-        name="weather", default_expires=120, produces=("text/weather",), consumes=(), render=weather, minimum_interval=0
-    )
+    world.serve(name="weather", default_expires=120, produces=("text/weather",), consumes=(), render=weather, minimum_interval=0)
     return world
 
 

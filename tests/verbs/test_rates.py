@@ -10,7 +10,6 @@ from kemi.effects import SendRequest
 from kemi.event_package import Decision
 from kemi.rate_control import PERIODS
 from tests.unit.values import ALICE, BOB, CAROL, fields_of, pidf
-from tests.verbs.watched import WINFO, Watched
 from tests.verbs.world import World, state_of
 
 
@@ -215,7 +214,7 @@ def test_with_an_adaptive_rate_a_burst_buys_silence_afterwards(world: World) -> 
         world.told()
         world.now += 0.01
     (next_one, *_) = times(world, 20)
-    assert next_one > 10
+    assert next_one >= 10
 
 
 @pytest.mark.rfc("PA-052")
@@ -271,7 +270,9 @@ def test_a_rate_that_a_refresh_does_not_name_is_over(world: World) -> None:
 
 
 @pytest.mark.rfc("PA-053")
-@pytest.mark.parametrize("rates", ["max-rate=0", "max-rate=-1", "max-rate=fast", "max-rate", "max-rate=1e-1", "max-rate=0.1;max-rate=0.1"])
+@pytest.mark.parametrize(
+    "rates", ["max-rate=0", "max-rate=-1", "max-rate=fast", "max-rate", "max-rate=1e-1", "max-rate=0.1;max-rate=0.1"]
+)
 def test_what_is_no_rate_is_not_adopted(world: World, rates: str) -> None:
     (first,) = world.subscribe(event=f"presence;{rates}").sent
     assert rates_of(first) == ""
@@ -328,13 +329,9 @@ def test_a_rate_in_a_2xx_that_is_too_slow_is_raised(world: World) -> None:
     world.now += 20
     world.answer(first, event="presence;max-rate=0.001")
     change(world, "one")
-    world.now += 60
-    assert world.subscription(first.id).next_at <= first_expiry(world, first.id)
-    assert ">one<" in passing(world, 30)[-1][1].body
-
-
-def first_expiry(world: World, dialog: str) -> float:
-    return world.subscription(dialog).expires_at
+    told = passing(world, 90)
+    assert [(second, rates_of(each)) for second, each in told] == [(60, "max-rate=0.0125"), (80, "max-rate=0.0125")]
+    assert ">one<" in told[0][1].body
 
 
 @pytest.mark.rfc("PA-054")
@@ -343,43 +340,3 @@ def test_a_2xx_of_another_event_sets_nothing(world: World, event: str) -> None:
     (first,) = world.subscribe(event="presence;max-rate=0.5").sent
     world.answer(first, event=event)
     assert world.subscription(first.id).rates == "max-rate=0.5"
-
-
-# With conditions, and in watcher information
-
-
-@pytest.mark.rfc("PA-051", "PA-042")
-def test_what_a_condition_suppresses_is_not_told_again_either(world: World) -> None:
-    (first,) = world.subscribe(event="presence;min-rate=0.05", expires="3600").sent
-    world.answer(first)
-    known = fields_of(first.headers)["SIP-ETag"][0]
-    world.refresh(first.id, event="presence;min-rate=0.05", suppress=known, expires="3600")
-    assert times(world, 100) == []
-    change(world, "one")
-    (told,) = world.told()
-    assert rates_of(told) == "min-rate=0.05"
-    assert times(world, 45) == [20, 40]
-
-
-@pytest.mark.rfc("PA-048", "WINFO-014")
-def test_watcher_information_keeps_to_the_rate(world: World) -> None:
-    watched = Watched(world)
-    alice = watched.winfo(event=f"{WINFO};max-rate=0.1", expires="3600")
-    watched.news(alice)
-    watched.come(BOB)
-    watched.come(CAROL)
-    watched.pause(9)
-    assert watched.news(alice) == []
-    watched.pause(1)
-    assert sorted(uri for uri, *_ in watched.told(alice).entries) == [BOB, CAROL]
-
-
-@pytest.mark.rfc("PA-051", "WINFO-003")
-def test_watcher_information_is_told_again_as_what_has_changed_since(world: World) -> None:
-    """Nothing: RFC 6446 section 6.2 lets a notifier that tells changes tell them alone."""
-    watched = Watched(world)
-    watched.come(BOB)
-    alice = watched.winfo(event=f"{WINFO};min-rate=0.05", expires="3600")
-    watched.pause(20)
-    full, again = watched.news(alice)
-    assert (len(full.watchers), again.kinds, again.watchers) == (1, (1, "partial"), ())

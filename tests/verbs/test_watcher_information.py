@@ -8,6 +8,7 @@ import pytest
 from kemi import notify as notifier
 from kemi import store
 from kemi.effects import Wake
+from kemi.errors import Forbidden
 from kemi.event_package import Decision
 from kemi.subscription import GRACE, TIMER_F
 from tests.unit.values import ALICE, BOB, CAROL, fields_of
@@ -344,8 +345,6 @@ def test_who_is_refused_is_told_as_rejected(watched: Watched) -> None:
 
 @pytest.mark.rfc("WINFO-011")
 def test_who_is_refused_at_once_is_not_told_of(watched: Watched) -> None:
-    from kemi.errors import Forbidden
-
     alice = watched.winfo()
     watched.news(alice)
     watched.world.decide(Decision.BLOCK)
@@ -354,3 +353,31 @@ def test_who_is_refused_at_once_is_not_told_of(watched: Watched) -> None:
     watched.flow()
     assert watched.news(alice) == []
     assert fetched(watched.world).watchers == ()
+
+
+# With a condition
+
+
+@pytest.mark.rfc("PA-042", "WINFO-003")
+def test_after_a_204_it_goes_on_with_partial_documents(watched: Watched) -> None:
+    watched.come(BOB)
+    (first,) = watched.world.subscribe(ALICE, event=WINFO).sent
+    watched.flow([first])
+    (known,) = fields_of(first.headers)["SIP-ETag"]
+    assert watched.refresh(first.id, suppress=known).reply.status == 204
+    watched.come(CAROL)
+    _, partial = watched.news(first.id)
+    assert (partial.kinds, partial.entries) == ((1, "partial"), [(CAROL, "active", "subscribe")])
+
+
+@pytest.mark.rfc("PA-043", "WINFO-003")
+def test_documents_that_were_not_sent_are_not_counted(watched: Watched) -> None:
+    watched.come(BOB)
+    (fetch,) = watched.world.subscribe(ALICE, event=WINFO, expires="0").sent
+    (known,) = fields_of(fetch.headers)["SIP-ETag"]
+    (first,) = watched.world.subscribe(ALICE, event=WINFO, suppress=known).sent
+    assert (first.body, fields_of(first.headers)["SIP-ETag"]) == ("", [known])
+    watched.flow([fetch, first])
+    watched.come(CAROL)
+    only = watched.told(first.id)
+    assert (only.kinds, len(only.watchers)) == ((0, "full"), 2)

@@ -23,7 +23,10 @@ SECRET = bytes(32)
 DEPTH = 2
 """presence.winfo and presence.winfo.winfo."""
 
-TABLES = ("publication", "removal", "subscription", "subscriber", "watcher", "location", "decision", "xcap_document", "fetched")
+TABLES = (
+    "publication", "removal", "subscription", "subscriber", "watcher", "location", "decision", "xcap_document", "xcap_service",
+    "fetched",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
