@@ -92,7 +92,7 @@ def _refuse_useless(database: Database, settings: Settings, package: EventPackag
         raise ValueError("the presentity itself may always watch")
     for probe in (Decision.BLOCK, Decision.ALLOW):
         decision_store.save(database, made._replace(decision=probe))
-        if package.authorize(database, settings, made.watcher, made.resource) is not probe:
+        if package.authorization(database, settings, made.watcher, made.resource, made.decided_at).decision is not probe:
             raise ValueError(f"{package.name} takes no decisions of its own by management")
 
 

@@ -22,10 +22,11 @@ class Made(NamedTuple):
     decided_at: float
 
 
-def made(database: Database, package: str, resource: str, watcher: str) -> Decision | None:
-    """What management says of this pair, None where it leaves it to the rules. One statement."""
-    rows = database.execute("decision_made", {"package": package, "resource": resource, "watcher": watcher}).rows()
-    return Decision(rows[0][0]) if rows else None
+def made(database: Database, package: str, resource: str, watchers: Sequence[str]) -> dict[str, Decision]:
+    """What management says of these watchers, without those that it leaves to the rules. One statement."""
+    wanted = [(each,) for each in watchers]
+    rows = database.execute("decision_made", {"package": package, "resource": resource}, wanted).rows() if wanted else []
+    return {watcher: Decision(text) for watcher, text in rows}
 
 
 def save(database: Database, decided: Made) -> None:
@@ -56,6 +57,11 @@ def waiting(database: Database, package: str, resource: str, watcher: str) -> li
     return [Ended._make(row) for row in rows]
 
 
+def to_judge(database: Database, now: float, limit: int) -> list[tuple[str, str]]:
+    """(resource, package) of subscriptions whose rules are to be asked again because of the time."""
+    return [(resource, package) for resource, package in database.execute("decision_to_judge", {"now": now, "limit": limit}).rows()]
+
+
 def apply(database: Database, subscriptions: Sequence[Subscription]) -> None:
     """Save what a decision changes of subscriptions, one statement for all."""
     database.execute("decision_applied", {}, [_applied(each) for each in subscriptions])
@@ -65,7 +71,7 @@ def _applied(subscription: Subscription) -> Row:
     reason = subscription.reason.value if subscription.reason else None
     return (
         subscription.id, subscription.decision.value, subscription.state.value, reason, subscription.watcher_event,
-        subscription.due_at, subscription.next_at,
+        subscription.due_at, subscription.next_at, subscription.permissions, subscription.judge_at,
     )  # fmt: skip
 
 

@@ -34,6 +34,20 @@ class Decision(Enum):
     ALLOW = "allow"
 
 
+class Authorization(NamedTuple):
+    """What a watcher may do, and for how long that is known.
+
+    Args:
+        decision: what becomes of the subscription.
+        permissions: what of the document it shows, in the package's own words; "": all of it. Equal permissions have equal words.
+        changes_at: seconds since the epoch of the moment at which the rules are to be asked again; None: when something happens.
+    """
+
+    decision: Decision
+    permissions: str = ""
+    changes_at: float | None = None
+
+
 class View(NamedTuple):
     """Which document a watcher gets: all subscriptions with an equal view get the same bytes.
 
@@ -68,7 +82,7 @@ class Document(NamedTuple):
         return VERSION in self.content
 
 
-Authorize = Callable[[Database, Settings, str, str], Decision]
+Authorize = Callable[[Database, Settings, Sequence[str], str, float], Mapping[str, Authorization]]
 Render = Callable[[Database, Settings, Sequence[View], float], Mapping[View, Document]]
 
 
@@ -87,7 +101,7 @@ class EventPackage:
         produces: body types of NOTIFY, the default first (RFC 6665 section 5.4.5).
         consumes: body types of PUBLISH; empty: the package is not published (RFC 3903 section 10.1).
         minimum_interval: seconds between two NOTIFYs of a dialog (RFC 6665 section 5.4.10); see `interval_of`.
-        authorize: (database, settings, watcher, resource) -> what the rules of now say.
+        authorize: (database, settings, watchers, resource, now) -> what the rules of now say of each watcher.
         render: (database, settings, views, now) -> the document of each view, all of a batch in one go.
         check_body: (body, content type); raises UnsupportedMediaType (415) for one that cannot be published.
         aspect: subscription -> what its document depends on besides resource, entity, type and decision.
@@ -104,6 +118,10 @@ class EventPackage:
     check_body: Callable[[bytes, str], None] | None = None
     aspect: Callable[["Subscription"], str] = same_for_all
     parameters: tuple[str, ...] = ()
+
+    def authorization(self, database: Database, settings: Settings, watcher: str, resource: str, now: float) -> Authorization:
+        """What the rules of now say of one watcher (`authorize`)."""
+        return self.authorize(database, settings, (watcher,), resource, now)[watcher]
 
 
 Packages = Mapping[str, EventPackage]

@@ -26,7 +26,6 @@ from kemi.errors import ConfigurationError, SipError
 
 NO_LIMIT: Final = 1_000_000
 YEAR: Final = 31_536_000
-XCAP: Final = {"xcap": "XCAP rules are not there yet"}
 B2BUA: Final = "needs the presence B2BUA, which is not there yet"
 
 PATH: Final = (r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+", "a path as /xcap-root")
@@ -71,7 +70,11 @@ class PresenceAgentSettings:
     max_publish_expiration: int = _number(3600, 60, 604800, "seconds", "longest expiry granted to a publication")
     min_expires: int = _number(60, 1, 3599, "seconds", "shortest expiry accepted, 423 below it")
     notify_interval: int = _number(5, 0, 3600, "seconds", "least time between two NOTIFYs of a subscription, 0 = off")
-    auth: str = _choice("none", ("none", "implicit"), "who may watch: everybody, or by the rules of a presentity", not_yet=XCAP)
+    auth: str = _choice("none", ("none", "implicit", "xcap"), "who may watch: everybody, or whom the presentity lets")
+    auth_default: str = _choice(
+        "confirm", ("block", "confirm", "polite-block", "allow"), "what rules say that a user does not have (pa.auth = xcap)"
+    )
+    draft_rules: int = _number(0, 0, 1, "", "1: rules may be written as SER's were too")
     winfo_auth: str = _choice("implicit", ("none", "implicit"), "who may watch the watchers: everybody, or only one's own")
     winfo_watchers: tuple[str, ...] = _uris("who may watch everybody's watchers")
     publishers: tuple[str, ...] = _uris("who may publish for everybody")

@@ -6,28 +6,31 @@ what changes      for example                    told
 ----------------  -----------------------------  -------------------------------------------------------------------------
 the state         pending to active, to          at once
                   terminated;reason=rejected
-the document      allow to polite-block          when the interval is over, like any change of presence: who is polite-blocked
-                                                 cannot tell it from the presentity going away
+the document      allow to polite-block, more    when the interval is over, like any change of presence: who is polite-blocked
+                  or less is shown               cannot tell it from the presentity going away
 a waiting watcher to terminated, approved or     to who watches the watchers (RFC 3857 section 4.7.1)
                   rejected
 
-Changes of state are reported to who watches the watchers too.
+Changes of state are reported to who watches the watchers too. When the clock changes what the rules say is written into each
+subscription (`judge_at`), and the sweep asks again then (`overdue`).
 
-SQL: 2 statements load, 1 saves, 2 report changes, 3 ends, however many watchers there are; and what the package's `authorize`
-needs, once for each distinct watcher.
+SQL: 2 statements load, 1 saves, 2 report changes, 3 ends, and those of the package's `authorize`, however many watchers there are.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kemi import decision_store, store, watcher, watcher_store
 from kemi.database import Database, Result
 from kemi.effects import Effect, Log, Wake
-from kemi.event_package import Decision, EventPackage, Packages, interval_of
+from kemi.event_package import Authorization, Decision, Packages, interval_of
 from kemi.report import report_change, report_end, wakes
 from kemi.settings import Settings
 from kemi.subscription import Reason, State, Subscription, decided, due
 from kemi.watcher import Ended, Event
+
+LIMIT = 500
+"""Presentities looked after in one sweep; the next one is a second later."""
 
 
 class Change(NamedTuple):
@@ -40,6 +43,11 @@ class Change(NamedTuple):
     def is_of_state(self) -> bool:
         """Whether the watcher gets another Subscription-State."""
         return self.before.state is not self.after.state
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the watcher may get something else than before; else only the time to ask again is another one."""
+        return (self.before.decision, self.before.permissions) != (self.after.decision, self.after.permissions)
 
 
 def reauthorize(
@@ -79,17 +87,17 @@ def apply(
         return []
     live = decision_store.live(database, package_name, resource, watcher or "")
     waiting = decision_store.waiting(database, package_name, resource, watcher or "")
-    decisions = _ask(database, settings, package, resource, [*(each.watcher for each in live), *(each.uri for each in waiting)])
+    watchers = dict.fromkeys([*(each.watcher for each in live), *(each.uri for each in waiting)])
+    says = package.authorize(database, settings, list(watchers), resource, now) if watchers else {}
     interval = interval_of(package, settings)
-    changes = [
-        Change(each, _after(each, decisions[each.watcher], interval, now))
-        for each in live
-        if decisions[each.watcher] is not each.decision
-    ]
-    done = [_done_waiting(each, decisions[each.uri], now) for each in waiting if decisions[each.uri] is not Decision.CONFIRM]
+    after = [(each, _after(each, says[each.watcher], interval, now)) for each in live]
+    changes = [Change(each, changed) for each, changed in after if changed != each]
+    decided_about = [each for each in waiting if says[each.uri].decision is not Decision.CONFIRM]
+    done = [_done_waiting(each, says[each.uri].decision, now) for each in decided_about]
     marked = _report(database, settings, packages, changes, done, now)
     if changes:
         decision_store.apply(database, [each.after for each in changes])
+    changes = [each for each in changes if each.is_told]
     return [*_wake(changes), *(effect for result in marked for effect in wakes(result)), *_log(changes, done)]
 
 
@@ -99,14 +107,18 @@ def asking_the_same(packages: Packages, package_name: str) -> list[str]:
     return [name for name, each in packages.items() if each.authorize is rules]
 
 
-def _ask(
-    database: Database, settings: Settings, package: EventPackage, resource: str, watchers: Iterable[str]
-) -> Mapping[str, Decision]:
-    return {each: package.authorize(database, settings, each, resource) for each in dict.fromkeys(watchers)}
+def overdue(database: Database, settings: Settings, packages: Packages, now: float) -> list[Effect]:
+    """Ask the rules again where the time has come to; one transaction a presentity and package."""
+    effects: list[Effect] = []
+    for resource, name in decision_store.to_judge(database, now, LIMIT):
+        effects += reauthorize(database, settings, packages, name, resource, now)
+    return effects
 
 
-def _after(before: Subscription, decision: Decision, interval: float, now: float) -> Subscription:
-    after = decided(before, decision, now)
+def _after(before: Subscription, authorization: Authorization, interval: float, now: float) -> Subscription:
+    after = decided(before, authorization, now)
+    if not Change(before, after).is_told:
+        return after
     if after.state is before.state:
         return _due_later(after, interval, now)
     if after.state is State.ACTIVE:

@@ -13,7 +13,7 @@ from kemi.asked import Asked
 from kemi.database import Database, Result
 from kemi.effects import Effect, Log, Reply, Status, Wake
 from kemi.errors import Forbidden, OutOfOrder, SubscriptionDoesNotExist
-from kemi.event_package import Decision, Packages, allow_events, interval_of
+from kemi.event_package import Authorization, Decision, Packages, allow_events, interval_of
 from kemi.report import report_change, report_end, wakes
 from kemi.settings import Settings
 from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, decided, due, ended
@@ -43,12 +43,12 @@ def refresh(
         if (request.cseq, request.branch) == (before.remote_cseq, before.branch):
             return [accepted(before, before.seconds_left(now), packages, _is_suppressed(before, asked))]
         asked = asked._replace(condition=_condition(before, asked))
-        decision = asked.package.authorize(database, settings, watcher_uri, before.resource)
-        after = _refreshed(before, asked, request, settings, decision, now)
+        authorization = asked.package.authorization(database, settings, watcher_uri, before.resource, now)
+        after = _refreshed(before, asked, request, settings, authorization, now)
         marked = _report_refreshed(database, settings, packages, before, after, now)
         suppressed = asked.condition != "" and _holds(database, settings, packages, before, after, asked, now)
         after = _save(database, after, suppressed)
-    if decision is Decision.BLOCK:
+    if authorization.decision is Decision.BLOCK:
         refusal = Reply(Forbidden.status, Forbidden.reason)
         return [refusal, *_wake(after), *wakes(marked), log_line("rejected", after, asked.lifetime), Status("rejected", after)]
     word = "ended" if asked.lifetime == 0 else "refreshed"
@@ -57,16 +57,16 @@ def refresh(
 
 
 def _refreshed(
-    before: Subscription, asked: Asked, request: sip.Request, settings: Settings, decision: Decision, now: float
+    before: Subscription, asked: Asked, request: sip.Request, settings: Settings, authorization: Authorization, now: float
 ) -> Subscription:
     """The subscription as this SUBSCRIBE leaves it, with a NOTIFY due."""
     after = due(before, now)._replace(remote_cseq=request.cseq, branch=request.branch, notified_tag="", suppress=asked.condition)
-    if decision in STATE_BY_DECISION:
+    if authorization.decision in STATE_BY_DECISION:
         after = _moved(after, request, asked.contact, settings)._replace(
             accept=asked.accept, expires_at=now + asked.lifetime, event_parameters=asked.parameters
         )
     interval = interval_of(asked.package, settings)
-    after = decided(after.rated(asked.event.parameters, interval, now, asked.profile.least_gap), decision, now)
+    after = decided(after.rated(asked.event.parameters, interval, now, asked.profile.least_gap), authorization, now)
     given_up = settings.pa.waiting_expiration and now - before.created_at >= settings.pa.waiting_expiration
     if after.state is State.PENDING and given_up:
         after = ended(after, Reason.GIVEUP, now)

@@ -136,7 +136,7 @@ def resume(database: Database, now: float) -> Result:
     return database.execute("subscription_resume", {"now": now})
 
 
-def deadlines(database: Database, now: float) -> tuple[bool, bool]:
-    """Whether there is work for `claim`, and whether watchers are given up; takes no lock."""
-    due, over = database.execute("subscription_deadlines", {"now": now}).rows()[0]
-    return bool(due), bool(over)
+def deadlines(database: Database, now: float) -> tuple[bool, bool, bool]:
+    """Whether there is work for `claim`, watchers are given up, and rules are to be asked again; takes no lock."""
+    due, over, unjudged = database.execute("subscription_deadlines", {"now": now}).rows()[0]
+    return bool(due), bool(over), bool(unjudged)

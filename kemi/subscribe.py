@@ -10,16 +10,17 @@ SQL: 4 statements (the rules, report to who watches the watchers, load what is s
 """
 
 import hashlib
+from typing import NamedTuple
 
 from kemi import notify, refresh, remote_target, sip, store, watcher, watcher_store
 from kemi.asked import asked_of
 from kemi.database import Database, Result
-from kemi.effects import Effect, Status
+from kemi.effects import Effect, SendRequest, Status
 from kemi.errors import Forbidden, LoopDetected, ServiceUnavailable
 from kemi.event_package import WATCHER_INFORMATION, Decision, Packages, allow_events, interval_of
 from kemi.report import report_change, report_end, wakes
 from kemi.settings import Settings
-from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, answer_deadline
+from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, answer_deadline, authorized
 
 RETRY_AFTER = 60
 """Seconds a watcher is asked to wait when a limit is reached."""
@@ -82,46 +83,64 @@ def subscribe(
 
 
 def _open(database: Database, settings: Settings, packages: Packages, subscription: Subscription, lifetime: int) -> list[Effect]:
-    """Insert the subscription with its first NOTIFY in flight.
+    """Insert the subscription with its first NOTIFY in flight, unless the rules refuse: what they have noted stays all the same.
 
     A PUBLISH for the presentity, or a change of its rules, comes wholly before or after.
     """
-    now = subscription.created_at
+    opened = None
     with database.transaction():
         database.lock(subscription.resource)
         subscription = _authorized(database, settings, packages, subscription, lifetime)
-        waiting = _waiting(database, subscription)
-        subscription = subscription._replace(watcher_id=waiting or watcher.opaque(subscription.id))
-        marked = _report_new(database, settings, packages, subscription)
-        if subscription.package.endswith(WATCHER_INFORMATION):
-            _gather_watchers(database, settings, subscription)
-        (news,) = notify.gather(database, settings, packages, [subscription], now)
-        first = news.request(allow_events(packages), now)
-        told = news.told(interval_of(packages[subscription.package], settings), now) if news.is_counted else subscription
-        told = told._replace(local_cseq=first.cseq, notified_tag=news.tag)
-        created = store.create(database, told, settings.pa.max_watchers, settings.pa.max_subscriptions)
-        if waiting and subscription.state is State.PENDING:
-            watcher_store.taken(database, waiting, subscription.id)
-    if created.count == 0:
+        if subscription.decision in STATE_BY_DECISION:
+            opened = _insert(database, settings, packages, subscription)
+    if opened is None:
+        raise Forbidden("the presentity's rules refuse this watcher")
+    subscription = opened.subscription
+    if opened.created.count == 0:
         _explain_missing_row(store.load(database, subscription.id), subscription)
         return [refresh.accepted(subscription, lifetime, packages)]
     word = "fetched" if lifetime == 0 else "created"
     reply = refresh.accepted(subscription, lifetime, packages)
-    lines = [refresh.log_line(word, subscription, lifetime), *notify.too_large(subscription, first, settings)]
-    return [reply, first, *wakes(marked), *lines, Status(subscription.state.value, subscription, new=True)]
+    lines = [refresh.log_line(word, subscription, lifetime), *notify.too_large(subscription, opened.first, settings)]
+    return [reply, opened.first, *wakes(opened.marked), *lines, Status(subscription.state.value, subscription, new=True)]
+
+
+class _Opened(NamedTuple):
+    """A subscription, whether its row was created, its first NOTIFY, and the watcher information that tells of it."""
+
+    subscription: Subscription
+    created: Result
+    first: SendRequest
+    marked: Result | None
+
+
+def _insert(database: Database, settings: Settings, packages: Packages, subscription: Subscription) -> _Opened:
+    now = subscription.created_at
+    waiting = _waiting(database, subscription)
+    subscription = subscription._replace(watcher_id=waiting or watcher.opaque(subscription.id))
+    marked = _report_new(database, settings, packages, subscription)
+    if subscription.package.endswith(WATCHER_INFORMATION):
+        _gather_watchers(database, settings, subscription)
+    (news,) = notify.gather(database, settings, packages, [subscription], now)
+    first = news.request(allow_events(packages), now)
+    told = news.told(interval_of(packages[subscription.package], settings), now) if news.is_counted else subscription
+    told = told._replace(local_cseq=first.cseq, notified_tag=news.tag)
+    created = store.create(database, told, settings.pa.max_watchers, settings.pa.max_subscriptions)
+    if waiting and subscription.state is State.PENDING:
+        watcher_store.taken(database, waiting, subscription.id)
+    return _Opened(subscription, created, first, marked)
 
 
 def _authorized(
     database: Database, settings: Settings, packages: Packages, subscription: Subscription, lifetime: int
 ) -> Subscription:
     """The subscription in the state that the rules of now give it."""
-    authorize = packages[subscription.package].authorize
-    decision = authorize(database, settings, subscription.watcher, subscription.resource)
-    if decision not in STATE_BY_DECISION:
-        raise Forbidden("the presentity's rules refuse this watcher")
+    package, now = packages[subscription.package], subscription.created_at
+    authorization = package.authorization(database, settings, subscription.watcher, subscription.resource, now)
+    subscription = authorized(subscription, authorization)
     if lifetime == 0:
-        return subscription._replace(decision=decision, state=State.TERMINATED, reason=Reason.TIMEOUT)
-    return subscription._replace(decision=decision, state=STATE_BY_DECISION[decision])
+        return subscription._replace(state=State.TERMINATED, reason=Reason.TIMEOUT)
+    return subscription._replace(state=STATE_BY_DECISION.get(authorization.decision, State.TERMINATED))
 
 
 def _waiting(database: Database, subscription: Subscription) -> str:

@@ -8,6 +8,7 @@ state        moved by                                     to
 pending      rules say allow, polite-block                active
 active       rules say confirm                            pending
 any          rules say block                              terminated, rejected
+any          the clock reaches `judge_at`                 as the rules say then
 any          expiry, Expires: 0, a fetch                  terminated, timeout
 any          the presentity is deleted                    terminated, noresource
 any          planned shutdown                             terminated, deactivated
@@ -20,7 +21,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from kemi import rate_control
-from kemi.event_package import Decision
+from kemi.event_package import Authorization, Decision
 
 TIMER_F = 32.0
 """Seconds that a NOTIFY transaction lasts at most: 64*T1 (RFC 3261 section 17.1.2.2)."""
@@ -121,6 +122,8 @@ class Subscription(NamedTuple):
     recent: str = ""
     least_gap: float = 0.0
     repeat_at: float | None = None
+    permissions: str = ""
+    judge_at: float | None = None
 
     @property
     def sees_document(self) -> bool:
@@ -173,12 +176,18 @@ class Subscription(NamedTuple):
         return max(0, round(self.expires_at - now))
 
 
-def decided(subscription: Subscription, decision: Decision, now: float) -> Subscription:
+def authorized(subscription: Subscription, authorization: Authorization) -> Subscription:
+    """The subscription with what the rules of now say written into it, in the state that it was in."""
+    decision, permissions, changes_at = authorization
+    return subscription._replace(decision=decision, permissions=permissions, judge_at=changes_at)
+
+
+def decided(subscription: Subscription, authorization: Authorization, now: float) -> Subscription:
     """The subscription after the rules of now were asked again (RFC 6665 section 4.2.1.4, RFC 5025 section 3.2.1)."""
-    subscription = subscription._replace(decision=decision)
+    subscription = authorized(subscription, authorization)
     if subscription.state is State.TERMINATED:
         return subscription
-    state = STATE_BY_DECISION.get(decision)
+    state = STATE_BY_DECISION.get(authorization.decision)
     if state is None:
         return ended(subscription, Reason.REJECTED, now)
     if state is subscription.state:

@@ -1,10 +1,11 @@
 """The sweep: what happens because time passes, not because a request came. Run once a second by one process.
 
 Each subscription has one deadline (`next_at`): a NOTIFY held back until its interval is over, the answer to the one in flight, or
-expiry. When one has come the notifier is woken, and `kemi.notify` does what is due.
+expiry. When one has come the notifier is woken, and `kemi.notify` does what is due. It may have another one (`judge_at`): when what
+the presentity's rules say of its watcher changes by itself (`kemi.reauthorize`).
 """
 
-from kemi import store, watcher, watcher_store
+from kemi import reauthorize, store, watcher, watcher_store
 from kemi.database import Database
 from kemi.effects import Effect, Log, Wake
 from kemi.event_package import Packages
@@ -17,8 +18,10 @@ LIMIT = 500
 
 def sweep(database: Database, settings: Settings, packages: Packages, now: float) -> list[Effect]:
     """See whether a deadline has come at `now`, seconds since the epoch. One statement, no lock."""
-    due, over = store.deadlines(database, now)
+    due, over, unjudged = store.deadlines(database, now)
     effects = give_up(database, settings, packages, now) if over else []
+    if unjudged:
+        effects += reauthorize.overdue(database, settings, packages, now)
     return [Wake(), *effects] if due else effects
 
 

@@ -23,6 +23,7 @@ from kemi.event_package import (
     STANDARD_INTERVAL,
     VERSION,
     WATCHER_INFORMATION,
+    Authorization,
     Decision,
     Document,
     EventPackage,
@@ -45,12 +46,14 @@ def winfo_of(watched: EventPackage) -> EventPackage:
     package = watched.name
     is_nested = package.endswith(WATCHER_INFORMATION)
 
-    def authorize(database: Database, settings: Settings, watcher: str, resource: str) -> Decision:
-        if _sees_all(settings, watcher, resource) and not (is_nested and watcher != resource):
-            return Decision.ALLOW
-        known = [] if is_nested else watcher_store.list_all(database, package, [resource])
-        watches = any(each.uri == watcher and each.status is not Status.TERMINATED for each in known)
-        return Decision.ALLOW if watches else Decision.BLOCK
+    def authorize(
+        database: Database, settings: Settings, watchers: Sequence[str], resource: str, _now: float
+    ) -> dict[str, Authorization]:
+        allowed = {each for each in watchers if _sees_all(settings, each, resource) and not (is_nested and each != resource)}
+        if not is_nested and not allowed.issuperset(watchers):
+            known = watcher_store.list_all(database, package, [resource])
+            allowed |= {each.uri for each in known if each.status is not Status.TERMINATED}
+        return {each: Authorization(Decision.ALLOW if each in allowed else Decision.BLOCK) for each in watchers}
 
     def render(database: Database, settings: Settings, views: Sequence[View], now: float) -> dict[View, Document]:
         watchers = defaultdict[str, list[Watcher]](list)

@@ -9,8 +9,8 @@ from kemi import administration, client_profile, decision_store, sip, watcher
 from kemi.administration import Recorded
 from kemi.console.output import FOR_EVER, plain
 from kemi.console.session import Session
-from kemi.event_package import WATCHER_INFORMATION, Decision
-from kemi.presence import pidf
+from kemi.event_package import WATCHER_INFORMATION, Authorization, Decision
+from kemi.presence import pidf, policy
 from kemi.presence.outline import Outline, outline
 from kemi.presence.package import NAME
 from kemi.presence.publication import Publication
@@ -119,21 +119,26 @@ def of_decisions(session: Session, resource: str, package: str = "") -> list[Fac
     return [{name: plain(value) for name, value in each._asdict().items() if name != "resource"} for each in made]
 
 
-def why(session: Session, package_name: str, resource: str, who: str) -> tuple[Decision | None, str]:
+def why(session: Session, package_name: str, resource: str, who: str) -> tuple[Authorization | None, str]:
     """What the rules of now say of a watcher, and what led to it; None: the package is not served."""
     package = session.packages.get(package_name)
     if package is None:
         return None, "the package is not served"
-    decision = package.authorize(session.database, session.settings, who, resource)
+    says = package.authorization(session.database, session.settings, who, resource, session.now)
     if who == resource:
-        return decision, "the presentity itself"
+        return says, "the presentity itself"
     for name in asking_the_same(session.packages, package_name):
-        if decision_store.made(session.database, name, resource, who) is decision:
-            return decision, "presencectl authorize"
+        if decision_store.made(session.database, name, resource, [who]).get(who) is says.decision:
+            return says, "presencectl authorize"
     pa = session.settings.pa
     if package_name.endswith(WATCHER_INFORMATION):
         listed = "pa.winfo_watchers names it" if who in pa.winfo_watchers else f"pa.winfo_auth = {pa.winfo_auth}"
-        return decision, listed
+        return says, listed
     if package.authorize is session.packages[NAME].authorize:
-        return decision, f"pa.auth = {pa.auth}"
-    return decision, f"rules of {package_name}"
+        return says, f"pa.auth = {pa.auth}" + (f" ({_matching(session, resource, who)})" if pa.auth == "xcap" else "")
+    return says, f"rules of {package_name}"
+
+
+def _matching(session: Session, resource: str, who: str) -> str:
+    found = policy.matching(session.database, session.settings, who, resource, session.now)
+    return f"{found}: pa.auth_default = {session.settings.pa.auth_default}" if found == policy.NO_RULES else found

@@ -12,11 +12,12 @@ from kemi.console import facts
 from kemi.console.facts import Facts
 from kemi.console.output import clean, json_option, say, seconds, show, table
 from kemi.console.session import Session, again, begin, tell, told
-from kemi.event_package import Decision, Document, View
+from kemi.event_package import Authorization, Decision, Document, View
 from kemi.presence import manage, pidf, store
 from kemi.presence.manage import ACTIVITIES, Managed
 from kemi.presence.outline import CLOSED, OPEN, outline
-from kemi.presence.package import NAME
+from kemi.presence.package import NAME, aspect_of
+from kemi.subscription import authorized
 
 OFFLINE: Final = "offline"
 UNKNOWN: Final = "unknown"
@@ -75,12 +76,13 @@ def show_presentity(configuration: Path, uri: str, watcher: str | None, as_json:
         who = session.watcher(watcher) if watcher else ""
         (about,) = described(session, administration.described(session.database, NAME, [resource], session.now))
         published = store.load_many(session.database, NAME, [resource], session.now)
-        decision, because = facts.why(session, NAME, resource, who) if who else (Decision.ALLOW, "")
-        document = document_for(session, resource, who, decision or Decision.BLOCK)
+        says, because = facts.why(session, NAME, resource, who) if who else (Authorization(Decision.ALLOW), "")
+        says = says or Authorization(Decision.BLOCK)
+        document = document_for(session, resource, who, says)
         found = about | {
             "publications": [facts.of_publication(session, each) for each in published],
             "watcher": who or None,
-            "decision": decision,
+            "decision": says.decision,
             "because": because,
             "document": document and {"content_type": document.content_type, "body": document.content},
         }
@@ -172,14 +174,14 @@ def state_in(document: Document) -> str:
     return outline(pidf.parse(document.content.encode(), document.content_type)).basic or UNKNOWN
 
 
-def document_for(session: Session, resource: str, who: str, decision: Decision) -> Document | None:
+def document_for(session: Session, resource: str, who: str, says: Authorization) -> Document | None:
     """The document of now: for a watcher in the form that its newest subscription asks for."""
-    if decision in (Decision.BLOCK, Decision.CONFIRM):
+    if says.decision in (Decision.BLOCK, Decision.CONFIRM):
         return None
     package = session.packages[NAME]
-    view = View(resource, resource, package.produces[0], decision)
+    view = View(resource, resource, package.produces[0], says.decision, aspect_of("", says.permissions))
     for each in administration.subscriptions(session.database, resource, NAME, who) if who else ():
-        view = news.view_of(each._replace(decision=decision), session.packages) or view
+        view = news.view_of(authorized(each, says), session.packages) or view
     return package.render(session.database, session.settings, [view], session.now)[view]
 
 

@@ -77,7 +77,8 @@ def of_publication(session: Session, publication: Publication) -> Facts:
 def of_watching(session: Session, subscription: Subscription) -> Facts:
     """One subscription: what it is told and why, and its next deadline."""
     now = session.now
-    decision, because = facts.why(session, subscription.package, subscription.resource, subscription.watcher)
+    says, because = facts.why(session, subscription.package, subscription.resource, subscription.watcher)
+    decision = says and says.decision
     changes = decision is not subscription.decision
     return facts.of_subscription(session, subscription) | {
         "sees": facts.SEES[subscription.decision],

@@ -119,13 +119,13 @@ def decided(session: Session, resource: str, who: str, package: str, decision: D
     effects = again(lambda: administration.decide(*change))
     asking = asking_the_same(session.packages, package)
     concerned = [each for each in administration.subscriptions(session.database, resource, "", who) if each.package in asking]
-    now, because = facts.why(session, package, resource, who)
+    says, because = facts.why(session, package, resource, who)
     server = tell(session, effects)
     return {
         "presentity": resource,
         "watcher": who,
         "package": package,
-        "decision": now,
+        "decision": says and says.decision,
         "because": because,
         "subscriptions": [facts.of_subscription(session, each) for each in concerned],
         "server": server,

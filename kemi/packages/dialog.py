@@ -27,7 +27,8 @@ from kemi.packages import dialog_aggregation, dialog_info
 from kemi.packages.dialog_aggregation import Report
 from kemi.packages.dialog_info import DialogInfo
 from kemi.presence import store
-from kemi.presence.package import MAX_KEPT, authorize
+from kemi.presence.parsed import MAX_KEPT
+from kemi.presence.policy import authorize
 from kemi.presence.publication import Publication
 from kemi.settings import Settings
 from kemi.subscription import Subscription

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from kemi.database import Database
 from kemi.errors import SipError
-from kemi.event_package import Decision, Document, EventPackage, View
+from kemi.event_package import Authorization, Decision, Document, EventPackage, View
 from kemi.packages import message_summary_body
 from kemi.packages.message_summary_body import MEDIA_TYPE, Report, combine, parse, write
 from kemi.presence import store
@@ -23,9 +23,11 @@ from kemi.subscription import Subscription
 NAME = "message-summary"
 
 
-def authorize(_database: Database, _settings: Settings, watcher: str, resource: str) -> Decision:
+def authorize(
+    _database: Database, _settings: Settings, watchers: Sequence[str], resource: str, _now: float
+) -> dict[str, Authorization]:
     """The user itself; 403 for everybody else."""
-    return Decision.ALLOW if watcher == resource else Decision.BLOCK
+    return {each: Authorization(Decision.ALLOW if each == resource else Decision.BLOCK) for each in watchers}
 
 
 def check_body(body: bytes, _content_type: str) -> None:

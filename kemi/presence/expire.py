@@ -7,7 +7,7 @@ from kemi import store as subscriptions
 from kemi.database import Database
 from kemi.effects import Effect, Log, Wake
 from kemi.event_package import Packages, interval_of
-from kemi.presence import store
+from kemi.presence import policy, store
 from kemi.settings import Settings
 from kemi.subscription import TIMER_F
 
@@ -27,6 +27,7 @@ def expire(database: Database, settings: Settings, packages: Packages, now: floa
         with database.transaction():
             database.lock(presentity)
             gone = store.remove_expired(database, presentity, package, now)
+            effects += policy.published(database, settings, packages, package, presentity, now)
             subscriptions.mark_due(database, package, presentity, now, interval)
         effects.append(Log(f"publication expired: event={package} presentity={presentity} number={gone.count}"))
     return [*effects, Wake()] if effects else []

@@ -17,7 +17,7 @@ from kemi.database import Database, Row
 from kemi.effects import Effect, Log, Wake
 from kemi.errors import BodyTooLarge, UnsupportedMediaType
 from kemi.event_package import EventPackage, Packages, interval_of
-from kemi.presence import pidf
+from kemi.presence import pidf, policy
 from kemi.presence.package import NAME
 from kemi.presence.publication import Operation, Publication, SourceKind
 from kemi.settings import Settings
@@ -81,9 +81,10 @@ def publish(
     with database.transaction():
         database.lock(presentity)
         ((created_at,),) = database.execute("administration_publish", publication._asdict()).rows()
+        judged = policy.published(database, settings, packages, NAME, presentity, now)
         marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(package, settings)).rows()
     operation = Operation.CREATE if created_at == now else Operation.MODIFY
-    return _managed(publication._replace(created_at=created_at), operation, marked)
+    return _managed(publication._replace(created_at=created_at), operation, marked, judged)
 
 
 def unpublish(database: Database, settings: Settings, packages: Packages, presentity: str, now: float) -> Managed:
@@ -97,8 +98,9 @@ def unpublish(database: Database, settings: Settings, packages: Packages, presen
         database.lock(presentity)
         if not database.execute("administration_unpublish", publication._asdict() | {"now": now}).rows():
             raise ValueError(f"nothing is published for {presentity} by management")
+        judged = policy.published(database, settings, packages, NAME, presentity, now)
         marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(packages[NAME], settings)).rows()
-    return _managed(publication, Operation.REMOVE, marked)
+    return _managed(publication, Operation.REMOVE, marked, judged)
 
 
 def document(presentity: str, basic: str, note: str, activities: Sequence[str], now: float) -> bytes:
@@ -147,8 +149,8 @@ def _check(settings: Settings, package: EventPackage, body: bytes, content_type:
         package.check_body(body, content_type)
 
 
-def _managed(publication: Publication, operation: Operation, marked: Sequence[Row]) -> Managed:
-    effects: list[Effect] = [Wake(blocked=any(blocked for (blocked,) in marked))] if marked else []
+def _managed(publication: Publication, operation: Operation, marked: Sequence[Row], judged: Sequence[Effect]) -> Managed:
+    effects: list[Effect] = [Wake(blocked=any(blocked for (blocked,) in marked)), *judged] if marked else [*judged]
     words = f"event={NAME} presentity={publication.presentity} source={SOURCE}"
     effects.append(Log(f"publication {operation.value}: etag={publication.etag} {words}"))
     return Managed(publication, operation, len(marked), effects)

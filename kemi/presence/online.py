@@ -3,7 +3,8 @@
 from kemi.database import Database
 from kemi.errors import SipError
 from kemi.presence import pidf, store
-from kemi.presence.package import NAME, parse
+from kemi.presence.package import NAME
+from kemi.presence.parsed import parse
 from kemi.presence.publication import Publication
 
 BASIC = f"{{{pidf.PIDF}}}status/{{{pidf.PIDF}}}basic"

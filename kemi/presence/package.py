@@ -3,34 +3,19 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
 
-from kemi import decision_store
 from kemi.client_profile import STANDARD, profile_of
 from kemi.database import Database
 from kemi.errors import SipError
 from kemi.event_package import STANDARD_INTERVAL, Decision, Document, EventPackage, View
-from kemi.presence import completion, formats, pidf, store
+from kemi.presence import completion, formats, parsed, pidf, policy, privacy, store
 from kemi.presence.composition import Offline, Source, compose
 from kemi.presence.publication import Publication
 from kemi.settings import Settings
 from kemi.subscription import Subscription
+from kemi.xcap.pres_rules import EVERYTHING
 
 NAME = "presence"
-MAX_KEPT = 8192
-"""Octets of a document that is worth keeping when parsed."""
-
-
-def authorize(database: Database, settings: Settings, watcher: str, resource: str) -> Decision:
-    """The presentity itself may always watch. Of others management decides first (`presencectl authorize`), then `pa.auth`: none
-    lets everybody watch; implicit asks the presentity (SER handbook 5.2).
-    """
-    if watcher == resource:
-        return Decision.ALLOW
-    made = decision_store.made(database, NAME, resource, watcher)
-    if made is not None:
-        return made
-    return Decision.ALLOW if settings.pa.auth == "none" else Decision.CONFIRM
 
 
 def check_body(body: bytes, content_type: str) -> None:
@@ -42,32 +27,26 @@ def check_body(body: bytes, content_type: str) -> None:
     pidf.read(body, content_type)
 
 
-def parse(body: bytes, content_type: str) -> pidf.PidfDocument:
-    """Read a published document (`pidf.parse`); small ones that were read last are kept."""
-    return _kept(body, content_type) if len(body) <= MAX_KEPT else pidf.parse(body, content_type)
-
-
-@lru_cache(maxsize=512)
-def _kept(body: bytes, content_type: str) -> pidf.PidfDocument:
-    """Kept by content, so it cannot be stale: the same bytes are the same document."""
-    return pidf.parse(body, content_type)
-
-
 def _source(publication: Publication) -> Source | None:
     """One input of the composition; a document that an earlier release took and this one cannot read is left out."""
     try:
-        return Source(publication.id, parse(publication.body, publication.content_type), publication.qualified)
+        return Source(publication.id, parsed.parse(publication.body, publication.content_type), publication.qualified)
     except SipError:
         return None
 
 
 def aspect(subscription: Subscription) -> str:
-    """What its client needs in every tuple, in the words of `completion`."""
+    """What its client needs in every tuple, in the words of `completion`; behind a line feed what its watcher may see."""
     profile = profile_of(subscription.user_agent)
     if profile is STANDARD:
-        return ""
+        return aspect_of("", subscription.permissions)
     needed = ((profile.tuple_contact, completion.CONTACT), (profile.tuple_basic, completion.BASIC))
-    return " ".join(word for is_needed, word in needed if is_needed)
+    return aspect_of(" ".join(word for is_needed, word in needed if is_needed), subscription.permissions)
+
+
+def aspect_of(needed: str, permissions: str) -> str:
+    """The aspect of a view from its two parts; permissions have one line (`pres_rules.written`)."""
+    return f"{needed}\n{permissions}" if permissions else needed
 
 
 def render(database: Database, settings: Settings, views: Sequence[View], now: float) -> dict[View, Document]:
@@ -81,16 +60,28 @@ def render(database: Database, settings: Settings, views: Sequence[View], now: f
     clashing: set[tuple[str, str, str]] = set()
     documents = {}
     for view in views:
-        shown = publications[view.resource] if view.decision is Decision.ALLOW else []
-        sources = [source for source in map(_source, shown) if source is not None]
+        told = publications[view.resource] if view.decision is Decision.ALLOW else []
+        sources = [source for source in map(_source, told) if source is not None]
         composition = compose(view.entity, sources, offline)
         clashing |= {(view.resource, NAME, each) for each in composition.newly_qualified}
-        needed = view.aspect if settings.pa.client_profiles else ""
-        body = formats.convert(completion.complete(composition.body, view.entity, needed), view.content_type)
+        needed, _, permissions = view.aspect.partition("\n")
+        shown = _filtered(view.entity, sources, composition.body, permissions, offline)
+        completed = completion.complete(shown, view.entity, needed if settings.pa.client_profiles else "")
+        body = formats.convert(completed, view.content_type)
         documents[view] = Document(body.decode(), view.content_type, _tag(body, view.content_type))
     if clashing:
         store.qualify(database, sorted(clashing))
     return documents
+
+
+def _filtered(entity: str, sources: Sequence[Source], body: bytes, permissions: str, offline: Offline) -> bytes:
+    """What of the composed document this watcher may see. Where everything is granted, all goes but what no permission is about."""
+    if not permissions:
+        return body
+    granted = policy.permissions_of(permissions)
+    if granted == EVERYTHING and not any(source.document.others for source in sources):
+        return body
+    return privacy.filtered(body, granted, compose(entity, [], offline).body)
 
 
 def _tag(body: bytes, content_type: str) -> str:
@@ -104,7 +95,7 @@ PRESENCE = EventPackage(
     produces=formats.PRODUCES,
     consumes=formats.CONSUMES,
     minimum_interval=STANDARD_INTERVAL,
-    authorize=authorize,
+    authorize=policy.authorize,
     render=render,
     check_body=check_body,
     aspect=aspect,

@@ -8,7 +8,7 @@ No transaction of Kamailio's is needed: the entity-tag of the answer is made fro
 work is done, by whichever worker and after whatever crash, and gets the same answer (RFC 3261 section 17.2.2).
 
 SQL: create and modify 2 statements, refresh 1, remove 4; one round trip on PostgreSQL, remove two; 1 or 2 statements more only
-for a retransmission and on the way to a refusal.
+for a retransmission and on the way to a refusal, and with pa.auth = xcap (`kemi.presence.policy`).
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from kemi.errors import (
     UnsupportedMediaType,
 )
 from kemi.event_package import EventPackage, Packages, interval_of
-from kemi.presence import store
+from kemi.presence import policy, store
 from kemi.presence.publication import Operation, Publication, entity_tag_of, operation_of
 from kemi.settings import Settings
 from kemi.subscription import TIMER_F
@@ -72,7 +72,7 @@ def publish(
     )  # fmt: skip
     wakes: list[Effect] = []
     if operation is not Operation.NOTHING:
-        publication, wakes = _save(database, settings, package, publication, operation, entity_tag or "")
+        publication, wakes = _save(database, settings, packages, publication, operation, entity_tag or "")
     accepted = Reply(200, "OK", (("Expires", str(lifetime)), ("SIP-ETag", publication.etag)))
     log = Log(
         f"publication {operation.value}: etag={publication.etag} event={package.name} presentity={presentity} expires={lifetime}"
@@ -83,27 +83,29 @@ def publish(
 def _save(
     database: Database,
     settings: Settings,
-    package: EventPackage,
+    packages: Packages,
     publication: Publication,
     operation: Operation,
     entity_tag: str,
 ) -> tuple[Publication, list[Effect]]:
     """Write the change; the publication as it is now, and the call to the notifier if anybody watches."""
-    interval = interval_of(package, settings)
+    interval = interval_of(packages[publication.package], settings)
     now = publication.published_at
+    judged: list[Effect] = []
     with database.transaction():
         database.lock(publication.presentity)
         written = _write(database, settings, publication, operation, entity_tag)
         if operation is not Operation.REFRESH:
-            marked = subscriptions.mark_due(database, package.name, publication.presentity, now, interval)
+            judged = policy.published(database, settings, packages, publication.package, publication.presentity, now)
+            marked = subscriptions.mark_due(database, publication.package, publication.presentity, now, interval)
     if written.count:
         in_flight = marked.rows() if operation is not Operation.REFRESH else []
-        return publication, [Wake(blocked=any(blocked for (blocked,) in in_flight))] if in_flight else []
+        return publication, [*([Wake(blocked=any(blocked for (blocked,) in in_flight))] if in_flight else []), *judged]
     if store.published_since(database, publication, now - 2 * TIMER_F):
         return publication, []
     if operation is not Operation.CREATE:
         raise ConditionalRequestFailed("no publication has this entity-tag")
-    return _create_again(database, settings, package, publication)
+    return _create_again(database, settings, packages, publication)
 
 
 def _write(database: Database, settings: Settings, publication: Publication, operation: Operation, entity_tag: str) -> Result:
@@ -122,13 +124,13 @@ def _write(database: Database, settings: Settings, publication: Publication, ope
 
 
 def _create_again(
-    database: Database, settings: Settings, package: EventPackage, publication: Publication
+    database: Database, settings: Settings, packages: Packages, publication: Publication
 ) -> tuple[Publication, list[Effect]]:
     """Nothing was inserted: the limit is reached, or a client counts from the same start again and its old tag still lives."""
     if not store.has_id(database, publication):
         raise ServiceUnavailable("too many publications of this presentity", RETRY_AFTER)
     other = hashlib.blake2b(f"{publication.id} {publication.published_at}".encode(), digest_size=10).hexdigest()
-    return _save(database, settings, package, publication._replace(id=other, etag=other), Operation.CREATE, "")
+    return _save(database, settings, packages, publication._replace(id=other, etag=other), Operation.CREATE, "")
 
 
 def _package(request: sip.Request, packages: Packages) -> EventPackage:

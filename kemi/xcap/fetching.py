@@ -102,10 +102,14 @@ class Fetching:
 
 
 def rules_changed(database: Database, settings: Settings, packages: Packages) -> Changed:
-    """Makes what follows from another document: by new rules all are judged who watch already (`kemi.reauthorize`)."""
+    """Makes what follows from another document: by new rules all are judged who watch already (`kemi.reauthorize`).
+
+    So they are by another list: rules may refer to it.
+    """
+    judging = refresh.RULES | ({refresh.LISTS} if settings.pa.auth == "xcap" else set())
 
     def changed(auid: str, owner: str, now: float) -> list[Effect]:
-        names = reauthorize.asking_the_same(packages, PRESENCE) if auid in refresh.RULES else []
+        names = reauthorize.asking_the_same(packages, PRESENCE) if auid in judging else []
         return [effect for name in names for effect in reauthorize.apply(database, settings, packages, name, owner, now)]
 
     return changed

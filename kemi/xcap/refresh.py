@@ -26,6 +26,9 @@ from kemi.xcap.path import DocumentSelector, Tree
 RULES: Final = frozenset({"pres-rules", "org.openmobilealliance.pres-rules"})
 """Application usages that `pa.auth_rules_refresh_time` is about."""
 
+LISTS: Final = "resource-lists"
+"""Application usage of the lists that rules may refer to."""
+
 GRACE: Final = 5
 """Seconds after the longest fetch until somebody else may try."""
 

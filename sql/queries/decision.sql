@@ -1,7 +1,8 @@
 -- Decisions about watchers by management, and the subscriptions and waiting watchers that a decision concerns.
 
 -- name: decision_made
-SELECT decision FROM decision WHERE resource = :resource AND package = :package AND watcher = :watcher;
+SELECT watcher, decision FROM decision
+WHERE resource = :resource AND package = :package AND watcher IN (SELECT column1 FROM (VALUES :rows) AS wanted);
 
 -- name: decision_save
 INSERT INTO decision (resource, package, watcher, decision, decided_at)
@@ -20,7 +21,7 @@ ORDER BY package, watcher;
 SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
     remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
     due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at
+    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at
 FROM subscription
 WHERE resource = :resource AND package = :package AND (:watcher = '' OR watcher = :watcher) AND state <> 'terminated'
 ORDER BY id FOR UPDATE;
@@ -30,8 +31,13 @@ SELECT id, resource, package, watcher, display_name, status, event, subscribed_a
 WHERE resource = :resource AND package = :package AND (:watcher = '' OR watcher = :watcher) AND status = 'waiting'
 ORDER BY id FOR UPDATE;
 
+-- name: decision_to_judge
+SELECT DISTINCT resource, package FROM subscription WHERE judge_at <= :now AND state <> 'terminated'
+ORDER BY resource, package LIMIT :limit;
+
 -- name: decision_applied
 UPDATE subscription SET decision = decided.column2, state = decided.column3, reason = decided.column4,
-    watcher_event = decided.column5, due_at = CAST(decided.column6 AS DOUBLE PRECISION), next_at = decided.column7
+    watcher_event = decided.column5, due_at = CAST(decided.column6 AS DOUBLE PRECISION), next_at = decided.column7,
+    permissions = decided.column8, judge_at = CAST(decided.column9 AS DOUBLE PRECISION)
 FROM (VALUES :rows) AS decided
 WHERE subscription.id = decided.column1;

@@ -3,7 +3,7 @@ INSERT INTO subscription (
     id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
     remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
     due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at)
+    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at)
 SELECT :id, :package, :event_id, :resource, :entity, :watcher, :decision, :state, :reason, :accept,
     CAST(:created_at AS DOUBLE PRECISION), CAST(:expires_at AS DOUBLE PRECISION), :call_id, :local_uri, :remote_uri, :remote_tag,
     :remote_target, :route_set, CAST(:local_cseq AS BIGINT), CAST(:remote_cseq AS BIGINT), :branch, :socket, :flow,
@@ -11,7 +11,7 @@ SELECT :id, :package, :event_id, :resource, :entity, :watcher, :decision, :state
     CAST(:notified_at AS DOUBLE PRECISION), :notified_tag, CAST(:next_at AS DOUBLE PRECISION), :watcher_id, :display_name,
     :watcher_event, (SELECT COALESCE(MAX(changes), 0) FROM subscription WHERE resource = :resource AND package = :watched_by),
     :event_parameters, CAST(:version AS BIGINT), CAST(:changes AS BIGINT), CAST(:told AS BIGINT), :suppress, :rates, :recent,
-    CAST(:least_gap AS DOUBLE PRECISION), CAST(:repeat_at AS DOUBLE PRECISION)
+    CAST(:least_gap AS DOUBLE PRECISION), CAST(:repeat_at AS DOUBLE PRECISION), :permissions, CAST(:judge_at AS DOUBLE PRECISION)
 WHERE (CAST(:max_watchers AS INTEGER) = 0 OR CAST(:max_watchers AS INTEGER) >
         (SELECT COUNT(*) FROM (SELECT 1 FROM subscription WHERE resource = :resource AND package = :package
                                LIMIT :max_watchers) AS counted))
@@ -23,7 +23,7 @@ ON CONFLICT (id) DO NOTHING;
 SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
     remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
     due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at
+    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at
 FROM subscription WHERE id = :id FOR UPDATE;
 
 -- name: subscription_refresh
@@ -31,7 +31,7 @@ UPDATE subscription SET decision = :decision, state = :state, reason = :reason, 
     remote_target = :remote_target, remote_cseq = :remote_cseq, branch = :branch, socket = :socket, flow = :flow, connection = :connection,
     user_agent = :user_agent, due_at = :due_at, notified_tag = :notified_tag, next_at = :next_at, watcher_event = :watcher_event,
     event_parameters = :event_parameters, suppress = :suppress, rates = :rates, recent = :recent, least_gap = :least_gap,
-    repeat_at = :repeat_at
+    repeat_at = :repeat_at, permissions = :permissions, judge_at = :judge_at
 WHERE id = :id;
 
 -- name: subscription_number
@@ -88,7 +88,7 @@ RETURNING in_flight_since IS NOT NULL;
 SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
     remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
     due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at
+    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at
 FROM subscription WHERE next_at <= :now
 ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED;
 
@@ -153,4 +153,5 @@ UPDATE subscription SET in_flight_since = NULL, due_at = :now, next_at = :now, n
 WHERE in_flight_since IS NOT NULL;
 
 -- name: subscription_deadlines
-SELECT EXISTS (SELECT 1 FROM subscription WHERE next_at <= :now), EXISTS (SELECT 1 FROM watcher WHERE expires_at <= :now);
+SELECT EXISTS (SELECT 1 FROM subscription WHERE next_at <= :now), EXISTS (SELECT 1 FROM watcher WHERE expires_at <= :now),
+    EXISTS (SELECT 1 FROM subscription WHERE judge_at <= :now AND state <> 'terminated');

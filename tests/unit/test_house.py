@@ -43,7 +43,7 @@ PURE = {
     "kemi.packages.dialog_info", "kemi.packages.dialog_aggregation", "kemi.packages.message_summary_body",
     "kemi.xcap.errors", "kemi.xcap.path", "kemi.xcap.tree", "kemi.xcap.selector", "kemi.xcap.edit", "kemi.xcap.common_policy",
     "kemi.xcap.ruleset", "kemi.xcap.conditions", "kemi.xcap.uri", "kemi.xcap.pres_rules", "kemi.xcap.im_rules",
-    "kemi.xcap.cached_document", "kemi.xcap.constraints", "kemi.xcap.usages",
+    "kemi.xcap.cached_document", "kemi.xcap.constraints", "kemi.xcap.external_list", "kemi.xcap.usages",
 }  # fmt: skip
 PURE_LIBRARIES = {
     "base64", "binascii", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "html", "ipaddress",

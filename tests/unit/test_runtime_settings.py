@@ -73,7 +73,7 @@ def test_what_is_set_is_taken_over_and_told_once(kamailio: Kamailio) -> None:
             "-1",
             "kamcmd: pa.notify_interval = '-1': out of range; 0 to 3600 seconds is allowed; pa.notify_interval = 5 stays",
         ),
-        ("auth", "3", "kamcmd: pa.auth = '3': not a choice; none or implicit is allowed; pa.auth = 'none' stays"),
+        ("auth", "3", "kamcmd: pa.auth = '3': not a choice; none or implicit or xcap is allowed; pa.auth = 'none' stays"),
         (
             "publishers",
             "sip:a@b,c",

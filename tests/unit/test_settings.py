@@ -157,10 +157,7 @@ def test_environment_of_settings_gives_them_again_elsewhere(
         ),
         ({"KP_SET": "pa.auth"}, "KP_SET: 'pa.auth': group.name=value is needed, several parted by \";\""),
         ({"KP_SET": "pa.outh=none"}, "KP_SET: there is no parameter 'pa.outh'; did you mean pa.auth?"),
-        (
-            {"KP_SET": "pa.auth=xcap"},
-            "KP_SET: pa.auth = 'xcap': XCAP rules are not there yet; none or implicit is allowed",
-        ),
+        ({"KP_SET": "pa.auth=rules"}, "KP_SET: pa.auth = 'rules': not a choice; none or implicit or xcap is allowed"),
         ({"KP_SET": "pa.winfo_auth=xcap"}, "KP_SET: pa.winfo_auth = 'xcap': not a choice; none or implicit is allowed"),
         (
             {"KP_SET": "pa.subscribe_to_users=1"},
@@ -191,7 +188,7 @@ def test_environment_of_settings_gives_them_again_elsewhere(
                 "e.g. sip:alice@example.org is allowed"
             ),
         ),
-        ({"KP_SET": "pa.auth=any"}, "KP_SET: pa.auth = 'any': not a choice; none or implicit is allowed"),
+        ({"KP_SET": "pa.auth=any"}, "KP_SET: pa.auth = 'any': not a choice; none or implicit or xcap is allowed"),
         (
             {"KP_SET": "pa.notify_interval=x"},
             "KP_SET: pa.notify_interval = 'x': not a whole number; 0 to 3600 seconds is allowed",
@@ -276,7 +273,7 @@ def test_unlike_any_parameter(configuration: Path) -> None:
             "line 2: there is no parameter 'pa.notify_intervall'; did you mean pa.notify_interval?",
         ),
         ('pa.notify_interval = "soon"', "line 2: pa.notify_interval = 'soon': not a whole number"),
-        ("pa.auth = 1", "line 2: pa.auth = 1: not a choice; none or implicit is allowed"),
+        ("pa.auth = 1", "line 2: pa.auth = 1: not a choice; none or implicit or xcap is allowed"),
         ("db.busy_timeout = 61", "line 2: db.busy_timeout = 61: out of range; 1 to 60 seconds is allowed"),
     ],
 )

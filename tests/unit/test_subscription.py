@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kemi import subscription as machine
-from kemi.event_package import Decision
+from kemi.event_package import Authorization, Decision
 from kemi.subscription import GRACE, TIMER_F, Reason, State, Subscription
 from tests.unit.values import NOW, subscription
 
@@ -31,7 +31,7 @@ PENDING, ACTIVE, TERMINATED = State.PENDING, State.ACTIVE, State.TERMINATED
 )
 def test_what_rules_make_of_a_subscription(state: State, decision: Decision, after: State, reason: Reason | None) -> None:
     before = subscription(state=state, reason=Reason.TIMEOUT if state is TERMINATED else None)
-    found = machine.decided(before, decision, NOW)
+    found = machine.decided(before, Authorization(decision), NOW)
     assert (found.state, found.reason) == (after, reason)
     assert state is TERMINATED or found.decision is decision
 
@@ -98,7 +98,7 @@ Event = tuple[str, Decision | Reason | None]
 def step(before: Subscription, event: Event, now: float) -> Subscription:
     name, value = event
     if isinstance(value, Decision):
-        return machine.decided(before, value, now)
+        return machine.decided(before, Authorization(value), now)
     if isinstance(value, Reason):
         return machine.ended(before, value, now)
     assert name == "due"

@@ -12,7 +12,7 @@ from kemi.event_package import Decision, View, allow_events
 from kemi.packages import served
 from kemi.packages.dialog_info import MEDIA_TYPE, NAMESPACE
 from tests.unit.values import ALICE, BOB, CAROL, fields_of
-from tests.verbs.world import Accepted, Refused, World, state_of
+from tests.verbs.world import Accepted, Refused, World, same_for_all, state_of
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parents[1] / "unit/packages/schemas/dialog-info.xsd"))
 
@@ -262,7 +262,7 @@ def test_others_cannot_ask_whether_the_user_is_in_a_certain_call(calls: World) -
 def test_who_is_politely_blocked_sees_a_user_without_dialogs(calls: World) -> None:
     idle = subscribe(calls, BOB).sent[0]
     publish(calls, call("confirmed"))
-    calls.packages["dialog"] = replace(calls.packages["dialog"], authorize=lambda *_: Decision.POLITE_BLOCK)
+    calls.packages["dialog"] = replace(calls.packages["dialog"], authorize=same_for_all(Decision.POLITE_BLOCK))
     for details in ("virtual", "all"):
         calls.set(dialog_details=details)
         blocked = subscribe(calls, BOB).sent[0]
@@ -284,7 +284,7 @@ def test_the_rule_of_presence_says_who_may_watch(calls: World) -> None:
     assert (state_of(pending), pending.body) == ("pending;expires=600", "")
     (own,) = subscribe(calls).sent
     assert states(own) == ["confirmed"]
-    calls.packages["dialog"] = replace(calls.packages["dialog"], authorize=lambda *_: Decision.BLOCK)
+    calls.packages["dialog"] = replace(calls.packages["dialog"], authorize=same_for_all(Decision.BLOCK))
     with pytest.raises(Exception, match="rules refuse") as refused:
         subscribe(calls, CAROL)
     assert not isinstance(refused.value, Refused)
@@ -317,7 +317,7 @@ def test_a_phone_that_needs_a_dialog_gets_one_that_is_over(calls: World, user_ag
         assert states(subscribe(calls, watcher, user_agent=user_agent).sent[0]) == ["confirmed"]
     calls.publish(b"", tag, event="dialog", expires="0")
     for watcher, decision in ((ALICE, Decision.ALLOW), (BOB, Decision.ALLOW), (BOB, Decision.POLITE_BLOCK)):
-        calls.packages["dialog"] = replace(calls.packages["dialog"], authorize=lambda *_, decision=decision: decision)
+        calls.packages["dialog"] = replace(calls.packages["dialog"], authorize=same_for_all(decision))
         assert states(subscribe(calls, watcher, user_agent=user_agent).sent[0]) == shown
 
 

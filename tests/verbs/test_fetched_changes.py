@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kemi.effects import Effect, Log, Status, Wake
-from kemi.event_package import Decision
+from kemi.event_package import Authorization, Decision
 from kemi.parameters import XcapSettings
 from kemi.presence.package import PRESENCE
 from kemi.subscription import State as SubscriptionState
@@ -72,8 +72,9 @@ def decide_by_document(world: World) -> None:
     """Presence rules as simple as can be: unknown and missing are confirm, RULES allow, other documents block."""
     known = {RULES: Decision.ALLOW, b"": Decision.CONFIRM}
 
-    def authorize(database: Any, settings: Any, _watcher: str, resource: str) -> Decision:
-        return known.get(refresh.document(database, settings, "pres-rules", resource, world.now).body, Decision.BLOCK)
+    def authorize(database: Any, settings: Any, watchers: Any, resource: str, now: float) -> dict[str, Authorization]:
+        body = refresh.document(database, settings, "pres-rules", resource, now).body
+        return dict.fromkeys(watchers, Authorization(known.get(body, Decision.BLOCK)))
 
     world.packages["presence"] = replace(PRESENCE, authorize=authorize)
 

@@ -19,7 +19,7 @@ FULL = subscription(
     in_flight_since=NOW - 0.125, remote_uri="sip:bob%20ü@example.org", user_agent="it's \"quoted\" -- ü;", next_at=NOW + 0.5,
     watcher_id="a7", display_name="Bob \"the\" <Builder> ü", watcher_event="approved", event_parameters="sip-profile=x",
     version=2**40, changes=2**40, told=2**40 - 1, suppress="*", rates="max-rate=0.5;adaptive-min-rate=0.1", recent="1.25 2.5",
-    least_gap=2.0, repeat_at=NOW + 0.75,
+    least_gap=2.0, repeat_at=NOW + 0.75, permissions='<"&ü>\n', judge_at=NOW + 0.25,
 )  # fmt: skip
 
 
@@ -67,6 +67,8 @@ def test_a_refresh_saves_what_it_may_change_and_nothing_else(world: World) -> No
         "recent",
         "least_gap",
         "repeat_at",
+        "permissions",
+        "judge_at",
     }
     assert changed <= allowed
     assert {"remote_cseq", "state", "due_at"} <= changed
@@ -92,8 +94,8 @@ def test_claims_are_the_earliest_deadlines_that_have_come(world: World) -> None:
     with world.database.transaction():
         assert [each.id for each in store.claim(world.database, NOW + 3, 2)] == ["kp-1", "kp-2"]
         assert [each.id for each in store.claim(world.database, NOW + 3, 9)] == ["kp-1", "kp-2", "kp-3"]
-    assert store.deadlines(world.database, NOW + 1) == (True, False)
-    assert store.deadlines(world.database, NOW + 0.9) == (False, False)
+    assert store.deadlines(world.database, NOW + 1) == (True, False, False)
+    assert store.deadlines(world.database, NOW + 0.9) == (False, False, False)
 
 
 def test_two_notifiers_do_not_claim_one_row(world: World, connect: Callable[..., World]) -> None:

@@ -9,7 +9,7 @@ from kemi import database, notify, schema, sip, store, subscribe, sweep
 from kemi.database import NOTHING, Database, Parameters, Result, Row
 from kemi.effects import Effect, Reply, SendRequest
 from kemi.errors import SipError
-from kemi.event_package import Decision, EventPackage
+from kemi.event_package import Authorization, Authorize, Decision, EventPackage
 from kemi.notify import Answer
 from kemi.presence import expire, publication, publish
 from kemi.presence.package import PRESENCE
@@ -23,7 +23,10 @@ SECRET = bytes(32)
 DEPTH = 2
 """presence.winfo and presence.winfo.winfo."""
 
-TABLES = ("publication", "removal", "subscription", "subscriber", "watcher", "location", "xcap_document", "xcap_service")
+TABLES = (
+    "publication", "removal", "subscription", "subscriber", "watcher", "location", "decision", "xcap_document", "xcap_service",
+    "fetched",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class World:
 
     def decide(self, decision: Decision) -> None:
         """What the presentity's rules say of everybody from now on."""
-        self.packages["presence"] = replace(self.packages["presence"], authorize=lambda *_: decision)
+        self.packages["presence"] = replace(self.packages["presence"], authorize=same_for_all(decision))
 
     def serve(self, **changes: Any) -> None:
         """Serve another package, one that differs from presence in these."""
@@ -184,6 +187,11 @@ def accepted(effects: list[Effect]) -> Accepted:
         raise Refused(reply, effects)
     assert effects[0] is reply
     return Accepted(reply, effects)
+
+
+def same_for_all(decision: Decision) -> Authorize:
+    """Rules that say the same of everybody."""
+    return lambda _database, _settings, watchers, *_: dict.fromkeys(watchers, Authorization(decision))
 
 
 class Refused(SipError):

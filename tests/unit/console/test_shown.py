@@ -14,7 +14,10 @@ from kemi.database import Database
 from kemi.event_package import Decision
 from kemi.presence import manage
 from kemi.subscription import State, Subscription
+from kemi.xcap import store as documents
+from kemi.xcap.path import DocumentSelector, Tree
 from tests.unit.values import ALICE, BOB, subscription
+from tests.unit.xcap import rules
 
 Run = Callable[..., Result]
 REFERENCE = (Path(__file__).resolve().parents[3] / "docs" / "presencectl.md").read_text()
@@ -96,6 +99,24 @@ def test_show_as_a_watcher_sees_it(control: Run) -> None:
         printed = control("presentity", "show", "alice@example.org", "--watcher", "bob@example.org").stdout
         assert f"sip:bob@example.org sees {sees}, because of presencectl authorize" in printed
         assert ("here" in printed) is document
+
+
+def test_show_tells_which_rules_match_and_what_they_show(control: Run, rows: Database) -> None:
+    control("publish", "alice@example.org", "open", "--note", "here")
+    show = ("presentity", "show", "alice@example.org", "--watcher", "bob@example.org")
+    printed = control(*show, KP_SET="pa.auth=xcap").stdout
+    assert "sees nothing: not decided yet, because of pa.auth = xcap (no rules: pa.auth_default = confirm)" in printed
+    friends = rules.rule(
+        rules.identity(rules.one(BOB)), "allow", "<provide-services><all-services/></provide-services>", name="friends"
+    )
+    selector = DocumentSelector("pres-rules", Tree.USERS, ALICE, "index")
+    documents.create(rows, documents.Stored(selector, "1", "", rules.document(friends), 0.0), 0)
+    printed = control(*show, KP_SET="pa.auth=xcap").stdout
+    assert "sees the document, because of pa.auth = xcap (pres-rules/index friends)" in printed
+    assert "<basic>open</basic>" in printed
+    assert "here" not in printed
+    printed = control("presentity", "show", "alice@example.org", "--watcher", "carol@example.org", KP_SET="pa.auth=xcap").stdout
+    assert "sees nothing: refused, because of pa.auth = xcap (no rule matches)" in printed
 
 
 def test_the_watchers_own_form_is_shown(control: Run, rows: Database) -> None:

@@ -12,7 +12,7 @@ from kemi import packages
 from kemi.errors import UnsupportedMediaType
 from kemi.event_package import STANDARD_INTERVAL, Decision, EventPackage
 from tests.unit.values import settings_of
-from tests.verbs.world import World
+from tests.verbs.world import World, same_for_all
 
 PAGE = (Path(__file__).parents[3] / "docs" / "packages.md").read_text()
 NAME = "waiting-callers"
@@ -82,6 +82,6 @@ def test_the_package_on_the_page_keeps_its_word_about_bodies_and_polite_blocking
     with pytest.raises(UnsupportedMediaType):
         example.publish(b"many", event=NAME, content_type="text/plain")
     example.publish(b"7", event=NAME, content_type="text/plain")
-    example.packages[NAME] = replace(example.packages[NAME], authorize=lambda *_: Decision.POLITE_BLOCK)
+    example.packages[NAME] = replace(example.packages[NAME], authorize=same_for_all(Decision.POLITE_BLOCK))
     (first,) = example.subscribe(event=NAME).sent
     assert first.body == "0\r\n"

@@ -1,0 +1,185 @@
+"""Who may watch a presentity, and what of it (RFC 3856 section 6.6.2, RFC 5025, SER handbook sections 5.2 and 5.6).
+
+Asked in this order, the first that says something counts:
+
+1. the presentity itself may always watch;
+2. management (`presencectl authorize`);
+3. `pa.auth`: none lets everybody watch everything, implicit leaves it to the presentity (confirm), xcap asks its rules.
+
+    rules (pa.auth = xcap)                         decision                        what is shown
+    ---------------------------------------------  ------------------------------  -------------------------------------------
+    no document                                    `pa.auth_default`               everything, to those who are allowed
+    documents                                      the highest of matching rules,  what all matching rules grant together
+                                                   block where none matches
+    one of them, or a list that they refer to,     at least confirm: it may grant  what the others grant
+    not known (yet), or not readable               more; never allow for it
+
+What the rules say changes with their documents, with the presentity's sphere and with the clock. Then live subscriptions and
+waiting watchers are judged again (`kemi.reauthorize`), of all packages that ask these rules:
+
+    a document was written or deleted     `rules_changed`, in the transaction that does it
+    publications may tell another sphere  `published`, in the transaction that changes them
+    the clock reaches `changes_at`        the sweep, once a second
+
+SQL: 1 statement (management); with xcap what `kemi.presence.rules` needs, 1 more where a rule asks for the sphere. However many
+watchers are asked about.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Final
+
+from kemi import decision_store, reauthorize
+from kemi.database import Database
+from kemi.effects import Effect
+from kemi.errors import SipError
+from kemi.event_package import Authorization, Decision, Packages
+from kemi.presence import parsed, privacy, rules, store
+from kemi.presence.pidf import PidfDocument
+from kemi.settings import Settings
+from kemi.xcap import pres_rules, refresh
+from kemi.xcap.common_policy import Evaluation
+from kemi.xcap.conditions import Context
+from kemi.xcap.pres_rules import Permissions
+
+PACKAGE: Final = "presence"
+"""The event package whose rules these are; others may ask them too."""
+
+
+NO_RULES: Final = "no rules"
+
+
+def authorize(
+    database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
+) -> dict[str, Authorization]:
+    """What is said of each watcher.
+
+    Args:
+        watchers: canonical URIs, authenticated.
+        resource: canonical URI of the presentity.
+        now: seconds since the epoch.
+    """
+    made = decision_store.made(database, PACKAGE, resource, [each for each in watchers if each != resource])
+    says = {each: Authorization(Decision.ALLOW) for each in watchers if each == resource}
+    says |= {each: Authorization(decision) for each, decision in made.items()}
+    left = [each for each in watchers if each not in says]
+    if settings.pa.auth == "xcap" and left:
+        return says | _by_rules(database, settings, left, resource, now)
+    otherwise = Authorization(Decision.ALLOW if settings.pa.auth == "none" else Decision.CONFIRM)
+    return says | dict.fromkeys(left, otherwise)
+
+
+def matching(database: Database, settings: Settings, watcher: str, resource: str, now: float) -> str:
+    """Which rules speak for a watcher, for people: `pres-rules/index friends`; what is written instead where none does."""
+    _, evaluations = _evaluated(database, settings, (watcher,), resource, now)
+    evaluation = evaluations[watcher]
+    if not evaluation.is_policy:
+        return NO_RULES
+    return (
+        ", ".join(f"{each.document} {each.rule}".rstrip() for each in evaluation.asked if each.failed is None) or "no rule matches"
+    )
+
+
+def _by_rules(
+    database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
+) -> dict[str, Authorization]:
+    is_complete, evaluations = _evaluated(database, settings, watchers, resource, now)
+    return {each: _authorization(evaluation, is_complete) for each, evaluation in evaluations.items()}
+
+
+def _evaluated(
+    database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
+) -> tuple[bool, dict[str, Evaluation[Permissions]]]:
+    """Whether all documents and lists are known, and what the rules say of each watcher."""
+    policy = rules.load(database, settings, resource, now)
+    sphere = _sphere(database, resource, now) if any(each.has_sphere for each in policy) else None
+    lists = rules.lists(database, settings, resource, policy, now)
+    default = Decision(settings.pa.auth_default)
+    rulesets = [each.ruleset for each in policy]
+    is_complete = lists.is_complete and all(each.is_readable for each in rulesets)
+    contexts = {each: Context((each,), sphere, now, lists.is_listed) for each in watchers}
+    return is_complete, {each: pres_rules.evaluate(rulesets, context, default) for each, context in contexts.items()}
+
+
+def _authorization(evaluation: Evaluation[Permissions], is_complete: bool) -> Authorization:
+    """Transformations count for those who are allowed: polite-block is one document for all (RFC 5025 section 3.2.1)."""
+    decision = evaluation.permissions.decision
+    if decision is Decision.BLOCK and not is_complete:
+        decision = Decision.CONFIRM
+    is_filtered = decision is Decision.ALLOW and evaluation.is_policy
+    permissions = pres_rules.written(evaluation.permissions) if is_filtered else ""
+    return Authorization(decision, permissions, evaluation.changes_at)
+
+
+def _sphere(database: Database, presentity: str, now: float) -> str | None:
+    return privacy.sphere_of(list(_published(database, presentity, now)))
+
+
+def _published(database: Database, presentity: str, now: float) -> Iterator[PidfDocument]:
+    """What the presentity published; what an earlier release took and this one cannot read is left out."""
+    for each in store.load_many(database, PACKAGE, [presentity], now):
+        try:
+            yield parsed.parse(each.body, each.content_type)
+        except SipError:
+            continue
+
+
+@lru_cache(maxsize=512)
+def permissions_of(text: str) -> Permissions:
+    """What `Authorization.permissions` says, other than "" (`pres_rules.written`)."""
+    (rule,) = pres_rules.parse(text.encode()).rules
+    return rule.permissions
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What changes what the rules say
+
+
+def published(
+    database: Database, settings: Settings, packages: Packages, package_name: str, presentity: str, now: float
+) -> list[Effect]:
+    """Judge again who watches, if the rules ask for the sphere.
+
+    Called when publications were changed, in the same transaction, before watchers are marked due: subscriptions are locked in the
+    order of their ids, as everybody does.
+
+    Args:
+        package_name: whose publications; only those of presence tell a sphere.
+
+    SQL: none without pa.auth = xcap; 1 statement where nobody watches, 2 where the rules do not ask for the sphere.
+    """
+    if settings.pa.auth != "xcap" or package_name != PACKAGE or not _is_watched(database, presentity):
+        return []
+    if not any(each.has_sphere for each in rules.load(database, settings, presentity, now)):
+        return []
+    return _judge(database, settings, packages, presentity, now)
+
+
+def rules_changed(
+    database: Database, settings: Settings, packages: Packages, owner: str, now: float, auid: str = "pres-rules"
+) -> list[Effect]:
+    """Judge again who watches: a document of ours was written or deleted, in the transaction of the caller, who has locked it.
+
+    Args:
+        owner: canonical URI of the user whose document it is.
+        auid: application usage of the document; those that rules do not depend on have no effect.
+    """
+    if settings.pa.auth != "xcap" or settings.xcap.xcap_root:
+        return []
+    if auid not in refresh.RULES and not (auid == refresh.LISTS and _refer_to_lists(database, settings, owner, now)):
+        return []
+    return _judge(database, settings, packages, owner, now)
+
+
+def _refer_to_lists(database: Database, settings: Settings, owner: str, now: float) -> bool:
+    return any(each.anchors for each in rules.load(database, settings, owner, now))
+
+
+def _is_watched(database: Database, presentity: str) -> bool:
+    ((watched,),) = database.execute("policy_watched", {"resource": presentity}).rows()
+    return bool(watched)
+
+
+def _judge(database: Database, settings: Settings, packages: Packages, presentity: str, now: float) -> list[Effect]:
+    names = reauthorize.asking_the_same(packages, PACKAGE)
+    return [effect for name in names for effect in reauthorize.apply(database, settings, packages, name, presentity, now)]

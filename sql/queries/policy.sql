@@ -1,0 +1,11 @@
+-- Presence rules of a user, as far as they are documents that are kept here (AUIDs of kemi.presence.rules).
+
+-- name: policy_documents
+SELECT auid, name, body FROM xcap_document
+WHERE tree = 'users' AND xui = :owner AND auid IN ('pres-rules', 'org.openmobilealliance.pres-rules')
+ORDER BY auid, name;
+
+-- Whether rules matter to somebody now.
+-- name: policy_watched
+SELECT EXISTS (SELECT 1 FROM subscription WHERE resource = :resource AND state <> 'terminated')
+    OR EXISTS (SELECT 1 FROM watcher WHERE resource = :resource AND status = 'waiting');
