@@ -13,15 +13,27 @@ from kemi.effects import Effect, HttpReply
 from kemi.event_package import Packages
 from kemi.gateway import http
 from kemi.identity import Realm
-from kemi.presence import hard_state
+from kemi.presence import hard_state, policy
 from kemi.settings import Settings
-from kemi.xcap import serve
+from kemi.xcap import refresh, serve
+from kemi.xcap.path import Tree
 from kemi.xcap.serve import Change
 
 Consequence = Callable[[Database, Settings, Packages, Change, float], list[Effect]]
 """What a change causes, done in its transaction. It may refuse the change by raising an XcapError."""
 
-CONSEQUENCES: Mapping[str, Consequence] = {hard_state.AUID: hard_state.change}
+
+def rules_change(database: Database, settings: Settings, packages: Packages, change: Change, now: float) -> list[Effect]:
+    """Who watches already is judged by the new rules, or by the lists that they refer to (RFC 5025 section 3.2.1)."""
+    if change.selector.tree is not Tree.USERS:
+        return []
+    return policy.rules_changed(database, settings, packages, change.selector.xui, now, change.selector.auid)
+
+
+CONSEQUENCES: Mapping[str, Consequence] = {
+    hard_state.AUID: hard_state.change,
+    **dict.fromkeys([*refresh.RULES, refresh.LISTS], rules_change),
+}
 """By application usage."""
 
 

@@ -63,6 +63,8 @@ def read_request(limit: int) -> HttpRequest:
     """
     if KSR.hdr.is_present("Transfer-Encoding") > 0:
         raise BadRequest("Transfer-Encoding is not understood here")
+    if value("$hdrc(Host)") != 1:
+        raise BadRequest("exactly one Host is needed")
     target = _target()
     length = int(value("$cl") or 0)
     path, _, query = target.partition("?")
@@ -269,8 +271,7 @@ def answer(reply: HttpReply) -> None:
 
 def _write_head(reply: HttpReply) -> None:
     """The header fields as they would be with the body."""
-    lines = [f"HTTP/1.1 {reply.status} {reply.reason}", "Server: kemi-presence"]
-    lines += [f"{name}: {content}" for name, content in reply.headers]
+    lines = [f"HTTP/1.1 {reply.status} {reply.reason}", *(f"{name}: {content}" for name, content in reply.headers)]
     if reply.status != 304:
         lines += [f"Content-Type: {reply.content_type}"] if reply.content_type else []
         lines.append(f"Content-Length: {len(reply.body)}")

@@ -1,7 +1,8 @@
 """Hard state: the document that a user keeps for the time when no device publishes (RFC 4827).
 
 XCAP's application usage `pidf-manipulation`. The document is one publication among the others, without expiry: composed, told and
-shown like them; no PUBLISH can name it. It is written in the transaction that stores the document. SQL: 2 statements.
+shown like them; no PUBLISH can name it. It is written in the transaction that stores the document. SQL: 2 statements, and
+those of `policy.published`.
 """
 
 from kemi import store as subscriptions
@@ -9,7 +10,7 @@ from kemi.database import Database
 from kemi.effects import Effect, Wake
 from kemi.errors import SipError
 from kemi.event_package import Packages, interval_of
-from kemi.presence import pidf
+from kemi.presence import pidf, policy
 from kemi.presence.package import NAME
 from kemi.presence.publication import Publication, SourceKind
 from kemi.settings import Settings
@@ -44,8 +45,10 @@ def change(database: Database, settings: Settings, packages: Packages, changed: 
     else:
         _require_publishable(changed.body, changed.content_type)
         database.execute("administration_publish", publication._asdict())
+    judged = policy.published(database, settings, packages, NAME, presentity, now)
     marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(packages[NAME], settings)).rows()
-    return [Wake(blocked=any(blocked for (blocked,) in marked))] if marked else []
+    wakes: list[Effect] = [Wake(blocked=any(blocked for (blocked,) in marked))] if marked else []
+    return [*judged, *wakes]
 
 
 def _require_publishable(body: bytes, content_type: str) -> None:

@@ -1,6 +1,8 @@
 """What an XCAP server refuses: strangers, wrong bodies, conditions that do not hold (RFC 4825 section 8.2, RFC 9110 section 13)."""
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kemi.xcap import store
 from tests.unit.values import ALICE, BOB
@@ -200,3 +202,27 @@ def test_conditions_come_before_what_the_body_says(alice: Client) -> None:
     assert alice.put(body=b"no xml", if_none_match="*").status == 412
     assert alice.put(INDEX + CAROL, b"no xml", if_match='"old"').status == 412
     assert alice.put(INDEX, b"no xml", "text/plain", if_match='"old"').status == 415
+
+
+# Anything
+
+
+PIECES = st.sampled_from(
+    [
+        "/", "resource-lists", "users", "global", ALICE, "alice", "index", "~~", "%7e%7E", "list", "entry", "[1]", "%5B", "%",
+        "%zz", "@uri", "namespace::*", "*", "xcap-caps", "xcap-directory", "directory.xml", "rls-services", "?", "xmlns(a=b)",
+        "a:", "'", '"', "=", "..", "%2e", "%00", "\xe9", "%c3%a9", "%ff", "pidf-manipulation", "test-app",
+    ]
+)  # fmt: skip
+PATHS = st.lists(PIECES, max_size=12).map("".join) | st.lists(PIECES, max_size=8).map("/".join)
+BODIES = st.sampled_from([b"", LISTS, ENTRY, b"'a'", b"<a/>", b"\xff", b"<!DOCTYPE a><a/>"]) | st.binary(max_size=20)
+TYPES = st.sampled_from([ELEMENT, ATTRIBUTE, "application/resource-lists+xml", "application/xcap-ns+xml", None])
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["GET", "HEAD", "PUT", "DELETE"]), PATHS | PATHS.map((INDEX + "/~~/resource-lists/").__add__), BODIES, TYPES)
+def test_any_request_gets_one_answer(alice: Client, method: str, path: str, body: bytes, content_type: str | None) -> None:
+    alice.put()
+    path, _, query = (path if path.startswith(ROOT) else f"{ROOT}/{path}").partition("?")
+    answer = alice.ask_plainly(method, path, query, body, content_type)
+    assert answer.status in (200, 201, 304, 400, 403, 404, 405, 409, 412, 413, 415)

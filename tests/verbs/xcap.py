@@ -52,7 +52,14 @@ class Client:
     def ask(self, method: str, path: str, body: bytes = b"", **fields: Any) -> HttpReply:
         """One request. Brackets and quotes in a path are escaped, as clients do."""
         path, _, query = quote(path, safe="/:@%?=()*~'&;+,$!").partition("?")
-        request = HttpRequest(method, path, query, **({"length": len(body), "body": body, "host": "xcap.example.org"} | fields))
+        return self.ask_plainly(method, path, query, body, **fields)
+
+    def ask_plainly(
+        self, method: str, path: str, query: str, body: bytes, content_type: str | None = None, **fields: Any
+    ) -> HttpReply:
+        """The same, path and query being as they are."""
+        more = {"length": len(body), "body": body, "host": "xcap.example.org", "content_type": content_type} | fields
+        request = HttpRequest(method, path, query, **more)
         realm = identity.realm(self.settings)
         tag = f"tag-{next(_tags)}"
         self.effects = serve.serve(

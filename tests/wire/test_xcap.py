@@ -154,6 +154,24 @@ def test_requests_may_be_sent_before_the_last_one_is_answered(server: Server, al
     assert (received.count(b"HTTP/1.1 200 OK\r\n"), received.count(b"</xcap-caps>")) == (3, 2)
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /xcap-root/\xff HTTP/1.1\r\nHost: a", 400), (b"GET /xcap-root/xcap-caps/global/index HTTP/1.1\r\nX: y", 400),
+        (b"GET http://a/xcap-root/x HTTP/1.1\r\nHost: a", 404), (b"GET /xcap-root/%0d%0aX:y/users/a/b HTTP/1.1\r\nHost: a", 404),
+        (b"GET /xcap-root/%zz/users/a/b HTTP/1.1\r\nHost: a", 400), (b"OPTIONS * HTTP/1.1\r\nHost: a", 404),
+        (b"GET /xcap-root/" + b"a" * 5000 + b" HTTP/1.1\r\nHost: a", 400), (b"BREW /xcap-root/a HTTP/1.1\r\nHost: a", 405),
+        (b"GET /xcap-root/xcap-caps/global/index HTTP/1.1\r\nHost: a\r\nIf-Match: \xff", 400),
+    ],
+)  # fmt: skip
+def test_strange_requests_get_an_answer(server: Server, alice: Client, head: bytes, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", server.http_port), 10) as connection:
+        connection.sendall(head + f'\r\nX-3GPP-Asserted-Identity: "{alice.uri}"\r\nConnection: close\r\n\r\n'.encode())
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert received.startswith(f"HTTP/1.1 {status} ".encode())
+    assert alice.get("/xcap-caps/global/index").status_code == 200
+
+
 @pytest.mark.rfc("XCS-043")
 def test_hard_state_reaches_watchers(server: Server, alice: Client) -> None:
     watcher = UserAgent(server.address, "watcher-of-hard-state")

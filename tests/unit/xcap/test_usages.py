@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from kemi.xcap.path import DocumentSelector, Tree
 from kemi.xcap.usages import USAGES, Made
 from tests.unit.values import ALICE, BOB, settings_of
 
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "xcap.md"
 SETTINGS = settings_of()
 REALM = identity.realm(SETTINGS)
 OWN = DocumentSelector("resource-lists", Tree.USERS, ALICE, "index")
@@ -116,3 +118,9 @@ def test_the_table_in_the_docstring_has_every_usage() -> None:
     assert re.findall(r"^    ([a-z][a-z.-]+[a-z]) {2,}(?:\.\.\.|urn|http)", usages.__doc__, re.MULTILINE) == [
         auid for auid in USAGES if auid != "org.openmobilealliance.xcap-directory"
     ]
+
+
+def test_the_documentation_has_every_usage_with_its_type() -> None:
+    rows = re.findall(r"^\| (`.+`) \| `(application/\S+)` \| .+ \|$", PAGE.read_text(), re.MULTILINE)
+    told = {auid: media_type for auids, media_type in rows for auid in re.findall("`(.+?)`", auids)}
+    assert told == {auid: usage.media_type for auid, usage in USAGES.items()}
