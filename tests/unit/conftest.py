@@ -13,7 +13,17 @@ import kemi
 from tests.ksr import KSR
 from tests.unit.kamailio import Server
 
-MEET_KAMAILIO = ("gateway", "gateway.proxy", "gateway.authentication", "gateway.http", "web", "ser", "handler")
+MEET_KAMAILIO = (
+    "gateway",
+    "gateway.proxy",
+    "gateway.authentication",
+    "gateway.http",
+    "web",
+    "ser",
+    "process",
+    "requests",
+    "handler",
+)
 
 
 @pytest.fixture

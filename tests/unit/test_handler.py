@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from kemi import subscribe
 from kemi.database import Conflict, Unavailable
+from kemi.presence import publish
 from tests.ksr import KSR, Message
 from tests.unit.kamailio import OWN, TRUSTED, Server
 from tests.unit.values import ALICE, pidf
@@ -140,16 +142,16 @@ def raising(error: Exception) -> Callable[..., Any]:
 )
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "PUBLISH"])
 def test_what_escapes_is_answered_once_and_logged(
-    server: Server, handler: ModuleType, monkeypatch: pytest.MonkeyPatch, method: str, error: Exception, status: int, headers: Any
+    server: Server, monkeypatch: pytest.MonkeyPatch, method: str, error: Exception, status: int, headers: Any
 ) -> None:
-    monkeypatch.setattr(getattr(handler, method.lower()), method.lower(), raising(error))
+    monkeypatch.setattr({"SUBSCRIBE": subscribe, "PUBLISH": publish}[method], method.lower(), raising(error))
     done = server.request(method, body=pidf("t1") if method == "PUBLISH" else b"")
     assert (done.status, done.headers) == (status, headers)
     assert len(server.lines("err")) == 1
 
 
-def test_a_conflict_is_tried_once_more(server: Server, handler: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, tried = handler.publish.publish, []
+def test_a_conflict_is_tried_once_more(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, tried = publish.publish, []
 
     def once(*arguments: Any) -> Any:
         tried.append(1)
@@ -157,9 +159,9 @@ def test_a_conflict_is_tried_once_more(server: Server, handler: ModuleType, monk
             raise Conflict("deadlock")
         return real(*arguments)
 
-    monkeypatch.setattr(handler.publish, "publish", once)
+    monkeypatch.setattr(publish, "publish", once)
     assert server.request("PUBLISH", body=pidf("t1")).status == 200
-    monkeypatch.setattr(handler.publish, "publish", raising(Conflict("deadlock")))
+    monkeypatch.setattr(publish, "publish", raising(Conflict("deadlock")))
     assert server.request("PUBLISH", body=pidf("t1")).status == 503
 
 

@@ -31,8 +31,8 @@ PACKAGES = {
 }
 """Which of our packages each of them may import."""
 
-MAY_IMPORT_PACKAGES = {"kemi.handler", "kemi.message", "kemi.web"}
-"""Modules of the root that may: the registry, MESSAGE, which asks rules, and HTTP, whose documents change what others do."""
+MAY_IMPORT_PACKAGES = {"kemi.process", "kemi.requests", "kemi.handler", "kemi.message", "kemi.web"}
+"""Modules of the root that may: the shell, MESSAGE, which asks rules, and HTTP, whose documents change what others do."""
 
 PURE = {
     "kemi.http", "kemi.http_digest", "kemi.account",
@@ -122,7 +122,7 @@ def test_modules_of_the_root_import_no_package() -> None:
 def test_nothing_but_the_shell_imports_the_gateway_or_the_handler() -> None:
     wrong = {module_of(path): name for path in PRODUCT for name in imports_of(path) if name in ("kemi.gateway", "kemi.handler")}
     parts = {f"kemi.gateway.{part}" for part in ("proxy", "authentication", "http")}
-    assert set(wrong) <= {"kemi.handler", "kemi.script", "kemi.ser", *parts}
+    assert set(wrong) <= {"kemi.process", "kemi.requests", "kemi.handler", "kemi.script", "kemi.ser", *parts}
 
 
 def test_pure_modules_import_values_only() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kemi import offline_winfo, subscribe
 from kemi.database import Unavailable
 from kemi.presence import online
 from tests.ksr import KSR, Response
@@ -214,8 +215,8 @@ def test_the_status_is_that_of_this_message_only(server: Server, word: str) -> N
     assert call(server, "check_subscription_status", word) == FALSE
 
 
-def test_a_database_that_fails_leaves_rejected(server: Server, handler: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handler.subscribe, "subscribe", raising(Unavailable("locked")))
+def test_a_database_that_fails_leaves_rejected(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscribe, "subscribe", raising(Unavailable("locked")))
     result, done = handled(server, "SUBSCRIBE")
     assert (result, done.status) == (FALSE, 503)
     assert call(server, "check_subscription_status", "rejected") == TRUE
@@ -375,9 +376,9 @@ def test_who_waits_for_somebody_who_is_away_is_stored_by_itself(
     assert len(stored(server)) == kept
 
 
-def test_it_is_stored_before_the_answer(server: Server, handler: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_stored_before_the_answer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     set_pa(server, use_offline_winfo=1, auth="implicit")
-    monkeypatch.setattr(handler.offline_winfo, "store", raising(Unavailable("locked")))
+    monkeypatch.setattr(offline_winfo, "store", raising(Unavailable("locked")))
     assert server.request("SUBSCRIBE").status == 503
 
 

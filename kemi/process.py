@@ -1,0 +1,108 @@
+"""What each of Kamailio's processes has: the settings of now, its own database connection, and how a verb is run in it.
+
+The connection is opened at first use, after the fork. Whatever escapes from a verb becomes one answer and one log line here.
+"""
+
+import os
+import time
+import traceback
+from collections.abc import Callable
+from typing import TypeVar
+
+from kemi import database, gateway, identity, packages, settings
+from kemi.database import Conflict, Database, Unavailable
+from kemi.effects import Effect, Log
+from kemi.errors import ServiceUnavailable, SipError
+from kemi.presence import registrar
+from kemi.runtime_settings import Watch, restored
+
+CONTINUE = 1
+RETRY_AFTER = 5
+"""Seconds, when the database cannot do its work."""
+
+T = TypeVar("T")
+
+
+class Process:
+    """One of Kamailio's processes."""
+
+    def __init__(self, configured: settings.Settings, secret: bytes) -> None:
+        self.settings = self._start = configured
+        self._changes: int | str = 0
+        self._watch = Watch(configured)
+        self.secret = secret
+        self.realm = identity.realm(configured)
+        self.packages = packages.served(configured)
+        self._is_trusted = identity.is_trusted(configured.trusted)
+        self._database: Database | None = None
+        self.main_process = os.getpid()
+
+    @property
+    def database(self) -> Database:
+        """This process's connection."""
+        if self._database is None:
+            self._database = database.connect(self.settings)
+        return self._database
+
+    def _take_changes(self) -> None:
+        """Parameters may have been changed while the server runs."""
+        changes = gateway.value(gateway.CHANGED)
+        if changes != self._changes:
+            self.settings, self._changes = restored(self._start, changes), changes
+            self.packages = packages.served(self.settings)
+
+    def _look_for_changes(self) -> None:
+        """What kamcmd has set is taken over or refused, here for all processes."""
+        taken, refused = self._watch.look(lambda name: gateway.text(f"$sel(cfg_get.{name})"))
+        self._execute([Log(line) for line in taken])
+        for line in refused:
+            gateway.warn(line)
+        if taken:
+            gateway.pass_changes(self._watch.text())
+        self._take_changes()
+        if taken:
+            self._execute(registrar.reconcile(self.database, self.settings, self.packages, self.secret, time.time()))
+
+    def _do(self, verb: Callable[[], list[Effect]]) -> int:
+        """Run a verb that nobody waits for."""
+        return self._reporting(lambda: self._execute(self._again(verb)))
+
+    def _execute(self, effects: list[Effect]) -> None:
+        unsent = gateway.execute(effects)
+        if unsent:
+            gateway.queue_answers(unsent)
+
+    def _again(self, work: Callable[[], T]) -> T:
+        """Run a verb; once more when another transaction was in its way."""
+        try:
+            return work()
+        except Conflict:
+            return work()
+
+    def _answering(self, work: Callable[[], T]) -> T | None:
+        """Run a request's work; what escapes becomes its answer, and there is no result."""
+        try:
+            return work()
+        except SipError as refusal:
+            gateway.warn(
+                f"refused: {refusal.status} {gateway.text('$rm')} to={gateway.text('$tu')} from={gateway.text('$fu')} "
+                f"source={gateway.text('$si')} call-id={gateway.text('$ci')} why={refusal}"
+            )
+            gateway.refuse(refusal)
+        except Unavailable as problem:
+            gateway.error(f"database: {problem}")
+            gateway.refuse(ServiceUnavailable("", RETRY_AFTER))
+        except Exception:
+            gateway.error(traceback.format_exc())
+            gateway.refuse(SipError())
+        return None
+
+    def _reporting(self, work: Callable[[], None]) -> int:
+        """Run work that nobody waits for; it is tried again by the next tick."""
+        try:
+            work()
+        except Unavailable as problem:
+            gateway.error(f"database: {problem}")
+        except Exception:
+            gateway.error(traceback.format_exc())
+        return CONTINUE
