@@ -18,7 +18,7 @@ sys.path[:] = [str(ROOT), *(each for each in sys.path if Path(each).resolve() !=
 for folder in (ROOT / ".venv" / "lib").glob("python3*/site-packages"):
     site.addsitedir(str(folder))
 
-from kemi import database, gateway, schema, settings, store  # noqa: E402
+from kemi import database, gateway, schema, settings, startup, store  # noqa: E402
 from kemi.database import Unavailable  # noqa: E402
 from kemi.errors import ConfigurationError  # noqa: E402
 from kemi.handler import show_registrations  # noqa: E402
@@ -39,6 +39,7 @@ def mod_init(kind: type[Script] = Script) -> Script:
     """
     try:
         configured = settings.load(os.environ, configuration_file())
+        startup.refuse_incomplete(configuration_file(), os.environ)
         for line in configured.notices:
             gateway.warn(line)
         connection = database.connect(configured)

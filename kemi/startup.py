@@ -1,4 +1,4 @@
-"""Kamailio as a process: its command line and environment, whether one runs already, whether it answers."""
+"""Kamailio as a process: its configuration, command line and environment, whether one runs already, whether it answers."""
 
 import os
 import signal
@@ -9,14 +9,36 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NoReturn
 
-from kemi import options, settings
+from kemi import configuration_file, options, settings
 from kemi.errors import ConfigurationError
+from kemi.parameters import GROUPS
 from kemi.settings import Settings
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
 MEMORY: Final = ("-x", "fm", "-X", "fm", "-m", "512", "-M", "16")
+INCLUDED: Final = PROJECT / "kemi-presence.cfg"
+"""What every configuration that runs the program includes."""
+
+INCLUDED_NAME: Final = "KEMI_PRESENCE"
+"""Name that this file defines."""
+
 CHECK_TIMEOUT: Final = 60
 ORPHAN_TIMEOUT: Final = 5
+
+
+def refuse_incomplete(configuration: Path, outer: Mapping[str, str]) -> None:
+    """Make sure that a configuration has what the program needs of Kamailio; without it, it would start and refuse everything.
+
+    One that neither loads Python nor sets a parameter of ours, as a proxy in front of the server, needs nothing.
+
+    Raises:
+        ConfigurationError: it does not include our file, or includes one of an earlier release.
+    """
+    file = configuration_file.read(configuration, outer, settings.defines(outer))
+    is_ours = "MOD_app_python3" in file.defines or any(name.partition(".")[0] in GROUPS for name in file.parameters)
+    if is_ours and INCLUDED_NAME not in file.defines:
+        needed = f'include_file "{INCLUDED}"'
+        raise ConfigurationError(f"{configuration} does not include kemi-presence.cfg of this release: {needed} is needed")
 
 
 def refuse_second_server(pid_file: Path) -> list[int]:

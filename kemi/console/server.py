@@ -30,7 +30,7 @@ def run(configuration: Path) -> None:
     \b
     Example: KP_DOMAINS=example.org,example.com KP_DEFINES=WITH_TLS presencectl run
     """
-    found = settings.load(os.environ, configuration)
+    found = usable(configuration)
     say("configuration", summary(found, configuration))
     orphans = startup.refuse_second_server(found.var / "kamailio.pid")
     if orphans:
@@ -56,7 +56,7 @@ def check(configuration: Path, as_json: bool) -> None:
     Example: KP_DB_URL=postgresql://presence@db.example.org/presence presencectl check
     """
     rows: list[dict[str, Any]] = []
-    found = checked(rows, "configuration", lambda: settings.load(os.environ, configuration))
+    found = checked(rows, "configuration", lambda: usable(configuration))
     if found is not None:
         rows[-1]["text"] = summary(found, configuration)
         checked(rows, "kamailio -c", lambda: startup.check_syntax(found, configuration, os.environ))
@@ -96,6 +96,17 @@ def completion(context: click.Context, shell: str) -> None:
 
 
 COMMANDS = (run, check, migrate, completion)
+
+
+def usable(configuration: Path) -> Settings:
+    """The settings of a server that can serve.
+
+    Raises:
+        ConfigurationError: a value cannot be used, or what the program needs of Kamailio is not there.
+    """
+    found = settings.load(os.environ, configuration)
+    startup.refuse_incomplete(configuration, os.environ)
+    return found
 
 
 def summary(found: Settings, configuration: Path) -> str:

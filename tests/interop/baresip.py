@@ -1,4 +1,11 @@
-"""One real baresip: headless, own configuration folder, controlled by JSON over its TCP port (module ctrl_tcp)."""
+"""One real baresip: headless, own configuration folder, controlled by JSON over its TCP port (module ctrl_tcp).
+
+Its publisher sends a first PUBLISH 10 ms after the module `presence` is loaded, another when it is registered, and one more with
+each change of state, whatever is outstanding. Two without an entity-tag at once are two publications (RFC 3903 section 4.1):
+baresip keeps the tag of the one answered last, so the other one says "open" until it expires, and baresip as a watcher reads the
+first tuple only. Whether 10 ms or the registration are over first is luck. So the module is loaded when it is registered, and
+nothing else is published before the answer is there.
+"""
 
 import contextlib
 import json
@@ -12,6 +19,7 @@ from tests.interop.waiting import until
 from tests.server import free_port
 
 MODULES = Path("/usr/lib/baresip/modules")
+PUBLISHED = re.compile(r"^SIP/2\.0 200 OK\r?\n(?:\S.*\n)*?CSeq: \d+ PUBLISH\r?$", re.MULTILINE)
 REPLY_TIMEOUT = 5.0
 
 CONFIG = """\
@@ -24,7 +32,6 @@ module_tmp uuid.so
 module_tmp account.so
 module_app contact.so
 module_app menu.so
-module_app presence.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{port}
 """
@@ -53,12 +60,15 @@ class Baresip:
         (folder / "contacts").write_text("".join(CONTACT.format(user=each) for each in watched))
 
     def start(self) -> "Baresip":
-        """Start it with its trace of SIP messages on, and wait until it can be controlled."""
+        """Start it with its trace of SIP messages on, and wait until it is registered and has published that it is online."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 ["/usr/bin/baresip", "-s", "-f", self.folder], stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
         until(self._connect, f"baresip of {self.user} listens on its control port")
+        until(self.is_registered, f"{self.user} is registered")
+        self.publish("insmod", "presence")
+        self.publish("presence_online")
         return self
 
     def _connect(self) -> bool:
@@ -67,15 +77,24 @@ class Baresip:
             self._control.settimeout(REPLY_TIMEOUT)
         return self._control is not None
 
-    def command(self, name: str) -> str:
+    def command(self, name: str, parameters: str = "") -> str:
         """Run one of baresip's commands; gives what it prints, without colours."""
         assert self._control is not None
-        message = json.dumps({"command": name, "token": name}).encode()
+        message = json.dumps({"command": name, "params": parameters, "token": name}).encode()
         self._control.sendall(b"%d:%s," % (len(message), message))
         while True:
             answer = self._read()
             if answer.get("response") and answer.get("token") == name:
                 return re.sub(r"\x1b\[[0-9;]*m", "", answer["data"])
+
+    def publish(self, command: str, parameters: str = "") -> None:
+        """Run a command that makes it publish, and wait until that is accepted."""
+        before = self._published()
+        self.command(command, parameters)
+        until(lambda: self._published() > before, f"{self.user} has published after {command}")
+
+    def _published(self) -> int:
+        return len(PUBLISHED.findall(self.trace()))
 
     def _read(self) -> dict[str, Any]:
         """The next netstring: an answer or an event."""

@@ -208,6 +208,28 @@ def test_a_lost_connection(server: Server, agents: Agents, transport: str, how: 
     assert re.findall(r"<([^>]*)>", left) == [other.contact]
 
 
+def test_a_websocket_that_is_closed_as_browsers_do(server: Server, agents: Agents) -> None:
+    """The client says so and leaves the rest to the server."""
+    alice, bob = agents(server, "reg-goodbye", "ws"), watching(agents, server, "reg-goodbye")
+    register(alice)
+    assert tuples(bob.notify()) == shown(alice)
+    alice.say_goodbye()
+    assert tuples(bob.notify()) == gone("reg-goodbye")
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_websocket_whose_client_answers_no_ping(start_server: Callable[..., Server], agents: Agents, tmp_path: Path) -> None:
+    """The server closes it, after a second here; this client is silent unless it waits for something."""
+    file = tmp_path / "kamailio.cfg"
+    include = f'include_file "{ROOT}/kemi-presence.cfg"\nmodparam("websocket", "keepalive_timeout", 1)'
+    file.write_text((ROOT / "kamailio.cfg").read_text().replace('include_file "kemi-presence.cfg"', include))
+    server = start_server({"KP_CONFIGURATION": str(file)})
+    alice, bob = agents(server, "alice", "ws"), watching(agents, server, "alice")
+    register(alice)
+    assert tuples(bob.notify()) == shown(alice)
+    assert tuples(bob.notify(20.0)) == gone("alice")
+
+
 @pytest.mark.parametrize("transport", ["tcp", "ws"])
 def test_a_client_that_is_back_on_a_new_connection_stays(server: Server, agents: Agents, transport: str) -> None:
     user = f"reg-back-{transport}"

@@ -8,6 +8,8 @@ import struct
 from tests.useragent import UserAgent, parse
 
 FINAL_TEXT = 0x81
+CLOSE = 0x88
+NORMAL_CLOSURE = b"\x03\xe8"
 PONG = 0x8A
 PING = 9
 MASKED = 0x80
@@ -33,6 +35,10 @@ class WebSocketAgent(UserAgent):
 
     def send_raw(self, data: bytes) -> None:
         self._send_frame(FINAL_TEXT, data)
+
+    def say_goodbye(self) -> None:
+        """Begin the closing handshake; whoever is the server closes the connection (RFC 6455 section 7.1.1)."""
+        self._send_frame(CLOSE, NORMAL_CLOSURE)
 
     def _send_frame(self, kind: int, data: bytes) -> None:
         mask = os.urandom(4)

@@ -137,6 +137,35 @@ def test_check_fails_on_a_wrong_value_or_an_unreachable_database(run: Run, monke
     assert (result.exit_code, "s3cret" in result.output) == (1, False)
 
 
+LOADED = 'loadmodule "app_python3.so"\nmodparam("app_python3", "load", "kemi/script.py")\n'
+
+
+@pytest.mark.parametrize("text", [LOADED, 'pa.auth = "none" desc "who may watch"\n', f'include_file "other.cfg"\n{LOADED}'])
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_configuration_that_cannot_serve_is_told(
+    run: Run, configuration: Path, started: list[tuple[list[str], dict[str, str]]], command: str, text: str
+) -> None:
+    """It runs the program and does not include what that needs; Kamailio would take it, and nobody would be served."""
+    (configuration.parent / "other.cfg").write_text("#!define KEMI_PRESENCE_OF_SOMEBODY_ELSE\n")
+    configuration.write_text(text)
+    done = run(command, COLUMNS="400")
+    (line,) = [line for line in done.output.splitlines() if "include_file" in line]
+    needed = f'include_file "{startup.INCLUDED}" is needed'
+    assert line.endswith(f"{configuration} does not include kemi-presence.cfg of this release: {needed}")
+    assert (done.exit_code, started) == (1, [])
+
+
+def test_a_configuration_that_includes_what_is_needed_is_taken(configuration: Path) -> None:
+    configuration.write_text(f'pa.auth = "none" desc "who may watch"\ninclude_file "{startup.INCLUDED}"\n')
+    startup.refuse_incomplete(configuration, {})
+
+
+def test_a_configuration_that_does_not_run_the_program_needs_nothing(configuration: Path) -> None:
+    """A proxy in front of the server."""
+    configuration.write_text('loadmodule "tm.so"\nrequest_route { t_relay(); }\n')
+    startup.refuse_incomplete(configuration, {})
+
+
 def test_kamailio_says_what_is_wrong(configuration: Path, tmp_path: Path) -> None:
     program = tmp_path / "bin" / "kamailio"
     program.parent.mkdir()
