@@ -5,6 +5,8 @@
 .PHONY: help run check migrate user certificate demo test lint conformance bench clean install install-demo install-lint install-test
 
 CTL := .venv/bin/presencectl
+# Several processes side by side (tests/conftest.py says how many), each of which keeps what Python has compiled.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE .venv/bin/pytest --numprocesses auto --dist worksteal
 PYTEST_ARGUMENTS ?=
 
 help:  ## print this list
@@ -36,7 +38,7 @@ demo: install-demo  ## play a short story on spare ports: alice is watched by bo
 test: install-test  ## install what tests need and run everything: ruff, mypy, pytest
 	.venv/bin/ruff check .
 	.venv/bin/mypy --strict kemi
-	.venv/bin/pytest $(PYTEST_ARGUMENTS)
+	$(PYTEST) $(PYTEST_ARGUMENTS)
 
 lint: install-lint  ## ruff and mypy only
 	.venv/bin/ruff check .

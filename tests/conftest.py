@@ -1,14 +1,29 @@
-"""Fixtures: the two database engines, a throw-away PostgreSQL cluster, the real server."""
+"""Fixtures: the two database engines, a throw-away PostgreSQL cluster, the real server.
 
+make test runs several processes side by side (pytest-xdist). Each has its own of everything: what is here for a
+whole session is there once in each process.
+"""
+
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from tests import repetitions
 from tests.postgresql import Cluster
 from tests.server import Server
 
 ENGINES = ("sqlite", "postgresql")
+PROCESSES_FOR_A_CORE = 2
+"""Most tests wait for a server, a client or a clock."""
+
+repetitions.load_profile()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means."""
+    return PROCESSES_FOR_A_CORE * len(os.sched_getaffinity(0))
 
 
 @pytest.fixture(scope="session")

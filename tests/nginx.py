@@ -7,7 +7,7 @@ import subprocess
 import time
 from pathlib import Path
 
-START_TIMEOUT = 10.0
+START_TIMEOUT = 30.0
 
 CONFIGURATION = """
 daemon off;

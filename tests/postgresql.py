@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.server import free_port
+from tests.ports import free_port
 
 
 class Cluster:

@@ -1,7 +1,6 @@
 """Locked, lost and full databases, lost packets, dead watchers: refused for a while, never wrong, and well again by itself."""
 
 import contextlib
-import os
 import resource
 import socket
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.postgresql import Cluster
+from tests.repetitions import SLOW
 from tests.server import Server
 from tests.useragent import UserAgent, pidf
 from tests.wire.observe import LogTail, change, database, processes, rows, stored, wait_until, wait_until_settled
@@ -235,7 +235,7 @@ def test_silent_watcher_is_removed(server: Server) -> None:
     assert refresh.status == 481
 
 
-@pytest.mark.skipif(not os.environ.get("SLOW"), reason="takes 34 s; SLOW=1 runs it")
+@pytest.mark.skipif(not SLOW, reason="takes 34 s; SLOW=1 runs it")
 def test_silent_watcher_is_removed_by_the_clock(server: Server) -> None:
     bob = UserAgent(server.address, "silent")
     bob.answer_notify = 0

@@ -15,7 +15,7 @@ from tests.server import Server
 from tests.useragent import Message
 from tests.wire.observe import LogTail, processes, stored
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 _NUMBERS = itertools.count(1)
 
 

@@ -66,7 +66,7 @@ class SipJs:
         self.process.stdin.write(json.dumps({"do": command, **details}) + "\n")
         self.process.stdin.flush()
 
-    def wait(self, event: str, wanted: Callable[[Event], bool] = lambda _: True, timeout: float = 10.0) -> Event:
+    def wait(self, event: str, wanted: Callable[[Event], bool] = lambda _: True, timeout: float = 30.0) -> Event:
         """The next event of this kind that is wanted; earlier ones are passed over.
 
         Raises:

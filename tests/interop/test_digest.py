@@ -3,8 +3,9 @@
 import hashlib
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -63,12 +64,22 @@ def parameter(header: str, name: str) -> str:
     return match[1] if match else ""
 
 
+@pytest.fixture(scope="module")
+def strict_server(new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that believes nobody without a password; alice has one."""
+    folder = tmp_path_factory.mktemp("strict")
+    running = Server({"KP_DB_URL": new_database(folder), "KP_TRUSTED": ""}, folder).start()
+    running.control("user", "add", f"alice@{DOMAIN}", "--password", PASSWORD)
+    yield running
+    running.stop()
+
+
 @pytest.fixture
-def alice(start_server: Callable[..., Server]) -> Client:
-    """Alice at a server that believes nobody without a password."""
-    server = start_server({"KP_TRUSTED": ""})
-    server.control("user", "add", f"alice@{DOMAIN}", "--password", PASSWORD)
-    return Client(UserAgent(server.address, "alice"))
+def alice(strict_server: Server) -> Iterator[Client]:
+    """Alice, with a device of her own for each test."""
+    agent = UserAgent(strict_server.address, "alice")
+    yield Client(agent)
+    agent.close()
 
 
 @pytest.mark.parametrize("method", ["REGISTER", "SUBSCRIBE", "PUBLISH"])
