@@ -1,4 +1,4 @@
-"""What is measured. A case prepares a server once and is then run in slices, so that servers can take turns.
+"""What is measured over SIP. A case prepares a server once and is then run in slices, so that servers can take turns.
 
 The cases of one server follow each other in the order of CASES, on the same store: the later ones meet one that is not
 empty, and the presentities that the first one published are those the second one subscribes to.
@@ -13,8 +13,9 @@ from typing import Protocol
 
 import messages
 from load import PATIENCE, ClosedLoop, Operation, Tally, Wire, publish_twice, subscribe_once
-from measure import Work
+from measure import Work, work_of
 from messages import Message
+from servers import Server
 
 LAST_NOTIFY = 1.5
 SLICE_LIMIT = 4.0
@@ -31,17 +32,22 @@ class Size:
     watchers: int
     changes: int
     samples: int
+    http_slices: int
+    requests: int
+    seconds: float
     outstanding: int = 8
 
 
-FULL = Size(slices=4, users=400, subscriptions=500, watchers=500, changes=4, samples=60)
-QUICK = Size(slices=2, users=150, subscriptions=200, watchers=500, changes=2, samples=30)
+FULL = Size(slices=4, users=400, subscriptions=500, watchers=500, changes=4, samples=60, http_slices=2, requests=400, seconds=1.5)
+QUICK = Size(slices=2, users=150, subscriptions=200, watchers=500, changes=2, samples=30, http_slices=1, requests=200, seconds=1.0)
 
 
 class Case(Protocol):
-    """One thing that is measured on one server."""
+    """One thing that is measured on one server, in so many slices."""
 
-    def __init__(self, wire: Wire, size: Size) -> None: ...
+    slices: int
+
+    def __init__(self, server: Server, wire: Wire, size: Size) -> None: ...
 
     def prepare(self) -> None:
         """Do what is not measured, and warm up."""
@@ -53,7 +59,8 @@ class Case(Protocol):
 class Publish:
     """PUBLISH, initial and then a modification, while nobody watches."""
 
-    def __init__(self, wire: Wire, size: Size) -> None:
+    def __init__(self, server: Server, wire: Wire, size: Size) -> None:
+        self.slices = size.slices
         self.wire = wire
         self.size = size
 
@@ -63,7 +70,7 @@ class Publish:
 
     def slice(self, number: int) -> Work:
         """The next users."""
-        return _work(self._run("user", number * self.size.users, self.size.users), requests=2)
+        return work_of(self._run("user", number * self.size.users, self.size.users), requests=2)
 
     def _run(self, prefix: str, first: int, count: int) -> Tally:
         return ClosedLoop(self.wire, self.size.outstanding).run(self._operations(prefix, first, count))
@@ -77,7 +84,8 @@ class Publish:
 class Subscribe:
     """SUBSCRIBE with its first NOTIFY and the 200 to that; every watcher is new and watches one presentity."""
 
-    def __init__(self, wire: Wire, size: Size) -> None:
+    def __init__(self, server: Server, wire: Wire, size: Size) -> None:
+        self.slices = size.slices
         self.wire = wire
         self.size = size
 
@@ -87,7 +95,7 @@ class Subscribe:
 
     def slice(self, number: int) -> Work:
         """The next watchers."""
-        return _work(self._run("watcher", number * self.size.subscriptions, self.size.subscriptions))
+        return work_of(self._run("watcher", number * self.size.subscriptions, self.size.subscriptions))
 
     def _run(self, prefix: str, first: int, count: int) -> Tally:
         return ClosedLoop(self.wire, self.size.outstanding).run(self._operations(prefix, first, count))
@@ -104,7 +112,8 @@ class Fanout:
 
     user = "popular"
 
-    def __init__(self, wire: Wire, size: Size) -> None:
+    def __init__(self, server: Server, wire: Wire, size: Size) -> None:
+        self.slices = size.slices
         self.wire = wire
         self.changes = size.changes
         self.watched = Watched(wire, self.user, size.watchers)
@@ -138,8 +147,8 @@ class Latency(Fanout):
 
     user = "single"
 
-    def __init__(self, wire: Wire, size: Size) -> None:
-        super().__init__(wire, size)
+    def __init__(self, server: Server, wire: Wire, size: Size) -> None:
+        super().__init__(server, wire, size)
         self.changes = size.samples
         self.watched = Watched(wire, self.user, 1)
 
@@ -153,6 +162,8 @@ CASES: dict[str, type[Case]] = {"publish": Publish, "subscribe": Subscribe, "fan
 
 class Watched:
     """A presentity with a number of watchers, changed one PUBLISH at a time."""
+
+    last_notify = LAST_NOTIFY
 
     def __init__(self, wire: Wire, user: str, watchers: int) -> None:
         self.wire = wire
@@ -181,7 +192,7 @@ class Watched:
         arrivals: list[int] = []
         answered = False
         while waiting or not answered:
-            message = self.wire.receive(LAST_NOTIFY if answered else PATIENCE)
+            message = self.wire.receive(self.last_notify if answered else PATIENCE)
             if message is None:
                 break
             callid = message.header(b"Call-ID")
@@ -205,8 +216,3 @@ class Watched:
         """Count a failure; whatever the server made of it, the next PUBLISH is an initial one."""
         self.failures[why] = self.failures.get(why, 0) + 1
         self._etag = b""
-
-
-def _work(tally: Tally, requests: int = 1) -> Work:
-    asked = tally.done + tally.failed
-    return Work(tally.done * requests, asked * requests, tally.seconds, failures=tally.failures)

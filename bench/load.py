@@ -106,9 +106,10 @@ class _Running:
 class ClosedLoop:
     """Runs operations with a fixed number of them outstanding; stops starting new ones when too many time out."""
 
-    def __init__(self, wire: Wire, outstanding: int) -> None:
+    def __init__(self, wire: Wire, outstanding: int, patience: float = PATIENCE) -> None:
         self.wire = wire
         self.outstanding = outstanding
+        self.patience = patience
         self.running: dict[bytes, _Running] = {}
         self.tally = Tally()
         self.timed_out = 0
@@ -128,7 +129,7 @@ class ClosedLoop:
         return self.tally
 
     def _start(self, callid: bytes, operation: Operation) -> None:
-        self.running[callid] = _Running(operation, time.monotonic() + PATIENCE)
+        self.running[callid] = _Running(operation, time.monotonic() + self.patience)
         first = next(operation)
         if first:
             self.wire.send(first)

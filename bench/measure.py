@@ -6,7 +6,7 @@ import statistics
 from dataclasses import dataclass, field
 
 import cpu
-from load import Wire
+from load import Tally, Wire
 from servers import Server
 
 QUIET = 0.1
@@ -24,6 +24,12 @@ class Work:
     repeated: int = 0
     delays_ms: list[float] = field(default_factory=list)
     failures: dict[str, int] = field(default_factory=dict)
+
+
+def work_of(tally: Tally, requests: int = 1) -> Work:
+    """What a number of operations gave, of so many requests each."""
+    asked = tally.done + tally.failed
+    return Work(tally.done * requests, asked * requests, tally.seconds, failures=tally.failures)
 
 
 @dataclass(slots=True)

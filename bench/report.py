@@ -8,6 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import beside_cases
+import cases
+import documents
+import xcap_cases
 from measure import Figures
 from rich.console import Console
 from rich.table import Table
@@ -20,17 +24,35 @@ TITLES = {
     "subscribe": "SUBSCRIBE + first NOTIFY",
     "fanout": "one NOTIFY of a fan-out",
     "latency": "PUBLISH to NOTIFY, one watcher",
+    "xcap-get": "XCAP GET",
+    "xcap-304": "XCAP GET: 304",
+    "xcap-put": "XCAP PUT",
+    "xcap-entry": "XCAP element PUT",
+    "xcap-get-8": "XCAP GET, 8 connections",
+    "xcap-304-8": "XCAP GET: 304, 8 connections",
+    "xcap-put-8": "XCAP PUT, 8 connections",
+    "xcap-entry-8": "XCAP element PUT, 8 connections",
+    "beside": "SIP beside another XCAP server",
+    "needed": "SUBSCRIBE that needs its documents",
+}
+
+
+MEASURES: dict[str, Callable[[Figures], float]] = {
+    "CPU": lambda figures: figures.total_us,
+    "p50": lambda figures: figures.percentile(50),
+    "p99": lambda figures: figures.percentile(99),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A ratio of total CPU, ours to theirs, that is to be reached."""
+    """A ratio, ours to theirs, that is to be reached: of total CPU, or of the time until the answer."""
 
     case: str
     ours: str
     peer: str
     most: float
+    of: str = "CPU"
 
 
 TARGETS = [
@@ -47,10 +69,24 @@ TARGETS = [
     Target("fanout", "ours-sqlite", "peer-memory", 1.3),
     Target("fanout", "ours-pg", "peer-pg-dbonly", 0.1),
     Target("fanout", "ours-pg", "peer-pg-direct", 0.1),
+    Target("xcap-get", "ours-sqlite", "peer-xcap", 1.0),
+    Target("xcap-get", "ours-sqlite-full", "peer-xcap-wal", 1.0),
+    Target("xcap-put", "ours-sqlite", "peer-xcap", 1.3),
+    Target("xcap-put", "ours-sqlite-full", "peer-xcap", 1.3),
+    Target("xcap-put", "ours-sqlite-full", "peer-xcap-wal", 1.3),
+    Target("xcap-entry", "ours-sqlite", "peer-xcap", 1.3),
+    Target("xcap-entry", "ours-sqlite-full", "peer-xcap", 1.3),
+    Target("xcap-entry", "ours-sqlite-full", "peer-xcap-wal", 1.3),
+    Target("xcap-get-8", "ours-sqlite", "peer-xcap", 1.0),
+    *(Target("beside", f"beside-{manner}", "alone", 1.2, "p50") for manner in documents.ABOUT),
+    *(Target("beside", f"beside-{manner}", "alone", 1.5, "p99") for manner in documents.ABOUT if manner != "fast"),
+    *(Target("needed", f"beside-{manner}", "alone", 1.5, "p50") for manner in documents.ABOUT),
 ]
 
 
 COMPLETE = [("publish", "ours-sqlite"), ("publish", "ours-pg"), ("fanout", "ours-sqlite"), ("fanout", "ours-pg")]
+COMPLETE += [(case, "ours-sqlite") for case in xcap_cases.CASES]
+COMPLETE += [("beside", f"beside-{manner}") for manner in documents.ABOUT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,32 +123,32 @@ def _ratio(target: Target, measured: Round) -> float | None:
     ours, peer = figures.get(target.ours), figures.get(target.peer)
     if not (ours and peer and ours.operations and peer.operations):
         return None
-    return ours.total_us / peer.total_us
+    return MEASURES[target.of](ours) / MEASURES[target.of](peer)
 
 
 def show(console: Console, rounds: list[Round]) -> None:
     """Print everything."""
-    for make in (_absolute_table, _latency_table, _target_table, _incomplete_table):
+    for make in (_presence_table, _xcap_table, _latency_table, _answers_table, _target_table, _incomplete_table):
         table = make(rounds)
         if table.row_count:
             console.print(table)
 
 
 def _target_table(rounds: list[Round]) -> Table:
-    table = Table(title="Ratio of the CPU of one operation, ours / theirs, database included; median of the rounds")
-    for name in ("work", "ours", "peer"):
+    table = Table(title="Ratios, ours / theirs; of CPU for one operation, database included; median of the rounds")
+    for name in ("work", "of", "ours", "peer"):
         table.add_column(name)
     for name in ("ratio", "least-most", "target", ""):
         table.add_column(name, justify="right")
     for ratio in ratios(rounds):
         target = ratio.target
         spread = f"{min(ratio.each):.2f}-{max(ratio.each):.2f}"
-        names = (TITLES[target.case], target.ours, target.peer)
+        names = (TITLES[target.case], target.of, target.ours, target.peer)
         table.add_row(*names, f"{ratio.median:.2f}", spread, f"<= {target.most:g}", _mark(ratio.reached))
     for case, setup in COMPLETE:
         arrived = _arrived(rounds, case, setup)
         if arrived is not None:
-            table.add_row(f"{TITLES[case]}: came", setup, "", f"{arrived:.1f} %", "", "100 %", _mark(arrived == 100))
+            table.add_row(f"{TITLES[case]}: came", "", setup, "", f"{arrived:.1f} %", "", "100 %", _mark(arrived == 100))
     return table
 
 
@@ -127,15 +163,30 @@ def _arrived(rounds: list[Round], case: str, setup: str) -> float | None:
     return 100.0 * sum(figure.operations for figure in figures) / expected if expected else None
 
 
-def _absolute_table(rounds: list[Round]) -> Table:
-    table = Table(title="CPU microseconds of one operation: server + database, median of the rounds")
+def _presence_table(rounds: list[Round]) -> Table:
+    return _cpu_table(
+        rounds,
+        "CPU microseconds of one operation: server + database, median of the rounds",
+        {case: TITLES[case] for case in cases.CASES if case != "latency"},
+    )
+
+
+def _xcap_table(rounds: list[Round]) -> Table:
+    names = {case: case.removeprefix("xcap-") for case in xcap_cases.CASES}
+    return _cpu_table(
+        rounds, "XCAP: CPU microseconds of one request, over one connection and over eight, median of the rounds", names
+    )
+
+
+def _cpu_table(rounds: list[Round], title: str, columns: dict[str, str]) -> Table:
+    table = Table(title=title)
     table.add_column("server")
     table.add_column("is")
-    cases = [case for case in TITLES if case != "latency" and any(case in measured for measured in rounds)]
-    for case in cases:
-        table.add_column(TITLES[case], justify="right")
+    measured = [case for case in columns if any(case in each for each in rounds)]
+    for case in measured:
+        table.add_column(columns[case], justify="right")
     for setup in SETUPS:
-        cells = [_cpu_cell(_all(rounds, case, setup.name)) for case in cases]
+        cells = [_cpu_cell(_all(rounds, case, setup.name)) for case in measured]
         if any(cells):
             table.add_row(setup.name, setup.about, *cells)
     return table
@@ -151,14 +202,25 @@ def _cpu_cell(figures: list[Figures]) -> str:
 
 
 def _latency_table(rounds: list[Round]) -> Table:
-    table = Table(title="PUBLISH to NOTIFY in ms, p50 / p99, median of the rounds")
+    columns = {"latency": "one watcher", "fanout": "fan-out"}
+    return _time_table(rounds, "PUBLISH to NOTIFY in ms, p50 / p99, median of the rounds", columns)
+
+
+def _answers_table(rounds: list[Round]) -> Table:
+    columns = {case: TITLES[case] for case in beside_cases.CASES}
+    return _time_table(rounds, "SIP request to answer in ms, p50 / p99, median of the rounds", columns)
+
+
+def _time_table(rounds: list[Round], title: str, columns: dict[str, str]) -> Table:
+    table = Table(title=title)
     table.add_column("server")
-    table.add_column("one watcher", justify="right")
-    table.add_column("fan-out", justify="right")
+    table.add_column("is")
+    for column in columns.values():
+        table.add_column(column, justify="right")
     for setup in SETUPS:
-        cells = [_latency_cell(_all(rounds, case, setup.name)) for case in ("latency", "fanout")]
+        cells = [_latency_cell(_all(rounds, case, setup.name)) for case in columns]
         if any(cells):
-            table.add_row(setup.name, *cells)
+            table.add_row(setup.name, setup.about, *cells)
     return table
 
 
@@ -198,6 +260,7 @@ def write(path: Path, rounds: list[Round], about: dict[str, object]) -> None:
                 "case": ratio.target.case,
                 "ours": ratio.target.ours,
                 "peer": ratio.target.peer,
+                "of": ratio.target.of,
                 "ratio": round(ratio.median, 3),
                 "each": [round(value, 3) for value in ratio.each],
                 "target": ratio.target.most,

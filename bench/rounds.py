@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cases import CASES, Case, Size
+from cases import Case, Size
 from cluster import NoCluster
+from groups import CASES, GROUPS
 from load import Wire
 from measure import Figures, Meter
 from servers import CannotStart, Server, Setup, running
@@ -31,9 +32,22 @@ def run_round(setups: list[Setup], cases: list[str], size: Size, folder: Path, t
     """One round; figures by case and by the setup's name. A server that does not start is left out."""
     folder.mkdir()
     folder.chmod(0o711)
+    measured: Round = {}
+    for group, of_group in GROUPS.items():
+        names = [name for name in of_group if name in cases]
+        if names:
+            servers = [setup for setup in setups if group in setup.groups]
+            measured |= _run_group(servers, names, size, folder / group, tell)
+    return measured
+
+
+def _run_group(setups: list[Setup], cases: list[str], size: Size, folder: Path, tell: Tell) -> Round:
+    """The servers of one group, started together and measured in its cases."""
+    folder.mkdir()
+    folder.chmod(0o711)
     with contextlib.ExitStack() as stack:
         subjects = [subject for setup in setups if (subject := _start(setup, folder, stack, tell))]
-        measured = {name: _run_case(name, subjects, size, tell) for name in CASES if name in cases}
+        measured = {name: _run_case(name, subjects, size, tell) for name in cases}
         for subject in subjects:
             _tell_complaints(subject, tell)
         return measured
@@ -52,14 +66,14 @@ def _run_case(name: str, subjects: list[Subject], size: Size, tell: Tell) -> dic
     cases: dict[str, Case] = {}
     figures = {subject.setup.name: Figures() for subject in subjects}
     for subject in subjects:
-        case = cases[subject.setup.name] = CASES[name](subject.wire, size)
+        case = cases[subject.setup.name] = CASES[name](subject.server, subject.wire, size)
         case.prepare()
         Meter(subject.server, subject.wire).stop()
-    for number in range(size.slices):
+    for number in range(max((case.slices for case in cases.values()), default=0)):
         for subject in _rotated(subjects, number):
             _run_slice(cases[subject.setup.name], number, subject, figures[subject.setup.name])
     for setup_name, figure in figures.items():
-        tell(f"  {name:<10} {setup_name:<16} {_line(figure)}")
+        tell(f"  {name:<12} {setup_name:<16} {_line(figure)}")
     return figures
 
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from types import FrameType
 
 import report
-from cases import CASES, FULL, QUICK
+from cases import FULL, QUICK
+from groups import CASES, chosen, is_measured
 from rich.console import Console
 from rounds import Round, run_round
 from servers import ROOT, SETUPS, Setup
 
 RESULTS = ROOT / "var" / "bench" / "latest.json"
-LIMIT = 560
+LIMIT = 840
 
 
 class Stopped(Exception):
@@ -30,7 +31,10 @@ class Stopped(Exception):
 def main() -> int:
     """Run, print, write; 0 when every chosen server was measured in every case."""
     options = _options()
-    setups, cases = _chosen(options.only)
+    try:
+        setups, cases = chosen(options.only)
+    except ValueError as problem:
+        sys.exit(f"--only {problem}")
     console = Console(width=None if sys.stdout.isatty() else 160)
     size = QUICK if options.quick else FULL
     count = 1 if options.quick and options.rounds is None else options.rounds or 3
@@ -68,22 +72,6 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _chosen(only: list[str]) -> tuple[list[Setup], list[str]]:
-    """The servers and cases asked for; all (of those that run by default) where none is named."""
-    cases = [name for name in CASES if name in only]
-    setups = [setup for setup in SETUPS if any(_named(setup, name) for name in only if name not in CASES)]
-    for name in only:
-        if name not in CASES and not any(_named(setup, name) for setup in SETUPS):
-            sys.exit(f"--only {name}: no such case or server; see --help")
-    return setups or [setup for setup in SETUPS if setup.by_default], cases or list(CASES)
-
-
-def _named(setup: Setup, name: str) -> bool:
-    if any(other.name == name for other in SETUPS):
-        return setup.name == name
-    return setup.by_default and setup.name.startswith(name)
-
-
 @contextlib.contextmanager
 def _bounded(limit: int, console: Console) -> Iterator[None]:
     """End what runs inside after the limit, on SIGTERM and on Ctrl-C; what was measured by then is reported."""
@@ -105,7 +93,8 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 
 def _complete(rounds: list[Round], setups: list[Setup], cases: list[str]) -> bool:
-    return all(setup.name in measured[case] for measured in rounds for case in cases for setup in setups)
+    wanted = [(case, setup.name) for case in cases for setup in setups if is_measured(setup, case)]
+    return all(name in measured[case] for measured in rounds for case, name in wanted)
 
 
 if __name__ == "__main__":

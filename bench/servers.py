@@ -13,7 +13,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+import documents
 import messages
 from cluster import load
 from cluster import running as running_cluster
@@ -21,11 +23,15 @@ from cluster import running as running_cluster
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 SCHEMAS = Path("/usr/share/kamailio")
-SCHEMA_FILES = ("standard-create.sql", "presence-create.sql")
-SETTINGS = "pa.notify_interval=0;pa.max_watchers=0;pa.max_subscriptions=0"
+SCHEMA_FILES = ("standard-create.sql", "presence-create.sql", "rls-create.sql")
+SETTINGS = "pa.notify_interval=0;rls.timer_interval=0;pa.max_watchers=0;pa.max_subscriptions=0"
 FULL = f"{SETTINGS};db.synchronous=full"
+RULES = f"{SETTINGS};pa.auth=xcap"
 GUARD = ["setpriv", "--pdeathsig", "TERM", "--"]
 START_LIMIT = 20.0
+
+PRESENCE, XCAP, LISTS, BESIDE = "presence", "xcap", "lists", "beside"
+"""Groups of cases; a server is measured in those of its groups."""
 
 
 class CannotStart(Exception):
@@ -34,7 +40,10 @@ class CannotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """One server in one configuration."""
+    """One server in one configuration.
+
+    With `origin` it fetches documents of another XCAP server, which behaves like that; `lists`: how many are watched at a time.
+    """
 
     name: str
     ours: bool
@@ -45,13 +54,19 @@ class Setup:
     journal: str = "delete"
     by_default: bool = True
     settings: str = SETTINGS
+    groups: tuple[str, ...] = (PRESENCE,)
+    origin: str = ""
+    lists: int = 100
 
 
+BOTH = (PRESENCE, XCAP)
 SETUPS = [
     Setup("ours-sqlite-1", True, "sqlite", 1, "kemi-presence, SQLite, 1 worker"),
-    Setup("ours-sqlite-full", True, "sqlite", 1, "kemi-presence, SQLite, safe from power cuts, 1 worker", settings=FULL),
-    Setup("ours-sqlite", True, "sqlite", 2, "kemi-presence, SQLite"),
-    Setup("ours-pg", True, "pg", 2, "kemi-presence, PostgreSQL"),
+    Setup(
+        "ours-sqlite-full", True, "sqlite", 1, "kemi-presence, SQLite, safe from power cuts, 1 worker", settings=FULL, groups=BOTH
+    ),
+    Setup("ours-sqlite", True, "sqlite", 2, "kemi-presence, SQLite", groups=(*BOTH, LISTS)),
+    Setup("ours-pg", True, "pg", 2, "kemi-presence, PostgreSQL", groups=(PRESENCE, LISTS)),
     Setup("peer-memory", False, "", 2, "C presence, memory only, nothing durable", "memory.cfg"),
     Setup("peer-sqlite-1", False, "sqlite", 1, "C presence, SQLite as shipped, 1 worker", "sqlite.cfg"),
     Setup("peer-sqlite-wal", False, "sqlite", 1, "C presence, SQLite in WAL mode, 1 worker", "sqlite.cfg", "wal"),
@@ -59,6 +74,14 @@ SETUPS = [
     Setup("peer-pg-dbonly", False, "pg", 2, "C presence, PostgreSQL, DB only, notifier process", "pg-dbonly.cfg"),
     Setup("peer-pg-direct", False, "pg", 2, "C presence, PostgreSQL, DB only, no notifier", "pg-direct.cfg"),
     Setup("peer-sqlite-2", False, "sqlite", 2, "C presence, SQLite as shipped", "sqlite.cfg", by_default=False),
+    Setup("peer-xcap", False, "sqlite", 2, "C xcap_server, SQLite as shipped", "xcap.cfg", groups=(XCAP,)),
+    Setup("peer-xcap-wal", False, "sqlite", 1, "C xcap_server, SQLite in WAL mode, 1 worker", "xcap.cfg", "wal", groups=(XCAP,)),
+    Setup("peer-rls", False, "pg", 2, "C rls, PostgreSQL, DB only; 5 lists", "rls.cfg", groups=(LISTS,), lists=5),
+    Setup("alone", True, "sqlite", 2, "rules of its own", settings=RULES, groups=(BESIDE,)),
+    *(
+        Setup(f"beside-{origin}", True, "sqlite", 2, about, settings=RULES, groups=(BESIDE,), origin=origin)
+        for origin, about in documents.ABOUT.items()
+    ),
 ]
 
 
@@ -67,9 +90,11 @@ class Server:
     """A running server."""
 
     address: tuple[str, int]
+    http: tuple[str, int]
     pid: int
     database_pid: int
     log: Path
+    lists: int
 
     def complaints(self) -> list[str]:
         """The lines of its log that tell of something gone wrong; of a traceback the last one."""
@@ -101,12 +126,15 @@ def running(setup: Setup, folder: Path) -> Iterator[Server]:
     folder.chmod(0o711)
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(running_cluster(folder, free_port())) if setup.engine == "pg" else None
-        port = free_port()
-        command, environment = (_ours if setup.ours else _peer)(setup, folder, port, cluster.url if cluster else "")
+        ports = Ports.free()
+        start = _Start(setup, folder, ports, cluster.url if cluster else "")
+        root = stack.enter_context(documents.running(setup.origin, free_port())) if setup.origin else ""
+        command, environment = start.ours(root) if setup.ours else start.peer()
         process = _spawn(command, environment, folder / "log")
         stack.callback(_stop, process)
-        _await_ready(process, port, folder / "log")
-        yield Server(("127.0.0.1", port), process.pid, cluster.pid if cluster else 0, folder / "log")
+        _await_ready(process, ports.sip, folder / "log")
+        addresses = (("127.0.0.1", port) for port in ports)
+        yield Server(*addresses, process.pid, cluster.pid if cluster else 0, folder / "log", setup.lists)
 
 
 def _spawn(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -122,37 +150,64 @@ def _spawn(command: list[str], environment: dict[str, str], log: Path) -> subpro
         )
 
 
-def _ours(setup: Setup, folder: Path, port: int, database: str) -> tuple[list[str], dict[str, str]]:
-    command = Path(sys.executable).parent / "presencectl"
-    if not command.exists():
-        raise CannotStart(f"{command} does not exist")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KP_")}
-    environment |= {
-        "KP_IP": "127.0.0.1",
-        "KP_PORT": str(port),
-        "KP_HTTP_PORT": str(free_port()),
-        "KP_DB_URL": database or f"sqlite:///{folder}/presence.db",
-        "KP_VAR": str(folder),
-        "KP_DOMAINS": messages.DOMAIN,
-        "KP_TRUSTED": "127.0.0.1",
-        "KP_WORKERS": str(setup.workers),
-        "KP_SET": setup.settings,
-        "KP_DEFINES": "LOG_LEVEL=1",  # the peer writes no line for a request either
-    }
-    return [str(command), "run"], environment
+class Ports(NamedTuple):
+    """Where a server listens."""
+
+    sip: int
+    http: int
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Two that are free, and not the same."""
+        sip = http = free_port()
+        while http == sip:
+            http = free_port()
+        return cls(sip, http)
 
 
-def _peer(setup: Setup, folder: Path, port: int, database: str) -> tuple[list[str], dict[str, str]]:
-    url = database.replace("postgresql:", "postgres:")
-    if setup.engine == "sqlite":
-        _create_sqlite(folder / "presence.db", setup.journal)
-        url = f"sqlite:///{folder}/presence.db"
-    elif setup.engine == "pg":
-        load(database, [SCHEMAS / "postgres" / name for name in SCHEMA_FILES])
-    command = ["kamailio", "-DD", "-E", "-x", "fm", "-X", "fm", "-m", "1024", "-M", "32"]
-    command += ["-f", str(HERE / "peer" / setup.peer_cfg), "-l", f"udp:127.0.0.1:{port}", "-n", str(setup.workers)]
-    command += ["-Y", str(folder)]
-    return command, os.environ | {"BENCH_DB_URL": url}
+class _Start(NamedTuple):
+    """What a command line is made of."""
+
+    setup: Setup
+    folder: Path
+    ports: Ports
+    database: str
+
+    def ours(self, root: str) -> tuple[list[str], dict[str, str]]:
+        """Command and environment; `root` is the other XCAP server, "" for none."""
+        command = Path(sys.executable).parent / "presencectl"
+        if not command.exists():
+            raise CannotStart(f"{command} does not exist")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("KP_")}
+        environment |= {
+            "KP_IP": "127.0.0.1",
+            "KP_PORT": str(self.ports.sip),
+            "KP_HTTP_PORT": str(self.ports.http),
+            "KP_DB_URL": self.database or f"sqlite:///{self.folder}/presence.db",
+            "KP_VAR": str(self.folder),
+            "KP_DOMAINS": messages.DOMAIN,
+            "KP_TRUSTED": "127.0.0.1",
+            "KP_WORKERS": str(self.setup.workers),
+            "KP_SET": f"{self.setup.settings};xcap.xcap_root={root}" if root else self.setup.settings,
+            "KP_DEFINES": "LOG_LEVEL=1",  # the peer writes no line for a request either
+        }
+        return [str(command), "run"], environment
+
+    def peer(self) -> tuple[list[str], dict[str, str]]:
+        """Command and environment, with the peer's tables made."""
+        setup, folder, database = self.setup, self.folder, self.database
+        url = database.replace("postgresql:", "postgres:")
+        if setup.engine == "sqlite":
+            _create_sqlite(folder / "presence.db", setup.journal)
+            url = f"sqlite:///{folder}/presence.db"
+        elif setup.engine == "pg":
+            load(database, [SCHEMAS / "postgres" / name for name in SCHEMA_FILES])
+        command = ["kamailio", "-DD", "-E", "-x", "fm", "-X", "fm", "-m", "1024", "-M", "32"]
+        command += ["-f", str(HERE / "peer" / setup.peer_cfg), "-n", str(setup.workers), "-Y", str(folder)]
+        command += ["-l", f"udp:127.0.0.1:{self.ports.sip}"]
+        if PRESENCE not in setup.groups:
+            command += ["-l", f"tcp:127.0.0.1:{self.ports.http}"]
+        return command, os.environ | {"BENCH_DB_URL": url, "BENCH_ADDRESS": f"127.0.0.1:{self.ports.sip}"}
 
 
 def _create_sqlite(path: Path, journal: str) -> None:
