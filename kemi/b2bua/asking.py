@@ -1,0 +1,112 @@
+"""When others are asked, and by which process: what the handler calls. Where no domain elsewhere is named there is little to do.
+
+ticker            tick   something is due, or answers lie in the queue: the group `notify` is woken. Now and then a sweep
+group `notify`    run    rounds of `sending`
+worker of SIP     heard  NOTIFY
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from kemi import sip
+from kemi.b2bua import notified, outside, relay, sending, store
+from kemi.b2bua.happening import Setting, Show
+from kemi.b2bua.outgoing import Answered
+from kemi.database import Database
+from kemi.effects import Effect
+from kemi.event_package import Packages
+from kemi.settings import Settings
+
+SWEEP: Final = 5
+"""Seconds between two looks for subscriptions that nobody wants any more."""
+
+ANSWERS: Final = 500
+"""Taken in one round."""
+
+Execute = Callable[[list[Effect]], None]
+Again = Callable[[Callable[[], tuple[list[Effect], int]]], tuple[list[Effect], int]]
+
+
+class Asking:
+    """What one process does about subscriptions of the server's own.
+
+    Args:
+        secret: of the installation.
+        execute: carries out effects.
+        again: runs a verb, once more where another transaction was in its way.
+        take: answers that came in, so many at most.
+        show: makes a publication of what a user's own device has told.
+        wake: calls the group `notify`.
+    """
+
+    def __init__(
+        self,
+        secret: bytes,
+        execute: Execute,
+        again: Again,
+        take: Callable[[int], list[Answered]],
+        show: Show,
+        wake: Callable[[], None],
+    ) -> None:
+        self.name = relay.name_of(secret)
+        self._execute = execute
+        self._again = again
+        self._take = take
+        self._show = show
+        self._wake = wake
+        self._untaken: list[Answered] = []
+        self._second, self._used = 0, 0
+        self._swept_at = 0.0
+
+    def tick(self, database: Database, has_answers: bool, now: float) -> None:
+        """Once a second, in one process."""
+        is_sweep = now >= self._swept_at + SWEEP
+        if is_sweep:
+            self._swept_at = now
+        if is_sweep or has_answers or store.is_due(database, now):
+            self._wake()
+
+    def run(self, database: Database, settings: Settings, packages: Packages) -> None:
+        """Send what is due, no more than so many in a second; the rest waits for the next tick.
+
+        Raises:
+            Unavailable: of the database.
+        """
+        at = self._at(database, settings, packages)
+        if at.now >= self._swept_at + SWEEP - 1:
+            self._swept_at = at.now
+            self._execute([*sending.sweep(at, chance), *sending.sources(at, chance)])
+        more = True
+        while more:
+            self._untaken += self._take(ANSWERS)
+            answers, at = list(self._untaken), self._at(database, settings, packages)
+            effects, number = self._again(partial(sending.send, at, answers, chance, self._room(settings, at.now)))
+            self._untaken.clear()
+            self._used += number
+            self._execute(effects)
+            more = len(answers) == ANSWERS
+
+    def _room(self, settings: Settings, now: float) -> int:
+        """How many more may be looked at in this second."""
+        if int(now) != self._second:
+            self._second, self._used = int(now), 0
+        return settings.b2b.max_subscribes - self._used
+
+    def heard(self, database: Database, settings: Settings, packages: Packages, request: sip.Request) -> list[Effect]:
+        """A NOTIFY in one of our dialogs.
+
+        Raises:
+            SipError: it is refused.
+        """
+        return notified.notified(self._at(database, settings, packages), request, chance())
+
+    def _at(self, database: Database, settings: Settings, packages: Packages) -> Setting:
+        return Setting(database, settings, packages, outside.ourselves(settings, self.name), self._show, time.time())
+
+
+def chance() -> str:
+    """32 random hexadecimal digits."""
+    return secrets.token_hex(16)

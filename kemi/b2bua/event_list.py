@@ -1,0 +1,165 @@
+"""Documents of lists elsewhere (pure; RFC 4662 section 5): what comes as changes is merged into the list that is here.
+
+A document is multipart/related; its root is RLMI, which names resources, their instances, and the parts that have their states.
+
+the new document is   its version is      what is done
+--------------------  ------------------  ----------------------------------------
+full                  higher, or first    it takes the place of the one before
+partial               the next one        merged: resource by URI, instance by id
+partial               higher than that    merged, and a refresh asks for all of it
+any                   not higher          thrown away
+
+What is kept is a full document of our own writing, with the parts octet by octet. A list in a list is a part like any other.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from lxml import etree
+
+from kemi import sip
+from kemi.b2bua.numbered import NOTHING, Taken, read
+from kemi.b2bua.outgoing import Outgoing
+from kemi.errors import BadRequest
+
+MULTIPART = "multipart/related"
+RLMI = "application/rlmi+xml"
+NAMESPACE = "urn:ietf:params:xml:ns:rlmi"
+_RESOURCE, _INSTANCE = f"{{{NAMESPACE}}}resource", f"{{{NAMESPACE}}}instance"
+MOST_PARTS = 2000
+_BLANK = re.compile(rb"\r?\n\r?\n")
+
+
+class Part(NamedTuple):
+    """One part of a multipart body; `cid` without its brackets."""
+
+    content_type: str
+    cid: str
+    content: bytes
+
+
+def taken(outgoing: Outgoing, content_type: str, body: bytes) -> Taken:
+    """What becomes of a document.
+
+    Raises:
+        BadRequest: 400, it cannot be read.
+    """
+    root, parts = _read(content_type, body)
+    version = _version(root)
+    if version <= outgoing.version:
+        return NOTHING
+    if root.get("fullState", "").strip() in ("true", "1"):
+        return _written(root, parts, version, is_gapped=False)
+    if outgoing.version < 0 or sip.media_type(outgoing.content_type) != MULTIPART:
+        return NOTHING._replace(is_gapped=True)
+    old, old_parts = _read(outgoing.content_type, outgoing.body)
+    merged = _merged(old, old_parts, root, parts)
+    return _written(old, merged, version, is_gapped=version > outgoing.version + 1)
+
+
+def parts_of(content_type: str, body: bytes) -> list[Part]:
+    """The parts of a multipart body.
+
+    Raises:
+        BadRequest: 400, it is none.
+    """
+    boundary = _parameter(content_type, "boundary")
+    if not boundary:
+        raise BadRequest("multipart without a boundary")
+    pieces = (b"\r\n" + body).split(b"\n--" + boundary.encode())[1:]
+    if not pieces or len(pieces) > MOST_PARTS:
+        raise BadRequest("a multipart body cannot be read")
+    return [_part(piece) for piece in pieces if not piece.startswith(b"--")]
+
+
+def _part(piece: bytes) -> Part:
+    """Behind its boundary: header lines, an empty one, content; the line end before the next boundary is the boundary's."""
+    head, _, content = _split(piece.lstrip(b" \t").removeprefix(b"\r").removeprefix(b"\n"))
+    fields: dict[str, str] = {}
+    for line in re.sub(r"\r?\n[ \t]+", " ", head.decode(errors="replace")).splitlines():
+        name, _, value = line.partition(":")
+        fields[name.strip().lower()] = value.strip()
+    return Part(fields.get("content-type", "text/plain"), fields.get("content-id", "").strip("<> "), content.removesuffix(b"\r"))
+
+
+def _split(piece: bytes) -> tuple[bytes, bytes, bytes]:
+    found = _BLANK.search(piece)
+    if found is None:
+        raise BadRequest("a part of a multipart body cannot be read")
+    return piece[: found.start()], found[0], piece[found.end() :]
+
+
+def _parameter(content_type: str, name: str) -> str:
+    match = re.search(rf';\s*{name}\s*=\s*(?:"([^"]*)"|([^\s;]+))', content_type, re.IGNORECASE)
+    return (match[1] or match[2] or "") if match else ""
+
+
+def _read(content_type: str, body: bytes) -> tuple[etree._Element, dict[str, Part]]:
+    """The RLMI root, and the other parts by their Content-ID."""
+    parts = parts_of(content_type, body)
+    start = _parameter(content_type, "start").strip("<> ")
+    root = next((each for each in parts if start and each.cid == start), parts[0])
+    if sip.media_type(root.content_type) != RLMI:
+        raise BadRequest("the root of a list's document is no RLMI")
+    return read(root.content), {each.cid: each for each in parts if each is not root and each.cid}
+
+
+def _version(root: etree._Element) -> int:
+    text = root.get("version", "").strip()
+    if not re.fullmatch("[0-9]{1,18}", text):
+        raise BadRequest("the version of a list cannot be read")
+    return int(text)
+
+
+def _merged(old: etree._Element, old_parts: dict[str, Part], new: etree._Element, parts: dict[str, Part]) -> dict[str, Part]:
+    """Take resources of the new document into the old one; the parts of both, under names that do not clash."""
+    for instance in old.iter(_INSTANCE):
+        if "cid" in instance.attrib:
+            instance.set("cid", "old " + instance.get("cid", ""))
+    known = {each.get("uri"): each for each in old.iterchildren(_RESOURCE)}
+    for resource in list(new.iterchildren(_RESOURCE)):
+        before = known.get(resource.get("uri"))
+        if before is None:
+            old.append(resource)
+        else:
+            _take_instances(before, resource)
+    return {f"old {cid}": part for cid, part in old_parts.items()} | parts
+
+
+def _take_instances(before: etree._Element, resource: etree._Element) -> None:
+    """Instances that are over go; one that is told without a document keeps the one that it has."""
+    instances = {each.get("id"): each for each in before.iterchildren(_INSTANCE)}
+    for instance in list(resource.iterchildren(_INSTANCE)):
+        known = instances.get(instance.get("id"))
+        if known is None:
+            before.append(instance)
+            continue
+        if "cid" not in instance.attrib and "cid" in known.attrib and instance.get("state") == "active":
+            instance.set("cid", known.get("cid", ""))
+        before.replace(known, instance)
+
+
+def _written(root: etree._Element, parts: dict[str, Part], version: int, is_gapped: bool) -> Taken:
+    """A full document; parts get names of their own."""
+    root.set("version", str(version))
+    root.set("fullState", "true")
+    named: dict[str, Part] = {}
+    for instance in root.iter(_INSTANCE):
+        cid = instance.attrib.pop("cid", "")
+        if cid in parts:
+            part = named.setdefault(cid, parts[cid]._replace(cid=f"part{len(named) + 1}@list"))
+            instance.set("cid", part.cid)
+    used = list(named.values())
+    rlmi = Part(f'{RLMI};charset="UTF-8"', "list@list", etree.tostring(root, encoding="UTF-8", xml_declaration=True))
+    token = hashlib.blake2b(b"\n".join(each.content for each in (rlmi, *used)), digest_size=12).hexdigest()
+    body = b"".join(_lines(rlmi, used, token.encode()))
+    return Taken(f'{MULTIPART};type="{RLMI}";start="<list@list>";boundary={token}', body, version, is_gapped)
+
+
+def _lines(rlmi: Part, parts: list[Part], boundary: bytes) -> Iterator[bytes]:
+    for each in (rlmi, *parts):
+        head = f"Content-Transfer-Encoding: binary\r\nContent-ID: <{each.cid}>\r\nContent-Type: {each.content_type}\r\n\r\n"
+        yield b"--" + boundary + b"\r\n" + head.encode() + each.content + b"\r\n"
+    yield b"--" + boundary + b"--\r\n"

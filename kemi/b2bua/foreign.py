@@ -1,0 +1,123 @@
+"""Users elsewhere as resources of the event packages served here: the remote side's word stands for the presentity's rules.
+
+Each package is served as before for our own users. For somebody elsewhere, in a domain of `b2b.domains`, asking whether a watcher
+may watch makes sure that there is an outgoing subscription (`outside.ensure`), in the transaction that writes the local one; so do
+members of lists. Documents are those that came, octet by octet; the number of a numbered one is each subscription's own.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from kemi import identity, sip
+from kemi.b2bua import event_list, numbered, outside, store
+from kemi.b2bua.outgoing import Shown
+from kemi.b2bua.store import Key, Known
+from kemi.database import Database
+from kemi.effects import Effect
+from kemi.event_package import Authorization, Authorize, Decision, Document, EventPackage, View
+from kemi.settings import Settings
+from kemi.subscription import Subscription
+
+
+def with_foreign(packages: Mapping[str, EventPackage], settings: Settings) -> dict[str, EventPackage]:
+    """Packages that serve users elsewhere too; the same ones where nobody elsewhere may be watched."""
+    if not settings.b2b.reachable:
+        return dict(packages)
+    return {name: _with_foreign(package, settings) for name, package in packages.items()}
+
+
+def _with_foreign(package: EventPackage, settings: Settings) -> EventPackage:
+    return replace(
+        package,
+        authorize=_Rules(package.authorize, package.name),
+        authorize_members=partial(_authorize_members, package),
+        render=partial(_render, package),
+        aspect=partial(_aspect, package, settings),
+    )
+
+
+def with_foreign_lists(packages: Mapping[str, EventPackage], settings: Settings) -> dict[str, EventPackage]:
+    """Packages of lists that serve lists elsewhere too: those are not expanded here, their server does that (RFC 4662)."""
+    if not settings.b2b.reachable:
+        return dict(packages)
+    lists = {name: package for name, package in packages.items() if package.is_list}
+    return {**packages, **{name: _with_foreign_list(package, settings) for name, package in lists.items()}}
+
+
+def _with_foreign_list(package: EventPackage, settings: Settings) -> EventPackage:
+    return replace(_with_foreign(package, settings), authorize_members=None, populate=partial(_populate, package))
+
+
+def _populate(
+    package: EventPackage, database: Database, settings: Settings, subscription: Subscription, now: float
+) -> list[Effect]:
+    if package.populate is None or identity.reaches(settings, subscription.resource):
+        return []
+    return package.populate(database, settings, subscription, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What `authorize` is for a package: its own rules for our users, the remote side's word for others."""
+
+    ours: Authorize
+    name: str
+
+    def __call__(
+        self, database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
+    ) -> Mapping[str, Authorization]:
+        if not identity.reaches(settings, resource):
+            return self.ours(database, settings, watchers, resource, now)
+        keys = [(watcher, resource, self.name) for watcher in watchers]
+        says = _says(database, settings, keys, now)
+        return {watcher: says[watcher, resource, self.name] for watcher in watchers}
+
+
+def _says(database: Database, settings: Settings, keys: Sequence[Key], now: float) -> dict[Key, Authorization]:
+    found = outside.ensure(database, settings, keys, now)
+    return {key: Authorization(outside.SEEN[found.get(key, Shown.UNKNOWN)][0]) for key in keys}
+
+
+def _authorize_members(
+    package: EventPackage, database: Database, settings: Settings, watcher: str, resources: Sequence[str], now: float
+) -> Mapping[str, Authorization]:
+    foreign = [each for each in resources if identity.reaches(settings, each)]
+    ours = [each for each in resources if each not in set(foreign)]
+    found: dict[str, Authorization] = {}
+    if ours and package.authorize_members is not None:
+        found |= package.authorize_members(database, settings, watcher, ours, now)
+    elif ours:
+        found |= {each: package.authorization(database, settings, watcher, each, now) for each in ours}
+    says = _says(database, settings, [(watcher, each, package.name) for each in foreign], now) if foreign else {}
+    return found | {resource: authorization for (_watcher, resource, _package), authorization in says.items()}
+
+
+def _aspect(package: EventPackage, settings: Settings, subscription: Subscription) -> str:
+    """The document of somebody elsewhere is its watcher's own."""
+    return subscription.watcher if identity.reaches(settings, subscription.resource) else package.aspect(subscription)
+
+
+def _render(
+    package: EventPackage, database: Database, settings: Settings, views: Sequence[View], now: float
+) -> Mapping[View, Document]:
+    foreign = {view: (view.aspect, view.resource, package.name) for view in views if identity.reaches(settings, view.resource)}
+    ours = [view for view in views if view not in foreign]
+    documents = dict(package.render(database, settings, ours, now)) if ours else {}
+    known = store.shown(database, sorted(set(foreign.values())))
+    return documents | {view: _document(view, known.get(key)) for view, key in foreign.items()}
+
+
+def _is_taken(view: View, media_type: str) -> bool:
+    """A list is only asked for where it is taken."""
+    return media_type in (view.content_type, event_list.MULTIPART)
+
+
+def _document(view: View, known: Known | None) -> Document:
+    """No content where nothing came, or what came is of a type that this watcher does not take."""
+    if view.decision is not Decision.ALLOW or known is None or not _is_taken(view, sip.media_type(known.content_type)):
+        return Document("", view.content_type, "none")
+    tag = hashlib.blake2b(known.body, digest_size=8, person=view.content_type.encode()[-16:]).hexdigest()
+    content = known.body.decode()
+    return Document(numbered.unnumbered(content) if known.version >= 0 else content, known.content_type, tag)

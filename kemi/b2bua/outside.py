@@ -1,0 +1,165 @@
+"""What an outgoing subscription makes of things here: who wants it, what its local subscribers see (RFC 6665 section 4.1.3).
+
+Called inside a transaction of the caller's. A local subscription to somebody elsewhere is a row like any other: the remote side's
+word takes the place of the presentity's rules, its document that of the composed one.
+
+the remote side      the local subscription is     its watcher gets
+-------------------  ----------------------------  ------------------------------------
+has not spoken       pending                       no document
+pending              pending                       no document
+active               active                        the document, octet by octet
+terminated, and a    as before, until what was     the document; then none
+new try may help     granted ends; then pending
+rejected, 403, 603   terminated, rejected
+noresource, 404 ...  terminated, noresource
+489 and others       terminated, giveup
+invariant            active                        the last document, for ever
+"""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from kemi import identity
+from kemi.b2bua import store
+from kemi.b2bua.credentials import Secret
+from kemi.b2bua.machine import step
+from kemi.b2bua.outgoing import Action, Outgoing, Shown, Tell, Timing, Wanted
+from kemi.b2bua.request import Ourselves
+from kemi.b2bua.store import Key
+from kemi.database import Database, Result
+from kemi.effects import Effect
+from kemi.errors import ConfigurationError
+from kemi.event_package import LIST, Decision, Packages, interval_of
+from kemi.report import wakes
+from kemi.settings import Settings
+from kemi.subscription import State
+
+UNUSED = 60.0
+"""Seconds that one stays that nobody has come to want."""
+
+SEEN: dict[Shown, tuple[Decision, State]] = {
+    Shown.UNKNOWN: (Decision.CONFIRM, State.PENDING),
+    Shown.PENDING: (Decision.CONFIRM, State.PENDING),
+    Shown.ACTIVE: (Decision.ALLOW, State.ACTIVE),
+    Shown.TERMINATED: (Decision.BLOCK, State.TERMINATED),
+}
+"""What the remote side's word means here."""
+
+
+def timing_of(settings: Settings) -> Timing:
+    """The operator's parameters, for the machine."""
+    b2b = settings.b2b
+    return Timing(
+        b2b.default_expiration, b2b.on_error_retry_time, b2b.max_error_retry_time, b2b.resubscribe_delta, b2b.min_resubscribe_time,
+        b2b.wait_for_term_notify, b2b.max_subscribe_delay,
+    )  # fmt: skip
+
+
+def ourselves(settings: Settings, name: str) -> Ourselves:
+    """What SUBSCRIBEs say of this server."""
+    b2b = settings.b2b
+    address = f"[{settings.address}]" if ":" in settings.address else settings.address
+    lines = [line for line in b2b.additional_presence_headers.replace("\\r\\n", "\n").replace("\r\n", "\n").split("\n") if line]
+    headers = "".join(f"{line}\r\n" for line in lines)
+    passwords = read_secrets(b2b.credentials)
+    return Ourselves(
+        address, settings.port, settings.tls_port, b2b.presence_route, b2b.presence_outbound_proxy, headers, name, passwords
+    )
+
+
+@lru_cache(maxsize=4)
+def read_secrets(file: str) -> tuple[Secret, ...]:
+    """The passwords that remote sides know us by; read once by each process.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or has another form.
+    """
+    if not file:
+        return ()
+    try:
+        lines = [line.split() for line in Path(file).read_text().splitlines() if line.strip() and not line.startswith("#")]
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ConfigurationError(f"b2b.credentials: {file}: {problem}") from None
+    if any(len(words) != 3 for words in lines):
+        raise ConfigurationError(f"b2b.credentials: {file}: each line is `realm user password`")
+    return tuple(Secret(*words) for words in lines)
+
+
+def key_of(outgoing: Outgoing) -> Key:
+    """What names it."""
+    return outgoing.watcher, outgoing.resource, outgoing.package
+
+
+def ensure(database: Database, settings: Settings, keys: Sequence[Key], now: float) -> dict[Key, Shown]:
+    """Somebody here wants these: what the remote side has told so far. Those that are not there are made, as far as limits allow.
+
+    Where all are there and wanted already: 1 statement.
+    """
+    found = store.standing(database, keys)
+    for key in sorted(key for key in keys if not found.get(key, (False,))[0]):
+        found[key] = (True, _wanted(database, settings, key, now))
+    return {key: shown for key, (_wanted_already, shown) in found.items()}
+
+
+def _wanted(database: Database, settings: Settings, key: Key, now: float) -> Shown:
+    is_ours = key[0].rpartition("@")[2] in settings.domains
+    if not is_ours or not identity.reaches(settings, key[1]):
+        return Shown.UNKNOWN
+    outgoing = store.load(database, key)
+    if outgoing is None:
+        if is_full(database, settings, key):
+            return Shown.UNKNOWN
+        store.create(database, new(key, now))
+        outgoing = store.load(database, key)
+    done = step(outgoing, Wanted(), timing_of(settings), now, secrets.token_hex(16)).outgoing if outgoing else None
+    if done is None:
+        return Shown.UNKNOWN
+    store.save(database, traced(done, "wanted", now))
+    return done.shown
+
+
+def new(key: Key, now: float) -> Outgoing:
+    """One that nobody wants yet."""
+    watcher, resource, package = key
+    domain = resource.rpartition("@")[2]
+    until = now + UNUSED
+    return Outgoing(watcher, resource, package, domain, now, refresh_at=until, next_at=until, is_list=package.endswith(LIST))
+
+
+def is_full(database: Database, settings: Settings, key: Key) -> bool:
+    """Whether the watcher, or the domain, has its most already."""
+    of_watcher, of_domain = store.count(database, key[0], key[1].rpartition("@")[2])
+    b2b = settings.b2b
+    return bool(0 < b2b.max_per_watcher <= of_watcher or 0 < b2b.max_per_domain <= of_domain)
+
+
+def tell(
+    database: Database, settings: Settings, packages: Packages, outgoing: Outgoing, actions: Iterable[Action], now: float
+) -> list[Effect]:
+    """Have local subscribers told what has changed."""
+    marked: list[Result] = []
+    for action in actions:
+        if not isinstance(action, Tell):
+            continue
+        if action.is_urgent:
+            decision, state = SEEN[outgoing.shown]
+            reason = outgoing.reason if state is State.TERMINATED else None
+            marked.append(store.tell_state(database, key_of(outgoing), decision.value, state.value, reason, now))
+        else:
+            interval = interval_of(packages.get(outgoing.package), settings)
+            marked.append(store.tell_document(database, key_of(outgoing), now, interval))
+    return [effect for each in marked for effect in wakes(each)]
+
+
+KEPT_LINES = 20
+LONGEST_LINE = 120
+"""Of a trace."""
+
+
+def traced(outgoing: Outgoing, line: str, now: float) -> Outgoing:
+    """With another line in its trace: time, phase, what happened."""
+    line = line[:LONGEST_LINE]
+    lines = [*outgoing.trace.split("\n"), f"{now:.3f} {outgoing.phase.value} {line}"] if outgoing.trace else [f"{now:.3f} {line}"]
+    return outgoing._replace(trace="\n".join(lines[-KEPT_LINES:]))

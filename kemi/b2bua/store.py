@@ -1,0 +1,178 @@
+"""Rows of the table outgoing, as values (see `outgoing`); queries in sql/queries/outgoing.sql. No decisions."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from kemi.b2bua.outgoing import Outgoing, Phase, Shown
+from kemi.database import Database, Result, Row
+
+Key = tuple[str, str, str]
+"""Watcher, resource, package."""
+
+_COLUMNS = Outgoing._fields
+_PHASE, _SHOWN, _BODY = _COLUMNS.index("phase"), _COLUMNS.index("shown"), _COLUMNS.index("body")
+_FLAGS = tuple(_COLUMNS.index(name) for name in ("wanted", "tried", "is_list"))
+
+
+class Known(NamedTuple):
+    """What the remote side has told, for those who watch here."""
+
+    shown: Shown
+    reason: str
+    content_type: str
+    body: bytes
+    version: int
+
+
+def _outgoing(row: Row) -> Outgoing:
+    values = list(row)
+    values[_PHASE], values[_SHOWN], values[_BODY] = Phase(values[_PHASE]), Shown(values[_SHOWN]), bytes(values[_BODY])
+    for index in _FLAGS:
+        values[index] = bool(values[index])
+    return Outgoing._make(values)
+
+
+def _parameters(outgoing: Outgoing) -> dict[str, Any]:
+    values = outgoing._asdict() | {"phase": outgoing.phase.value, "shown": outgoing.shown.value}
+    return values | {_COLUMNS[index]: int(values[_COLUMNS[index]]) for index in _FLAGS}
+
+
+def _key(key: Key) -> dict[str, str]:
+    return dict(zip(("watcher", "resource", "package"), key, strict=True))
+
+
+def create(database: Database, outgoing: Outgoing) -> None:
+    """Insert it, unless there is one with its key."""
+    database.execute("outgoing_create", _parameters(outgoing))
+
+
+def load(database: Database, key: Key) -> Outgoing | None:
+    """The one with this key, locked until the transaction ends."""
+    return _first(database.execute("outgoing_load", _key(key)))
+
+
+def look(database: Database, key: Key) -> Outgoing | None:
+    """The one with this key; takes no lock."""
+    return _first(database.execute("outgoing_look", _key(key)))
+
+
+def of_dialog(database: Database, dialog: str) -> Outgoing | None:
+    """The one whose newest dialog has our tag, locked until the transaction ends."""
+    return _first(database.execute("outgoing_of_dialog", {"dialog": dialog}))
+
+
+def resource_of(database: Database, dialog: str) -> str:
+    """Who is watched in it, "" where it is not known; takes no lock."""
+    rows = database.execute("outgoing_resource_of", {"dialog": dialog}).rows()
+    return str(rows[0][0]) if rows else ""
+
+
+def is_ours(database: Database, dialog: str) -> bool:
+    """Whether that is our tag in a dialog of now."""
+    return resource_of(database, dialog) != ""
+
+
+def _first(result: Result) -> Outgoing | None:
+    rows = result.rows()
+    return _outgoing(rows[0]) if rows else None
+
+
+def claim(database: Database, now: float, limit: int) -> list[Outgoing]:
+    """Those whose deadline has come, earliest first, locked until the transaction ends."""
+    return [_outgoing(row) for row in database.execute("outgoing_claim", {"now": now, "limit": limit}).rows()]
+
+
+def save(database: Database, outgoing: Outgoing) -> None:
+    """Write it as it is now."""
+    database.execute("outgoing_save", _parameters(outgoing))
+
+
+def remove(database: Database, key: Key) -> None:
+    """Delete it."""
+    database.execute("outgoing_remove", _key(key))
+
+
+def count(database: Database, watcher: str, domain: str) -> tuple[int, int]:
+    """How many there are of a watcher, and of a domain."""
+    of_watcher, of_domain = database.execute("outgoing_count", {"watcher": watcher, "domain": domain}).rows()[0]
+    return of_watcher, of_domain
+
+
+def in_flight(database: Database, domains: Iterable[str], now: float) -> dict[str, int]:
+    """How many SUBSCRIBEs wait for their answers, by domain."""
+    rows = [(each,) for each in sorted(set(domains))]
+    return dict(database.execute("outgoing_in_flight", {"now": now}, rows).rows()) if rows else {}
+
+
+def unwanted(database: Database, limit: int) -> list[Key]:
+    """Keys of those that nobody here watches any more, and that do not know it."""
+    return [
+        (watcher, resource, package)
+        for watcher, resource, package in database.execute("outgoing_unwanted", {"limit": limit}).rows()
+    ]
+
+
+def is_unwanted(database: Database, key: Key) -> bool:
+    """Whether nobody here watches any more."""
+    return bool(database.execute("outgoing_is_unwanted", _key(key)).rows())
+
+
+def sourceless(database: Database, watcher: str, now: float, limit: int) -> list[str]:
+    """Users of ours who are watched, registered by a device that may be subscribed to, and publish nothing."""
+    parameters = {"watcher": watcher, "now": now, "limit": limit}
+    return [str(row[0]) for row in database.execute("outgoing_sourceless", parameters).rows()]
+
+
+def unsourced(database: Database, watcher: str, now: float, limit: int) -> list[Key]:
+    """Keys of those that are a source, and need not be any more; `watcher` "": none need be."""
+    rows = database.execute("outgoing_unsourced", {"watcher": watcher, "now": now, "limit": limit}).rows()
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def is_source(database: Database, dialog: str) -> bool:
+    """Whether that is our tag in a dialog with a user of ours."""
+    return bool(database.execute("outgoing_is_source", {"dialog": dialog}).rows())
+
+
+def is_due(database: Database, now: float) -> bool:
+    """Whether there is work for `claim`; takes no lock."""
+    return bool(database.execute("outgoing_deadline", {"now": now}).rows()[0][0])
+
+
+def shown(database: Database, keys: Sequence[Key]) -> Mapping[Key, Known]:
+    """What is known of many, in one statement."""
+    if not keys:
+        return {}
+    rows = database.execute("outgoing_shown", {}, keys).rows()
+    return {
+        (row[0], row[1], row[2]): Known(Shown(row[3]), row[4], row[5], bytes(row[6]), row[7])
+        for row in rows
+    }  # fmt: skip
+
+
+def standing(database: Database, keys: Sequence[Key]) -> dict[Key, tuple[bool, Shown]]:
+    """Of many, in one statement: whether it is wanted, and what is shown."""
+    rows = database.execute("outgoing_standing", {}, keys).rows() if keys else []
+    return {(row[0], row[1], row[2]): (bool(row[3]), Shown(row[4])) for row in rows}
+
+
+def resume(database: Database, now: float) -> None:
+    """After a start: what was in flight in a dialog is asked again."""
+    database.execute("outgoing_resume", {"now": now})
+
+
+def tell_state(database: Database, key: Key, decision: str, state: str, reason: str | None, now: float) -> Result:
+    """Give the local subscriptions another state, and mark them due; gives for each whether a NOTIFY is in flight."""
+    values = {"decision": decision, "state": state, "reason": reason, "now": now}
+    return database.execute("outgoing_tell_state", _key(key) | values)
+
+
+def tell_document(database: Database, key: Key, now: float, interval: float) -> Result:
+    """Mark the local subscriptions due, at once or when `interval` seconds since their last NOTIFY are over; as `tell_state`."""
+    return database.execute("outgoing_tell_document", _key(key) | {"now": now, "interval": interval})
+
+
+def listed(database: Database, watcher: str = "", resource: str = "", domain: str = "", limit: int = 1000) -> list[Outgoing]:
+    """Those of a watcher, to a resource, in a domain; "": of any."""
+    parameters = {"watcher": watcher, "resource": resource, "domain": domain, "limit": limit}
+    return [_outgoing(row) for row in database.execute("outgoing_list", parameters).rows()]

@@ -1,0 +1,125 @@
+"""presencectl b2b: the server's own subscriptions to users elsewhere (SER handbook section 3)."""
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from kemi.b2bua import store
+from kemi.b2bua.outgoing import Outgoing
+from kemi.console.facts import Facts, left
+from kemi.console.output import clean, json_option, moment, plain, say, show, table
+from kemi.console.session import Session, begin
+from kemi.presence.package import NAME
+
+COLUMNS: Final = (
+    "watcher", "resource", "package", "phase", "shown", "reason", "expires_in", "next_in", "failures", "why",
+)  # fmt: skip
+HIDDEN: Final = frozenset({"body", "challenge", "trace"})
+"""Left out: a document is its watcher's, a challenge helps nobody, a trace has its own command."""
+
+watcher_argument = click.argument("watcher")
+resource_argument = click.argument("resource")
+package_option = click.option("--package", default=NAME, show_default=True, metavar="NAME", help="Event package.")
+
+
+@click.group()
+def b2b() -> None:
+    """Look after the server's own subscriptions to users elsewhere.
+
+    \b
+    Example: presencectl b2b list
+    """
+
+
+@b2b.command("list")
+@click.option("--watcher", default="", metavar="URI", help="Only those for this watcher.")
+@click.option("--resource", default="", metavar="URI", help="Only those to this user.")
+@click.option("--domain", default="", metavar="NAME", help="Only those to users of this domain.")
+@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show so many at most.")
+@json_option
+@click.pass_obj
+def list_outgoing(configuration: Path, watcher: str, resource: str, domain: str, limit: int, as_json: bool) -> None:
+    """List the server's own subscriptions.
+
+    \b
+    Example: presencectl b2b list --domain example.net
+    """
+    with begin(configuration) as session:
+        whom, who = (session.watcher(each) if each else "" for each in (resource, watcher))
+        found = store.listed(session.database, who, whom, domain.lower(), limit + 1)
+        rows = [described(session, each) for each in found[:limit]]
+    show(rows, as_json, lambda: table(COLUMNS, rows, "the server has no subscriptions of its own"))
+    if len(found) > limit:
+        click.echo(f"there are more; --limit shows more than {limit}", err=True)
+
+
+@b2b.command("show")
+@watcher_argument
+@resource_argument
+@package_option
+@json_option
+@click.pass_obj
+def show_outgoing(configuration: Path, watcher: str, resource: str, package: str, as_json: bool) -> None:
+    """Show all that is known of the subscription for WATCHER to RESOURCE.
+
+    \b
+    Example: presencectl b2b show bob@example.org dan@example.net
+    """
+    with begin(configuration) as session:
+        found = described(session, one(session, watcher, resource, package))
+    show(found, as_json, lambda: print_fields(found))
+
+
+@b2b.command("trace")
+@watcher_argument
+@resource_argument
+@package_option
+@json_option
+@click.pass_obj
+def trace_outgoing(configuration: Path, watcher: str, resource: str, package: str, as_json: bool) -> None:
+    """Show the last requests and answers of the subscription for WATCHER to RESOURCE.
+
+    \b
+    Example: presencectl b2b trace bob@example.org dan@example.net
+    """
+    with begin(configuration) as session:
+        events = [event(line) for line in one(session, watcher, resource, package).trace.split("\n") if line]
+    show(events, as_json, lambda: click.echo("\n".join(clean(f"{moment(each['at'])}  {each['what']}") for each in events)))
+
+
+COMMANDS = (b2b,)
+
+
+def one(session: Session, watcher: str, resource: str, package: str) -> Outgoing:
+    """The subscription with this key.
+
+    Raises:
+        ValueError: there is none.
+    """
+    key = session.watcher(watcher), session.watcher(resource), package
+    found = store.look(session.database, key)
+    if found is None:
+        raise ValueError(f"there is no subscription of the server's own for {key[0]} to {key[1]}, {package}")
+    return found
+
+
+def described(session: Session, outgoing: Outgoing) -> Facts:
+    """Its columns, and what follows from them."""
+    columns = {name: plain(value) for name, value in outgoing._asdict().items() if name not in HIDDEN}
+    known = None if outgoing.expires_at is None else left(session, outgoing.expires_at)
+    coming = None if outgoing.next_at is None else left(session, outgoing.next_at)
+    return {**columns, "octets": len(outgoing.body), "expires_in": known, "next_in": coming}
+
+
+def event(line: str) -> Facts:
+    """A line of a trace."""
+    at, _, what = line.partition(" ")
+    return {"at": float(at), "what": what}
+
+
+def print_fields(found: Facts) -> None:
+    """For people: what is empty is left out."""
+    for name, value in found.items():
+        if value not in (None, "", False):
+            say(name.replace("_", " "), clean(moment(value) if name.endswith("_at") else str(value)))

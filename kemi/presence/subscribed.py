@@ -1,0 +1,54 @@
+"""What the server was told by a user's own device, to which it has subscribed, becomes a publication (`pa.subscribe_to_users`).
+
+There is one for a presentity at most, composed and told like any other; no PUBLISH can name it. It is there as long as the
+subscription says something (`kemi.b2bua`), which ends it. Called inside a transaction of the caller's. SQL: 2 statements.
+"""
+
+import hashlib
+
+from kemi import store as subscriptions
+from kemi.database import Database
+from kemi.effects import Effect, Log
+from kemi.errors import SipError
+from kemi.event_package import Packages, interval_of
+from kemi.presence import policy
+from kemi.presence.package import NAME
+from kemi.presence.publication import Operation, Publication, SourceKind
+from kemi.report import wakes
+from kemi.settings import Settings
+from kemi.watcher import FOR_EVER
+
+ID = SOURCE = SourceKind.SUBSCRIPTION.value
+
+
+def show(
+    database: Database, settings: Settings, packages: Packages, presentity: str, content_type: str, body: bytes, now: float
+) -> list[Effect]:
+    """Show what was told; with no body, or one that cannot be read, nothing is shown any more.
+
+    Args:
+        presentity: canonical URI, locked.
+        now: seconds since the epoch.
+    """
+    etag = hashlib.blake2b(repr((presentity, now)).encode() + body, digest_size=10).hexdigest()
+    publication = Publication(
+        presentity=presentity, package=NAME, id=ID, etag=etag, content_type=content_type, body=body, published_at=now,
+        created_at=now, expires_at=now + FOR_EVER, qualified=False, source=SOURCE,
+    )  # fmt: skip
+    operation = Operation.MODIFY if body and _is_usable(packages, publication) else Operation.REMOVE
+    name = "administration_publish" if operation is Operation.MODIFY else "administration_unpublish"
+    database.execute(name, publication._asdict() | {"now": now})
+    judged = policy.published(database, settings, packages, NAME, presentity, now)
+    marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(packages.get(NAME), settings))
+    line = Log(f"publication {operation.value}: etag={etag} event={NAME} presentity={presentity} source={SOURCE}")
+    return [*wakes(marked), *judged, line]
+
+
+def _is_usable(packages: Packages, publication: Publication) -> bool:
+    check = packages[NAME].check_body
+    try:
+        if check is not None:
+            check(publication.body, publication.content_type)
+    except SipError:
+        return False
+    return True

@@ -1,0 +1,159 @@
+-- name: outgoing_create
+INSERT INTO outgoing (watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target,
+    route_set, local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures,
+    why, challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
+    source, trace, next_at)
+VALUES (:watcher, :resource, :package, :domain, :created_at, :phase, :wanted, :dialog, :call_id, :remote_tag, :remote_target,
+    :route_set, :local_cseq, :remote_cseq, :asked, :least, :in_flight_until, :notify_by, :refresh_at, :expires_at, :began_at,
+    :failures, :why, :challenge, :nonce_count, :tried, :redirect, :shown, :reason, :content_type, :body, :etag, :version,
+    :is_list, :max_forwards, :path, :source, :trace, :next_at)
+ON CONFLICT (watcher, resource, package) DO NOTHING;
+
+-- name: outgoing_load
+SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
+    local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
+    challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
+    source, trace, next_at
+FROM outgoing WHERE watcher = :watcher AND resource = :resource AND package = :package FOR UPDATE;
+
+-- name: outgoing_look
+SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
+    local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
+    challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
+    source, trace, next_at
+FROM outgoing WHERE watcher = :watcher AND resource = :resource AND package = :package;
+
+-- name: outgoing_of_dialog
+SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
+    local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
+    challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
+    source, trace, next_at
+FROM outgoing WHERE dialog = :dialog FOR UPDATE;
+
+-- name: outgoing_resource_of
+SELECT resource FROM outgoing WHERE dialog = :dialog;
+
+-- name: outgoing_claim
+SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
+    local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
+    challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
+    source, trace, next_at
+FROM outgoing WHERE next_at <= :now
+ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED;
+
+-- name: outgoing_save
+UPDATE outgoing SET phase = :phase, wanted = :wanted, dialog = :dialog, call_id = :call_id, remote_tag = :remote_tag,
+    remote_target = :remote_target, route_set = :route_set, local_cseq = :local_cseq, remote_cseq = :remote_cseq, asked =
+    :asked, least = :least, in_flight_until = :in_flight_until, notify_by = :notify_by, refresh_at = :refresh_at, expires_at =
+    :expires_at, began_at = :began_at, failures = :failures, why = :why, challenge = :challenge, nonce_count = :nonce_count,
+    tried = :tried, redirect = :redirect, shown = :shown, reason = :reason, content_type = :content_type, body = :body, etag =
+    :etag, version = :version, is_list = :is_list, max_forwards = :max_forwards, path = :path, trace = :trace, next_at =
+    :next_at
+WHERE watcher = :watcher AND resource = :resource AND package = :package;
+
+-- name: outgoing_remove
+DELETE FROM outgoing WHERE watcher = :watcher AND resource = :resource AND package = :package;
+
+-- How many there are of a watcher, and of a domain.
+-- name: outgoing_count
+SELECT (SELECT COUNT(*) FROM outgoing WHERE watcher = :watcher), (SELECT COUNT(*) FROM outgoing WHERE domain = :domain);
+
+-- Requests that wait for their answers, by domain.
+-- name: outgoing_in_flight
+SELECT domain, COUNT(*) FROM outgoing
+WHERE domain IN (SELECT column1 FROM (VALUES :rows) AS asked) AND in_flight_until > :now
+GROUP BY domain;
+
+-- Those that nobody here watches any more. One that is a source has no subscriptions of its own (`outgoing_unsourced`).
+-- name: outgoing_unwanted
+SELECT watcher, resource, package FROM outgoing
+WHERE wanted = 1 AND source = '' AND NOT EXISTS
+    (SELECT 1 FROM subscription
+     WHERE subscription.resource = outgoing.resource AND subscription.package = outgoing.package
+         AND subscription.watcher = outgoing.watcher AND subscription.state <> 'terminated')
+LIMIT :limit;
+
+-- name: outgoing_is_unwanted
+SELECT 1 FROM outgoing
+WHERE watcher = :watcher AND resource = :resource AND package = :package AND NOT EXISTS
+    (SELECT 1 FROM subscription
+     WHERE subscription.resource = outgoing.resource AND subscription.package = outgoing.package
+         AND subscription.watcher = outgoing.watcher AND subscription.state <> 'terminated');
+
+-- Users who are watched, registered by a device that takes SUBSCRIBE (bit 64 of methods) and has no PUBLISH (8192), and publish
+-- nothing.
+-- name: outgoing_sourceless
+SELECT DISTINCT resource FROM subscription
+WHERE package = 'presence' AND state = 'active'
+    AND EXISTS (SELECT 1 FROM location
+                WHERE location.presentity = subscription.resource AND location.expires > :now
+                    AND (methods IS NULL OR ((methods & 64) <> 0 AND (methods & 8192) = 0)))
+    AND NOT EXISTS (SELECT 1 FROM publication
+                    WHERE publication.presentity = subscription.resource AND publication.package = 'presence' AND source = 'publish')
+    AND NOT EXISTS (SELECT 1 FROM outgoing
+                    WHERE outgoing.watcher = :watcher AND outgoing.resource = subscription.resource AND outgoing.package = 'presence'
+                        AND outgoing.wanted = 1)
+LIMIT :limit;
+
+-- name: outgoing_unsourced
+SELECT watcher, resource, package FROM outgoing
+WHERE wanted = 1 AND source <> '' AND (watcher <> :watcher
+    OR NOT EXISTS (SELECT 1 FROM subscription
+                   WHERE subscription.resource = outgoing.resource AND package = 'presence' AND state = 'active')
+    OR NOT EXISTS (SELECT 1 FROM location WHERE location.presentity = outgoing.resource AND location.expires > :now)
+    OR EXISTS (SELECT 1 FROM publication
+               WHERE publication.presentity = outgoing.resource AND package = 'presence' AND publication.source = 'publish'))
+LIMIT :limit;
+
+-- name: outgoing_is_source
+SELECT 1 FROM outgoing WHERE dialog = :dialog AND source <> '';
+
+-- name: outgoing_deadline
+SELECT EXISTS (SELECT 1 FROM outgoing WHERE next_at <= :now);
+
+-- name: outgoing_shown
+SELECT watcher, resource, package, shown, reason, content_type, body, version FROM outgoing
+WHERE (watcher, resource, package) IN (SELECT column1, column2, column3 FROM (VALUES :rows) AS asked);
+
+-- name: outgoing_standing
+SELECT watcher, resource, package, wanted, shown FROM outgoing
+WHERE (watcher, resource, package) IN (SELECT column1, column2, column3 FROM (VALUES :rows) AS asked);
+
+-- After a start: refreshes whose answer nobody waits for any more are due again; a first SUBSCRIBE has Timer N.
+-- name: outgoing_resume
+UPDATE outgoing SET in_flight_until = NULL, notify_by = NULL, refresh_at = :now, next_at = :now
+WHERE phase = 'established' AND in_flight_until IS NOT NULL;
+
+-- name: outgoing_tell_state
+UPDATE subscription
+SET decision = :decision, state = :state, reason = :reason, due_at = :now,
+    next_at = CASE WHEN in_flight_since IS NOT NULL THEN next_at ELSE :now END
+FROM (SELECT id AS told_id FROM subscription
+      WHERE watcher = :watcher AND resource = :resource AND package = :package AND state <> 'terminated'
+      ORDER BY id FOR UPDATE) AS told
+WHERE subscription.id = told.told_id
+RETURNING in_flight_since IS NOT NULL;
+
+-- name: outgoing_tell_document
+UPDATE subscription
+SET due_at = marked.due_at,
+    next_at = CASE WHEN in_flight_since IS NOT NULL THEN next_at
+                   WHEN repeat_at < marked.due_at THEN repeat_at
+                   WHEN marked.due_at < expires_at THEN marked.due_at ELSE expires_at END
+FROM (SELECT id AS marked_id, CASE WHEN due_at <= :now THEN due_at
+                                   WHEN least_gap > :interval AND notified_at + least_gap > :now THEN notified_at + least_gap
+                                   WHEN notified_at + :interval > :now THEN notified_at + :interval ELSE :now END AS due_at
+      FROM subscription
+      WHERE watcher = :watcher AND resource = :resource AND package = :package AND state = 'active'
+      ORDER BY id FOR UPDATE) AS marked
+WHERE subscription.id = marked.marked_id
+RETURNING in_flight_since IS NOT NULL;
+
+-- name: outgoing_list
+SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
+    local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
+    challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
+    source, trace, next_at
+FROM outgoing
+WHERE (:watcher = '' OR watcher = :watcher) AND (:resource = '' OR resource = :resource) AND (:domain = '' OR domain = :domain)
+ORDER BY resource, watcher, package LIMIT :limit;

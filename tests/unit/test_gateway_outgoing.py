@@ -1,0 +1,132 @@
+"""Subscriptions of the server's own in a double of Kamailio: requests, answers and NOTIFYs between its processes."""
+
+from dataclasses import replace
+from types import ModuleType
+
+import pytest
+
+from kemi.b2bua import store
+from kemi.b2bua.outgoing import Phase
+from kemi.parameters import B2buaSettings
+from tests.ksr import KSR, Message
+from tests.unit.kamailio import TRUSTED, Server
+from tests.unit.values import PIDF, fields_of, pidf
+
+DAN = "sip:dan@far.example.net"
+
+
+@pytest.fixture
+def abroad(server: Server) -> Server:
+    server.set(b2b=B2buaSettings(domains="far.example.net"))
+    return server
+
+
+def watch(server: Server, ksr: KSR, **changes: object) -> tuple[str, dict[str, list[str]]]:
+    """Bob watches dan; the SUBSCRIBE that goes out for that."""
+    done = server.request("SUBSCRIBE", ("To", f"<{DAN}>"), uri=DAN, **changes)
+    assert done.status == 200
+    server.run_tasks()
+    (sent,) = [each for each in ksr.sent if each[0] == "SUBSCRIBE"]
+    ksr.sent.clear()
+    return sent[1], fields_of(sent[4])
+
+
+def answer(server: Server, ksr: KSR, fields: dict[str, list[str]], status: int, *headers: tuple[str, str]) -> None:
+    usual = [(name, fields[name][0]) for name in ("From", "To", "Call-ID", "CSeq")]
+    ksr.receive(Message("SUBSCRIBE", headers=[*usual, *headers], status=status))
+    server.handler.ksr_reply_route(None)
+    server.run_tasks()
+
+
+def notify(server: Server, fields: dict[str, list[str]], *headers: tuple[str, str], body: bytes = b"", cseq: int = 1) -> int:
+    lines = [
+        ("From", f"<{DAN}>;tag=far"), ("To", fields["From"][0]), ("Call-ID", fields["Call-ID"][0]), ("CSeq", f"{cseq} NOTIFY"),
+        ("Event", "presence"), ("Subscription-State", "active;expires=600"), ("Contact", f"<sip:dan@{TRUSTED}>"),
+    ]  # fmt: skip
+    lines += [("Content-Type", PIDF), ("Content-Length", str(len(body)))] if body else []
+    return server.request("NOTIFY", *lines, *headers, uri="sip:192.0.2.1:5060", body=body).status
+
+
+def test_what_is_asked_and_told_goes_around(abroad: Server, ksr: KSR) -> None:
+    uri, fields = watch(abroad, ksr)
+    assert uri == DAN
+    answer(abroad, ksr, fields, 200, ("Expires", "600"), ("Contact", f"<sip:dan@{TRUSTED}>"))
+    assert notify(abroad, fields, body=pidf("t1", note="far away")) == 200
+    abroad.run_tasks()
+    rows = abroad.database.execute("outgoing_standing", {}, [("sip:bob@example.org", DAN, "presence")]).rows()
+    assert rows == [("sip:bob@example.org", DAN, "presence", 1, "active")]
+
+
+@pytest.mark.rfc("B2B-004")
+def test_a_notify_of_no_dialog_gets_481(abroad: Server, ksr: KSR) -> None:
+    _, fields = watch(abroad, ksr)
+    assert notify(abroad, fields | {"Call-ID": ["other"]}) == 481
+    assert notify(abroad, fields | {"From": ["<sip:bob@example.org>;tag=kb-none"]}) == 481
+    assert notify(abroad, fields | {"From": ["<sip:bob@example.org>;tag=other"]}) == 481
+
+
+@pytest.mark.rfc("B2B-019")
+def test_what_was_not_asked_for_is_refused(abroad: Server, ksr: KSR) -> None:
+    _, fields = watch(abroad, ksr)
+    assert notify(abroad, fields, ("Require", "unheard-of")) == 420
+    assert notify(abroad, fields, body=b"\xff\xfe") == 415
+
+
+def test_a_request_that_cannot_be_sent_is_a_failure(abroad: Server, ksr: KSR) -> None:
+    ksr.results["tm.t_uac_send"] = lambda *arguments: 1 if arguments[0] == "NOTIFY" else -1
+    abroad.request("SUBSCRIBE", ("To", f"<{DAN}>"), uri=DAN)
+    abroad.run_tasks()
+    found = store.look(abroad.database, ("sip:bob@example.org", DAN, "presence"))
+    assert found is not None
+    assert (found.phase, found.why) == (Phase.WAITING, "not sent")
+
+
+def test_answers_are_read_as_they_came(ksr: KSR, gateway: ModuleType) -> None:
+    from kemi.gateway import outgoing
+
+    ksr.receive(
+        Message(
+            "SUBSCRIBE",
+            headers=[
+                ("From", "<sip:bob@example.org>;tag=kb-1"), ("To", f"<{DAN}>;tag=far"), ("CSeq", "7 SUBSCRIBE"),
+                ("Retry-After", "120 (in maintenance);duration=60"), ("Min-Expires", "x"),
+                ("Contact", "<sip:a b>, <sip:dan@192.0.2.7>"),
+                ("WWW-Authenticate", 'Digest realm="one"'), ("Proxy-Authenticate", 'Digest realm="two"'),
+            ],
+            status=503,
+        )
+    )  # fmt: skip
+    assert outgoing.is_answer()
+    outgoing.pass_answer()
+    assert ksr.tasks == [("ksr_ask", "notify", "")]
+    (answered,) = outgoing.take_answers(10)
+    assert (answered.dialog, answered.cseq, answered.status, answered.to_tag) == ("kb-1", 7, 503, "far")
+    assert answered.retry_after == 120
+    assert (answered.expires, answered.min_expires, answered.contact) == (None, 0, "sip:dan@192.0.2.7")
+    assert answered.challenges == ('WWW-Authenticate: Digest realm="one"', 'Proxy-Authenticate: Digest realm="two"')
+    assert outgoing.take_answers(10) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "tag", "status"), [("SUBSCRIBE", "kp-1", 200), ("SUBSCRIBE", "kb-1", 100), ("NOTIFY", "kb-1", 200)]
+)
+def test_other_responses_are_left_alone(ksr: KSR, gateway: ModuleType, method: str, tag: str, status: int) -> None:
+    from kemi.gateway import outgoing
+
+    ksr.receive(Message(method, headers=[("From", f"<sip:bob@example.org>;tag={tag}"), ("CSeq", f"1 {method}")], status=status))
+    assert not outgoing.is_answer()
+
+
+def test_where_nobody_elsewhere_is_named_it_is_404(server: Server) -> None:
+    assert server.request("SUBSCRIBE", ("To", f"<{DAN}>"), uri=DAN).status == 404
+    server.set(b2b=replace(B2buaSettings(domains="*"), handle_presence_subscriptions=0))
+    assert server.request("SUBSCRIBE", ("To", f"<{DAN}>"), uri=DAN).status == 404
+
+
+def test_a_circle_is_seen(abroad: Server, ksr: KSR) -> None:
+    _, fields = watch(abroad, ksr)
+    (path,) = fields["Presence-Path"]
+    assert abroad.request("SUBSCRIBE", ("To", "<sip:eve@far.example.net>"), ("Presence-Path", path),
+                          uri="sip:eve@far.example.net").status == 482  # fmt: skip
+    assert abroad.request("SUBSCRIBE", ("To", "<sip:eve@far.example.net>"), ("From", fields["From"][0]),
+                          uri="sip:eve@far.example.net").status == 482  # fmt: skip

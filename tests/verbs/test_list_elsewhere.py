@@ -1,0 +1,126 @@
+"""A list on another server: asked for with eventlist, merged, and shown to watchers of ours (RFC 4662 sections 4.1, 5.6)."""
+
+import pytest
+
+from kemi import subscribe
+from kemi.b2bua import relay
+from kemi.b2bua.event_list import MULTIPART, parts_of
+from kemi.b2bua.relay import Wish
+from kemi.effects import SendRequest
+from kemi.errors import BadRequest
+from kemi.event_package import LIST
+from kemi.subscribe import tag_of
+from tests.unit.values import BOB, SUBSCRIBE, fields_of
+from tests.verbs.abroad import Abroad
+from tests.verbs.lists import ACCEPT
+from tests.verbs.world import SECRET, Accepted, accepted
+
+TEAM = "sip:team@far.example.net"
+TYPE = 'multipart/related;type="application/rlmi+xml";start="<root@far>";boundary="cut"'
+
+
+@pytest.fixture
+def abroad(database_url: str) -> Abroad:
+    made = Abroad(database_url).empty()
+    made.set_lists(timer_interval=0)
+    return made
+
+
+def watch(abroad: Abroad) -> Accepted:
+    arguments = (BOB, TEAM, "presence" + LIST, Wish("tag"), relay.name_of(SECRET), abroad.now)
+    relay.want(abroad.database, abroad.settings, *arguments)
+    request = SUBSCRIBE._replace(uri=TEAM, to_uri=TEAM, supported="eventlist", accept=ACCEPT)
+    tag = tag_of(request, SECRET, is_list=True)
+    effects = subscribe.subscribe(abroad.database, abroad.settings, abroad.packages, request, TEAM, BOB, tag, abroad.now)
+    return accepted(effects)
+
+
+def document(version: int, full: bool, *members: tuple[str, str, str]) -> bytes:
+    """Members as (name, state, note); a note "" is no part."""
+    resources, parts = "", ""
+    for name, state, note in members:
+        cid = f' cid="{name}@far"' if note else ""
+        resources += f'<resource uri="sip:{name}@far.example.net"><instance id="1" state="{state}"{cid}/></resource>'
+        if note:
+            head = f"--cut\r\nContent-ID: <{name}@far>\r\nContent-Type: application/pidf+xml\r\n\r\n"
+            parts += f"{head}<presence>{note}</presence>\r\n"
+    attributes = f'uri="{TEAM}" version="{version}" fullState="{str(full).lower()}"'
+    rlmi = f'<list xmlns="urn:ietf:params:xml:ns:rlmi" {attributes}>{resources}</list>'
+    head = "--cut\r\nContent-ID: <root@far>\r\nContent-Type: application/rlmi+xml\r\n\r\n"
+    return f"{head}{rlmi}\r\n{parts}--cut--\r\n".encode()
+
+
+def tell(abroad: Abroad, asked: SendRequest, body: bytes) -> list[SendRequest]:
+    abroad.notify_from_far(asked, body=body, content_type=TYPE, require="eventlist")
+    return abroad.told()
+
+
+def said(told: SendRequest) -> dict[str, bytes]:
+    (content_type,) = fields_of(told.headers)["Content-Type"]
+    root, *parts = parts_of(content_type, told.body.encode())
+    return {"": root.content} | {each.cid: each.content for each in parts}
+
+
+@pytest.mark.rfc("B2B-020")
+def test_a_list_is_asked_for(abroad: Abroad) -> None:
+    watch(abroad)
+    (asked,) = abroad.round()
+    fields = fields_of(asked.headers)
+    assert fields["Supported"] == ["eventlist"]
+    assert fields["Event"] == ["presence"]
+    assert fields["Accept"] == ["application/pidf+xml, multipart/related, application/rlmi+xml"]
+
+
+@pytest.mark.rfc("B2B-021")
+def test_changes_are_merged_and_each_watcher_counts_its_own(abroad: Abroad) -> None:
+    watch(abroad)
+    abroad.told()
+    (asked,) = abroad.round()
+    abroad.answered(asked, expires=3600)
+    (told,) = tell(abroad, asked, document(7, True, ("ann", "active", "one"), ("ben", "pending", "")))
+    first = said(told)
+    assert b'version="0"' in first[""]
+    assert b'fullState="true"' in first[""]
+    assert [each for name, each in first.items() if name] == [b"<presence>one</presence>"]
+    (told,) = tell(abroad, asked, document(8, False, ("ben", "active", "two")))
+    second = said(told)
+    assert b'version="1"' in second[""]
+    assert sorted(each for name, each in second.items() if name) == [b"<presence>one</presence>", b"<presence>two</presence>"]
+    assert tell(abroad, asked, document(8, False, ("ann", "active", "late"))) == []
+    (told,) = tell(abroad, asked, document(9, False, ("ann", "terminated", "")))
+    assert [each for name, each in said(told).items() if name] == [b"<presence>two</presence>"]
+
+
+@pytest.mark.rfc("B2B-021")
+def test_a_gap_is_merged_and_all_of_it_asked_for(abroad: Abroad) -> None:
+    watch(abroad)
+    abroad.told()
+    (asked,) = abroad.round()
+    abroad.answered(asked, expires=3600)
+    tell(abroad, asked, document(1, True, ("ann", "active", "one")))
+    (told,) = tell(abroad, asked, document(5, False, ("ann", "active", "five")))
+    assert b"<presence>five</presence>" in said(told).values()
+    abroad.now += 2
+    assert len(abroad.round()) == 1
+
+
+def test_who_turns_out_to_be_a_single_user_is_shown_as_one(abroad: Abroad) -> None:
+    watch(abroad)
+    abroad.told()
+    (asked,) = abroad.round()
+    abroad.notify_from_far(asked)
+    (told,) = abroad.told()
+    assert fields_of(told.headers)["Content-Type"] == ["application/pidf+xml"]
+
+
+NO_RLMI = b"--cut\r\nContent-Type: text/plain\r\n\r\nx\r\n--cut--"
+
+
+@pytest.mark.parametrize("body", [b"", b"no boundary", b"--cut\r\nno end", NO_RLMI, document(1, full=True).replace(b"1", b"x")])
+def test_what_is_no_list_is_refused(abroad: Abroad, body: bytes) -> None:
+    watch(abroad)
+    (asked,) = abroad.round()
+    with pytest.raises(BadRequest):
+        abroad.far(asked, body=body or b" ", content_type=TYPE)
+    with pytest.raises(BadRequest):
+        abroad.far(asked, body=document(1, True), content_type=MULTIPART)
