@@ -4,8 +4,8 @@ SER's own application of common policy, which no RFC defines: AUID `im-rules`, n
 and no transformations. Rules are combined as those of presence are.
 
     im-handling    block         refuse: 403
-                   confirm       refuse as long as the user has not decided; the user can be asked
-                   polite-block  the sender gets what a delivered message gets, and nothing is delivered
+                   confirm       refuse as long as the user has not decided: 480
+                   polite-block  the sender gets 200, as for a delivered message, and nothing is delivered
                    allow         deliver
 
 SER knew block, its lowest value, and allow, and that more values may come between them: confirm and polite-block did, in the
