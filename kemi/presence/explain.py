@@ -1,0 +1,172 @@
+"""Explain: what is said of a watcher and why, and what it sees, by the rules of now or by ones that are tried.
+
+What counts is `policy.authorize`; why, and when time changes it, is `kemi.xcap.explanation`. Nothing is decided here.
+
+SQL: what `policy.authorize` needs twice, 1 statement for decisions of management, 1 for the documents, 1 where a rule asks for the
+sphere.
+"""
+
+from typing import NamedTuple
+
+from kemi import decision_store
+from kemi.database import Database
+from kemi.errors import SipError
+from kemi.event_package import Authorization, Decision, Document, Packages, View
+from kemi.presence import parsed, pidf, policy, privacy, rules, store
+from kemi.presence.package import NAME, aspect_of
+from kemi.presence.policy import Asking
+from kemi.presence.publication import Publication
+from kemi.presence.removed import Removed, removed
+from kemi.presence.rules import Rules
+from kemi.settings import Settings
+from kemi.xcap import explanation, roots, usages, validation
+from kemi.xcap.errors import SchemaValidationError
+from kemi.xcap.explanation import Explanation
+from kemi.xcap.path import Tree
+
+AUID = "pres-rules"
+
+OWN, MANAGEMENT = "the presentity itself", "presencectl authorize"
+"""What counts before all rules."""
+
+SEEING = (Decision.ALLOW, Decision.POLITE_BLOCK)
+
+
+class Trial(NamedTuple):
+    """A document of rules that is not stored: in the place of the presentity's `pres-rules/index`. `name` is for people."""
+
+    name: str
+    body: bytes
+
+
+class ByRules(NamedTuple):
+    """What the rules say, whether they are asked or not.
+
+    Args:
+        sphere_until: when the next publication that tells the sphere ends, seconds since the epoch; None: there is none, or no
+            rule asks for it.
+    """
+
+    asking: Asking
+    explanation: Explanation
+    sphere_until: float | None
+
+
+class Seen(NamedTuple):
+    """The document of now.
+
+    Args:
+        composed: all that is published.
+        shown: what the watcher gets of it; None: no document.
+        removed: what the transformations took out of it.
+    """
+
+    composed: Document
+    shown: Document | None
+    removed: list[Removed]
+
+
+class Explained(NamedTuple):
+    """What is said of a watcher.
+
+    Args:
+        because: OWN, MANAGEMENT, or the value of pa.auth, what counts.
+        authorization: by the rules that are tried, if there are any.
+        now: what counts now, without them.
+        by_rules: None: no rules are asked.
+        trial: name of the document that is tried, "" for none.
+    """
+
+    because: str
+    authorization: Authorization
+    now: Authorization
+    by_rules: ByRules | None
+    seen: Seen
+    trial: str = ""
+
+    @property
+    def is_by_rules(self) -> bool:
+        """Whether the rules say what is said."""
+        return self.by_rules is not None and self.because not in (OWN, MANAGEMENT)
+
+
+def explain(
+    database: Database,
+    settings: Settings,
+    packages: Packages,
+    watcher: str,
+    presentity: str,
+    now: float,
+    trial: Trial | None = None,
+) -> Explained:
+    """Say what is said of a watcher, and why.
+
+    Args:
+        watcher, presentity: canonical URIs.
+        now: seconds since the epoch.
+        trial: rules to be tried; they are asked whatever pa.auth is.
+
+    Raises:
+        XcapError: these rules could not be stored, 409 or 413.
+    """
+    counts = policy.authorize(database, settings, (watcher,), presentity, now)[watcher]
+    because = _because(database, settings, watcher, presentity)
+    by_rules = None
+    if trial is not None or settings.pa.auth == "xcap":
+        by_rules = _by_rules(database, settings, watcher, presentity, now, trial)
+    says = counts if by_rules is None or because in (OWN, MANAGEMENT) else by_rules.explanation.authorization
+    seen = _seen(database, settings, packages, presentity, says, now)
+    return Explained(because, says, counts, by_rules, seen, trial.name if trial else "")
+
+
+def _because(database: Database, settings: Settings, watcher: str, presentity: str) -> str:
+    if watcher == presentity:
+        return OWN
+    made = decision_store.made(database, NAME, presentity, (watcher,))
+    return MANAGEMENT if watcher in made else f"pa.auth = {settings.pa.auth}"
+
+
+def _by_rules(database: Database, settings: Settings, watcher: str, presentity: str, now: float, trial: Trial | None) -> ByRules:
+    documents = None
+    if trial is not None:
+        there = roots.of(database, settings, presentity)
+        documents = _tried(settings, rules.load(database, there, presentity, now), trial)
+    asking = policy.asking(database, settings, presentity, now, documents)
+    context = asking.context(watcher, now)
+    found = explanation.explain(asking.rulesets, context, asking.default, asking.is_complete)
+    asks_for_sphere = any(each.has_sphere for each in asking.documents)
+    return ByRules(asking, found, _sphere_until(database, presentity, now) if asks_for_sphere else None)
+
+
+def _tried(settings: Settings, documents: list[Rules], trial: Trial) -> list[Rules]:
+    """All documents, with this one in its place; checked as our server checks what is put, another one has its own ways."""
+    if not settings.xcap.xcap_root:
+        validation.read(usages.find(AUID, Tree.USERS), trial.body)
+    read = rules.read(trial.body, trial.name, bool(settings.pa.draft_rules))
+    if not read.ruleset.is_readable:
+        raise SchemaValidationError(read.note)
+    name = AUID if settings.xcap.xcap_root else f"{AUID}/index"
+    return [read, *(each for each in documents if each.ruleset.document != name)]
+
+
+def _sphere_until(database: Database, presentity: str, now: float) -> float | None:
+    published = store.load_many(database, NAME, [presentity], now)
+    return min((each.expires_at for each in published if _tells_sphere(each)), default=None)
+
+
+def _tells_sphere(publication: Publication) -> bool:
+    try:
+        document = parsed.parse(publication.body, publication.content_type)
+    except SipError:
+        return False
+    return privacy.sphere_of([document]) is not None
+
+
+def _seen(database: Database, settings: Settings, packages: Packages, presentity: str, says: Authorization, now: float) -> Seen:
+    whole = View(presentity, presentity, pidf.MEDIA_TYPE, Decision.ALLOW)
+    part = whole._replace(decision=says.decision, aspect=aspect_of("", says.permissions))
+    documents = packages[NAME].render(database, settings, [whole, part], now)
+    if says.decision not in SEEING:
+        return Seen(documents[whole], None, [])
+    contents = [documents[each].content.encode() for each in (whole, part)]
+    return Seen(documents[whole], documents[part], removed(*contents) if says.decision is Decision.ALLOW else [])
