@@ -1,4 +1,6 @@
-"""Rows of documents of another XCAP server as values; queries in sql/queries/fetched.sql. No decisions are made here."""
+"""Rows of documents of other XCAP servers as values; queries in sql/queries/fetched.sql. No decisions are made here."""
+
+from collections.abc import Sequence
 
 from kemi.database import Database, Row
 from kemi.xcap.cached_document import CachedDocument, Known
@@ -27,9 +29,9 @@ def deadlines(database: Database, now: float, before: float) -> tuple[bool, bool
     return bool(due), bool(over)
 
 
-def claim(database: Database, now: float, until: float, limit: int) -> list[CachedDocument]:
-    """Take documents in use that are due; nobody else takes them before `until`."""
-    rows = database.execute("fetched_claim", {"now": now, "until": until, "limit": limit}).rows()
+def claim(database: Database, server: str, now: float, until: float, limit: int) -> list[CachedDocument]:
+    """Take documents in use that are due, of one server (`cached_document.server_of`); nobody else takes them before `until`."""
+    rows = database.execute("fetched_claim", {"server": server, "now": now, "until": until, "limit": limit}).rows()
     return [document_of(row) for row in rows]
 
 
@@ -54,9 +56,9 @@ def remove_over(database: Database, before: float) -> None:
     database.execute("fetched_remove_over", {"before": before})
 
 
-def remove_foreign(database: Database, root: str) -> None:
-    """Remove what was fetched below another root."""
-    database.execute("fetched_remove_foreign", {"root": root})
+def remove_foreign(database: Database, roots: Sequence[str]) -> None:
+    """Remove what was fetched below other roots than these; at least one."""
+    database.execute("fetched_remove_foreign", {}, [(f"{each}/",) for each in roots])
 
 
 def document_of(row: Row) -> CachedDocument:

@@ -222,6 +222,12 @@ def uri_of(root: str, auid: str, xui: str, name: str, folder: str) -> str:
     return "/".join([root.rstrip("/"), *(path.normalised(each.replace("%", "%25")) for each in (*segments, *name.split("/")))])
 
 
+def server_of(root: str) -> str:
+    """What URIs of documents begin with that are on the server of this root: scheme, host and port as written, and a slash."""
+    scheme, _, rest = root.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}/"
+
+
 def name_of(auid: str) -> str:
     """What a document is called when nothing else is said."""
     return NAMES.get(auid, DEFAULT_NAME)

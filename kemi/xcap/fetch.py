@@ -1,14 +1,14 @@
-"""The HTTP client for documents of another XCAP server: the only importer of httpx.
+"""The HTTP client for documents of other XCAP servers: the only importer of httpx.
 
 It runs in the process of the async group `fetch`, never in one that handles SIP. Several documents are fetched at a time, so that a
-slow one does not hold up the others; while the server says nothing it is asked now and then for one (`kemi.xcap.origin`).
+slow one does not hold up the others; while a server says nothing it is asked now and then for one (`kemi.xcap.origin`).
 
 What is asked and believed (RFC 4825 section 7.11, RFC 9110, RFC 7616):
 
-* `xcap.xcap_root` names the only server. Redirections are followed on the same scheme, host and port only; proxies and .netrc of
-  the environment are not looked at; a certificate must be one for that host. Where the root is, is the operator's word: it may be
-  a loopback or private address.
-* Credentials go to that server only, and only when it asks for them: Digest anywhere, Basic over TLS only.
+* `xcap.xcap_root` and `xcap.other_roots` name all servers. Redirections are followed on the same scheme, host and port only;
+  proxies and .netrc of the environment are not looked at; a certificate must be one for that host. Where a root is, is the
+  operator's word: it may be a loopback or private address.
+* Credentials go to the server of `xcap.xcap_root` only, and only when it asks for them: Digest anywhere, Basic over TLS only.
 * 200 with a document of the usage, 304, 404 and 410 are news of the document. All else is none.
 """
 
@@ -24,11 +24,12 @@ import httpx
 
 from kemi.errors import ConfigurationError
 from kemi.parameters import XcapSettings
+from kemi.xcap import cached_document
 from kemi.xcap.cached_document import Answer, CachedDocument, Known, Outcome, is_usable
 from kemi.xcap.origin import Origin
 
 AT_ONCE: Final = 8
-"""Documents fetched at a time."""
+"""Documents fetched at a time, from one server."""
 
 LOOK_AGAIN: Final = 0.5
 """Seconds after which it is looked for more to fetch while a fetch goes on."""
@@ -45,7 +46,7 @@ BUSY: Final = frozenset({429, 502, 503, 504})
 
 FINE: Final = 10_000
 
-Claim = Callable[[int], list[CachedDocument]]
+Claim = Callable[[str, int], list[CachedDocument]]
 Done = Callable[[CachedDocument, Answer], None]
 Warn = Callable[[str], None]
 
@@ -55,7 +56,7 @@ class Refused(Exception):
 
 
 class Fetcher:
-    """The connections of one process to the server.
+    """The connections of one process to all servers that may be asked.
 
     Args:
         settings: of the group xcap.
@@ -67,30 +68,25 @@ class Fetcher:
 
     def __init__(self, settings: XcapSettings, warn: Warn) -> None:
         self.settings = settings
-        self._warn = warn
-        self._origin = Origin()
-        self._root = httpx.URL(settings.xcap_root)
-        self._client = httpx.AsyncClient(
-            auth=_credentials(settings),
-            headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "kemi-presence"},
-            timeout=settings.fetch_timeout,
-            transport=_BoundedTransport(settings),
-            trust_env=False,
-        )
+        usual, *others = dict.fromkeys(map(cached_document.server_of, settings.roots))
+        trust, credentials = _trust(settings), _credentials(settings)
+        self._servers = [Server(usual, settings, trust, credentials, warn)]
+        self._servers += [Server(each, settings, trust, None, warn) for each in others]
         self._loop = asyncio.new_event_loop()
 
     def close(self) -> None:
         """Close all connections."""
-        self._loop.run_until_complete(self._client.aclose())
+        for each in self._servers:
+            self._loop.run_until_complete(each.close())
         self._loop.close()
 
     def run(self, claim: Claim, done: Done, most: int) -> bool:
         """Fetch what is due until there is nothing more.
 
         Args:
-            claim: takes at most so many documents that are due.
+            claim: takes at most so many documents of a server (`cached_document.server_of`) that are due.
             done: takes over what became of one.
-            most: documents begun in a second.
+            most: documents begun in a second, of each server.
 
         Returns:
             Whether it ended before that, and wants to be called again.
@@ -99,49 +95,85 @@ class Fetcher:
 
     async def _run(self, claim: Claim, done: Done, most: int) -> bool:
         until = time.monotonic() + ROUND
-        running: dict[asyncio.Task[Answer], CachedDocument] = {}
+        running: dict[asyncio.Task[Answer], tuple[Server, CachedDocument]] = {}
         try:
             while True:
-                begun = self._claim(claim, len(running), most) if time.monotonic() <= until else []
-                running |= {self._loop.create_task(self.fetch(each)): each for each in begun}
+                for server in self._servers if time.monotonic() <= until else ():
+                    begun = server.claim(claim, sum(at is server for at, _ in running.values()), most)
+                    running |= {self._loop.create_task(server.fetch(each)): (server, each) for each in begun}
                 if not running:
                     return time.monotonic() > until
                 ended, _ = await asyncio.wait(running, timeout=LOOK_AGAIN, return_when=asyncio.FIRST_COMPLETED)
                 for task in ended:
-                    document, answer = running.pop(task), task.result()
-                    self._learn(document, answer)
+                    (server, document), answer = running.pop(task), task.result()
+                    server.learn(document, answer)
                     done(document, answer)
         finally:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    def _claim(self, claim: Claim, running: int, most: int) -> list[CachedDocument]:
+
+class Server:
+    """One server: its connections, and what is known of it.
+
+    Args:
+        name: what the URIs of its documents begin with (`cached_document.server_of`).
+        trust: the authorities that its certificate may be from.
+        credentials: of this server only.
+    """
+
+    def __init__(
+        self, name: str, settings: XcapSettings, trust: ssl.SSLContext, credentials: tuple[str, str] | None, warn: Warn
+    ) -> None:
+        self._name = name
+        self._settings = settings
+        self._warn = warn
+        self._origin = Origin()
+        self._url = httpx.URL(name)
+        self._client = httpx.AsyncClient(
+            auth=Credentials(*credentials, self._url.scheme == "https") if credentials else None,
+            headers={"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "kemi-presence"},
+            timeout=settings.fetch_timeout,
+            transport=_BoundedTransport(trust, settings.fetch_max_size),
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.aclose()
+
+    def claim(self, claim: Claim, running: int, most: int) -> list[CachedDocument]:
+        """Take as many documents as may be asked for now.
+
+        Args:
+            running: documents that it is asked for already.
+        """
         now = time.time()
-        allowed = self._origin.allows(running, AT_ONCE, most, now)
-        claimed = claim(allowed) if allowed else []
+        free = self._origin.allows(running, AT_ONCE, most, now)
+        claimed = claim(self._name, free) if free else []
         self._origin = self._origin.asked(len(claimed), now)
         return claimed
 
-    def _learn(self, document: CachedDocument, answer: Answer) -> None:
+    def learn(self, document: CachedDocument, answer: Answer) -> None:
         """Silence is told when it begins, whatever may follow; that it has ended too."""
         before = self._origin
         silent = answer.outcome is Outcome.SILENT
         self._origin = before.silent(time.time(), chance()) if silent else before.heard()
         if silent and not before.silences:
-            self._warn(f"XCAP server silent: root={self.settings.xcap_root} why={answer.why}")
+            self._warn(f"XCAP server silent: server={self._name} why={answer.why}")
         if before.silences and not silent:
-            self._warn(f"XCAP server answers again: root={self.settings.xcap_root}")
+            self._warn(f"XCAP server answers again: server={self._name}")
         if answer.outcome is Outcome.REFUSED:
             self._warn(f"document not fetched: uri={document.uri} why={answer.why}")
 
     async def fetch(self, document: CachedDocument) -> Answer:
         """Fetch one document, within `xcap.fetch_timeout` seconds."""
         try:
-            async with asyncio.timeout(self.settings.fetch_timeout):
+            async with asyncio.timeout(self._settings.fetch_timeout):
                 return await self._fetch(document)
         except (TimeoutError, httpx.TimeoutException):
-            return Answer(Outcome.SILENT, why=f"no answer within {self.settings.fetch_timeout} s")
+            return Answer(Outcome.SILENT, why=f"no answer within {self._settings.fetch_timeout} s")
         except httpx.TransportError as problem:
             return Answer(Outcome.SILENT, why=str(problem) or type(problem).__name__)
         except Exception as problem:  # whatever it is, it is this document's, and the others go on
@@ -151,16 +183,16 @@ class Fetcher:
         url = httpx.URL(document.uri)
         headers = {"If-None-Match": document.etag} if document.etag and document.known is Known.DOCUMENT else {}
         for _ in range(REDIRECTIONS + 1):
-            self._check_origin(url)
+            self._require_here(url)
             response = await self._client.get(url, headers=headers)
             if not response.has_redirect_location:
                 return _answer(document.auid, response)
             url = url.join(response.headers["Location"])
         raise Refused(f"more than {REDIRECTIONS} redirections")
 
-    def _check_origin(self, url: httpx.URL) -> None:
-        if (url.scheme, url.host, _port(url)) != (self._root.scheme, self._root.host, _port(self._root)) or url.userinfo:
-            raise Refused(f"{url.scheme}://{url.host} is another server than xcap.xcap_root")
+    def _require_here(self, url: httpx.URL) -> None:
+        if (url.scheme, url.host, _port(url)) != (self._url.scheme, self._url.host, _port(self._url)) or url.userinfo:
+            raise Refused(f"{url.scheme}://{url.host} is another server than {self._name}")
 
 
 def chance() -> float:
@@ -188,10 +220,10 @@ def _answer(auid: str, response: httpx.Response) -> Answer:
 class _BoundedTransport(httpx.AsyncHTTPTransport):
     """Connections that no answer of which, of any status, may be longer than `xcap.fetch_max_size`."""
 
-    def __init__(self, settings: XcapSettings) -> None:
+    def __init__(self, trust: ssl.SSLContext, most: int) -> None:
         limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=IDLE)
-        super().__init__(verify=_trust(settings), trust_env=False, limits=limits)
-        self._most = settings.fetch_max_size
+        super().__init__(verify=trust, trust_env=False, limits=limits)
+        self._most = most
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await super().handle_async_request(request)
@@ -249,13 +281,14 @@ class Credentials(httpx.Auth):
         return next((scheme for name, scheme in self._schemes.items() if name in asked), None)
 
 
-def _credentials(settings: XcapSettings) -> Credentials | None:
+def _credentials(settings: XcapSettings) -> tuple[str, str] | None:
+    """User and password, for the server of `xcap.xcap_root`."""
     if not settings.fetch_credentials:
         return None
     user, colon, password = _read(settings.fetch_credentials, "fetch_credentials").strip("\r\n").partition(":")
     if not user or not colon or not password.isprintable():
         raise ConfigurationError(f"xcap.fetch_credentials: {settings.fetch_credentials}: one line user:password is needed")
-    return Credentials(user, password, settings.xcap_root.lower().startswith("https:"))
+    return user, password
 
 
 def _trust(settings: XcapSettings) -> ssl.SSLContext:

@@ -1,6 +1,7 @@
-"""When documents of another XCAP server are fetched, and by which process: what the handler calls. Without such a server, nothing.
+"""When documents of other XCAP servers are fetched, and by which process: what the handler calls. Without such a server, nothing.
 
-worker of SIP    subscribed  somebody is pending, maybe for want of rules: the group `fetch` is woken
+worker of SIP    subscribed  somebody is pending, or a list is watched, maybe for want of documents: the group `fetch` is woken
+                 asked       a message, or a list, is not decided about for want of documents: likewise
 ticker           tick        it is woken when something is due; what is too old is forgotten
 group `fetch`    run         fetch and take over what is due
 
@@ -16,7 +17,8 @@ from kemi import reauthorize
 from kemi.database import Database
 from kemi.effects import Effect, Status
 from kemi.errors import ConfigurationError
-from kemi.event_package import Packages
+from kemi.event_package import LIST, Packages
+from kemi.report import report_document
 from kemi.settings import Settings
 from kemi.subscription import State
 from kemi.xcap import refresh
@@ -48,8 +50,19 @@ class Fetching:
         self._fetcher: Fetcher | None = None
 
     def subscribed(self, settings: Settings, status: Status | None) -> None:
-        """A SUBSCRIBE was handled: who is pending is decided about as soon as the rules are there, not with the next tick."""
-        if settings.xcap.xcap_root and status is not None and status.word == State.PENDING.value:
+        """A SUBSCRIBE was handled.
+
+        Who is pending is decided about as soon as the rules are there, not with the next tick; so are members of a list, and who
+        they are.
+        """
+        if not settings.xcap.xcap_root or status is None:
+            return
+        if status.word == State.PENDING.value or status.subscription.package.endswith(LIST):
+            self._wake()
+
+    def asked(self, settings: Settings, is_known: bool) -> None:
+        """Documents were asked for: if nothing is known of them yet they are fetched at once."""
+        if settings.xcap.xcap_root and not is_known:
             self._wake()
 
     def tick(self, database: Database, settings: Settings, packages: Packages, now: float) -> None:
@@ -80,8 +93,8 @@ class Fetching:
 
         changed = rules_changed(database, settings, packages)
 
-        def claim(limit: int) -> list[CachedDocument]:
-            return refresh.claim(database, settings, limit, time.time())
+        def claim(server: str, limit: int) -> list[CachedDocument]:
+            return refresh.claim(database, settings, server, limit, time.time())
 
         def done(document: CachedDocument, answer: Answer) -> None:
             self._execute(partial(refresh.save, database, settings, document, answer, changed, time.time(), chance()))
@@ -110,6 +123,7 @@ def rules_changed(database: Database, settings: Settings, packages: Packages) ->
 
     def changed(auid: str, owner: str, now: float) -> list[Effect]:
         names = reauthorize.asking_the_same(packages, PRESENCE) if auid in judging else []
-        return [effect for name in names for effect in reauthorize.apply(database, settings, packages, name, owner, now)]
+        judged = [effect for name in names for effect in reauthorize.apply(database, settings, packages, name, owner, now)]
+        return [*judged, *report_document(database, auid, owner, now)] if auid in refresh.OF_LISTS else judged
 
     return changed

@@ -1,6 +1,8 @@
 """Documents of another XCAP server (SER handbook section 4): read from the table `fetched`, and fetched beside SIP. Without such a
 server (`xcap.xcap_root`) they are those of our own, as they are now.
 
+Which server, where there are several, the settings that are handed over say: `xcap.xcap_root` in them (`kemi.xcap.roots`).
+
 Who needs a document reads the row and goes on with what it says (`document`). That it was needed is written there, at most once
 for each fetch; so is the time when a document of a watched user is due again. What is due is claimed by the process that fetches
 (`claim`), and what came is saved (`save`). A claim ends by itself, so a crash loses nothing.
@@ -19,7 +21,7 @@ from typing import Final
 from kemi.database import Database
 from kemi.effects import Effect, Log
 from kemi.settings import Settings
-from kemi.xcap import cache_store, cached_document, store
+from kemi.xcap import cache_store, cached_document, roots, store
 from kemi.xcap.cached_document import Answer, CachedDocument, Outcome, Reading, State
 from kemi.xcap.path import DocumentSelector, Tree
 
@@ -28,6 +30,12 @@ RULES: Final = frozenset({"pres-rules", "org.openmobilealliance.pres-rules"})
 
 LISTS: Final = "resource-lists"
 """Application usage of the lists that rules may refer to."""
+
+SERVICES: Final = "rls-services"
+"""Application usage of the lists that can be subscribed to."""
+
+OF_LISTS: Final = frozenset({LISTS, SERVICES})
+"""Application usages that lists of resources are made of."""
 
 GRACE: Final = 5
 """Seconds after the longest fetch until somebody else may try."""
@@ -46,8 +54,7 @@ def document(database: Database, settings: Settings, auid: str, xui: str, now: f
         auid: application usage.
         xui: canonical URI of the user; "" for a document of the global tree.
         now: seconds since the epoch.
-        name: the document's below the user's folder; "": as usual for this usage, and for presence rules of another server
-            `pa.pres_rules_file`.
+        name: the document's below the user's folder; "": as usual for this usage, and of another server what the parameters say.
 
     Returns:
         fresh; stale: to be used, a newer one is being fetched; missing: the user has none; unknown: nothing can be said yet, or any
@@ -55,7 +62,7 @@ def document(database: Database, settings: Settings, auid: str, xui: str, now: f
     """
     if not settings.xcap.xcap_root:
         return _own(database, auid, xui, name or cached_document.name_of(auid))
-    uri = cached_document.uri_of(settings.xcap.xcap_root, auid, xui, name or _name(settings, auid), settings.xcap.fetch_folder)
+    uri = cached_document.uri_of(settings.xcap.xcap_root, auid, xui, name or _name(settings, auid, xui), settings.xcap.fetch_folder)
     if not uri:
         return Reading(State.MISSING)
     found = cache_store.load(database, xui, uri)
@@ -82,8 +89,10 @@ def _own(database: Database, auid: str, xui: str, name: str) -> Reading:
     return Reading(State.FRESH, found.body) if found else Reading(State.MISSING)
 
 
-def _name(settings: Settings, auid: str) -> str:
-    return settings.pa.pres_rules_file if auid == "pres-rules" else ""
+def _name(settings: Settings, auid: str, xui: str) -> str:
+    """Of a user's document; SER has names of its own."""
+    names = {"pres-rules": settings.pa.pres_rules_file, LISTS: settings.rls.resource_lists_file}
+    return names.get(auid, "") if xui else ""
 
 
 def freshness(settings: Settings, auid: str) -> float:
@@ -98,14 +107,14 @@ def deadlines(database: Database, settings: Settings, now: float) -> tuple[bool,
 
 
 def begin(database: Database, settings: Settings) -> None:
-    """The process that fetches starts: what another root had is not asked for any more."""
-    cache_store.remove_foreign(database, f"{settings.xcap.xcap_root.rstrip('/')}/")
+    """The process that fetches starts: what other roots had is not asked for any more."""
+    cache_store.remove_foreign(database, settings.xcap.roots)
 
 
-def claim(database: Database, settings: Settings, limit: int, now: float) -> list[CachedDocument]:
-    """Take up to `limit` documents that are to be fetched now."""
+def claim(database: Database, settings: Settings, server: str, limit: int, now: float) -> list[CachedDocument]:
+    """Take up to `limit` documents of one server (`cached_document.server_of`) that are to be fetched now."""
     with database.transaction():
-        claimed = cache_store.claim(database, now, now + settings.xcap.fetch_timeout + GRACE, limit)
+        claimed = cache_store.claim(database, server, now, now + settings.xcap.fetch_timeout + GRACE, limit)
         if len(claimed) < limit:
             cache_store.rest(database, now)
     return claimed
@@ -147,6 +156,7 @@ def forget(database: Database, settings: Settings, changed: Changed, now: float)
     """What nobody confirmed for `xcap.fetch_stale` seconds is not known any more; what nobody uses either is removed."""
     before = now - settings.xcap.fetch_stale
     cache_store.remove_over(database, before)
+    roots.forget(database, now)
     effects: list[Effect] = []
     for each in cache_store.over(database, before, LIMIT):
         effects += _forget(database, each, before, changed, now)
