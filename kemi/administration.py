@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from kemi import decision_store, reauthorize
 from kemi.database import Database
-from kemi.decision_store import Made, subscription_of
+from kemi.decision_store import Made
 from kemi.effects import Effect
 from kemi.event_package import Decision, EventPackage, Packages
 from kemi.settings import Settings
+from kemi.store import subscription_of
 from kemi.subscription import Subscription
 
 NO_LIMIT = 2**31 - 1

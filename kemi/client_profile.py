@@ -7,6 +7,9 @@ quirk share it. `pa.client_profiles` = 0: everybody is standard. For operators: 
 profile         quirk            looked at by                     because
 --------------  ---------------  -------------------------------  -------------------------------------------------------------
 linphone        capital_event    subscribe, dialog                it names the package Presence, before its SDK 5.4
+                capital_list     asked                            it drops a list's NOTIFY that does not name the package so
+                simple_multipart rls.package                      it finds parts by Content-Id without <>, and ends itself when a
+                                                                  part has parts
 jitsi           tuple_contact    presence.package                 it ignores a tuple without contact
 pjsip           tuple_basic      presence.package                 old ones crash on a tuple without basic
                 most_octets      notify                           PJSIP_MAX_PKT_LEN: longer messages are dropped
@@ -31,6 +34,8 @@ class Profile:
     Args:
         name: as docs/clients.md has it.
         capital_event: a package named with a capital first letter in Event is that package; NOTIFYs repeat what came.
+        capital_list: NOTIFYs of lists name the package with a capital first letter, whatever came.
+        simple_multipart: parts of a list's NOTIFY are named by Content-Id without angle brackets, and none has parts of its own.
         tuple_contact: every tuple has a contact, the presentity's address where none was published.
         tuple_basic: every tuple has a basic, closed where none was published.
         least_gap: seconds between two NOTIFYs about changes, at least; 0: as all others.
@@ -42,6 +47,8 @@ class Profile:
 
     name: str
     capital_event: bool = False
+    capital_list: bool = False
+    simple_multipart: bool = False
     tuple_contact: bool = False
     tuple_basic: bool = False
     least_gap: float = 0.0
@@ -56,7 +63,7 @@ class Profile:
 
 
 STANDARD = Profile("standard")
-LINPHONE = Profile("linphone", capital_event=True)
+LINPHONE = Profile("linphone", capital_event=True, capital_list=True, simple_multipart=True)
 JITSI = Profile("jitsi", tuple_contact=True)
 PJSIP = Profile("pjsip", tuple_basic=True, most_octets=4000)
 EYEBEAM = Profile("eyebeam", least_gap=2.0)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from kemi.database import Database, Row
 from kemi.event_package import Decision
-from kemi.subscription import Reason, State, Subscription
+from kemi.store import subscription_of
+from kemi.subscription import Subscription
 from kemi.watcher import Ended
 
 
@@ -27,6 +28,14 @@ def made(database: Database, package: str, resource: str, watchers: Sequence[str
     wanted = [(each,) for each in watchers]
     rows = database.execute("decision_made", {"package": package, "resource": resource}, wanted).rows() if wanted else []
     return {watcher: Decision(text) for watcher, text in rows}
+
+
+def made_of_many(database: Database, package: str, resources: Sequence[str], watcher: str) -> dict[str, Decision]:
+    """What management says of one watcher of these presentities. One statement."""
+    wanted = [(each,) for each in resources]
+    parameters = {"package": package, "watcher": watcher}
+    rows = database.execute("decision_made_of_many", parameters, wanted).rows() if wanted else []
+    return {resource: Decision(text) for resource, text in rows}
 
 
 def save(database: Database, decided: Made) -> None:
@@ -73,10 +82,3 @@ def _applied(subscription: Subscription) -> Row:
         subscription.id, subscription.decision.value, subscription.state.value, reason, subscription.watcher_event,
         subscription.due_at, subscription.next_at, subscription.permissions, subscription.judge_at,
     )  # fmt: skip
-
-
-def subscription_of(row: Row) -> Subscription:
-    """A row with all columns of a subscription, in the order of its fields."""
-    values = dict(zip(Subscription._fields, row, strict=True))
-    reason = values["reason"] and Reason(values["reason"])
-    return Subscription(**values | {"decision": Decision(values["decision"]), "state": State(values["state"]), "reason": reason})

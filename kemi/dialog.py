@@ -7,8 +7,11 @@ from functools import lru_cache
 from kemi import sip
 from kemi.effects import SendRequest
 from kemi.errors import SipError
-from kemi.event_package import VERSION, Document
+from kemi.event_package import LIST, VERSION, Document
 from kemi.subscription import State, Subscription
+
+REQUIRE_EVENT_LIST = ("Require", "eventlist")
+"""In every NOTIFY and 2xx of a subscription to a list (RFC 4662 section 4.1)."""
 
 KEPT = 1024
 """Contacts kept: the same one goes into every NOTIFY of a presentity."""
@@ -59,8 +62,8 @@ def subscription_state(subscription: Subscription, now: float) -> str:
 
 def event_name(subscription: Subscription) -> str:
     """The package's name in Event, with capitals where the client wrote some (`client_profile`)."""
-    written = subscription.event_parameters
-    return written if written.lower() == subscription.package else subscription.package
+    written, event = subscription.event_parameters, subscription.package.removesuffix(LIST)
+    return written if written.lower() == event else event
 
 
 def notify(
@@ -92,6 +95,8 @@ def notify(
         f"Allow-Events: {allow_events}\r\n"
         f"{route}"
     )
+    if subscription.package.endswith(LIST):
+        headers += f"{': '.join(REQUIRE_EVENT_LIST)}\r\n"
     if document is not None and body:
         headers += f"Content-Type: {document.content_type}\r\n"
     return SendRequest(
@@ -108,16 +113,24 @@ def notify(
 
 
 def routing(subscription: Subscription) -> tuple[str, str, str]:
-    """Where a request of the dialog goes (RFC 3261 section 12.2.1.1).
+    """Where a NOTIFY goes: Request-URI, next hop, Route (`route`)."""
+    return route(subscription.remote_target, subscription.route_set, subscription.flow)
+
+
+def route(remote_target: str, route_set: str, flow: str) -> tuple[str, str, str]:
+    """Where a request of a dialog goes (RFC 3261 section 12.2.1.1).
+
+    Args:
+        flow: next hop where there is no route set, "" for none.
 
     Returns:
         Request-URI, next hop ("": follow the Request-URI), and the Route line with CRLF, or "".
     """
-    if not subscription.route_set:
-        return subscription.remote_target, subscription.flow, ""
-    routes = sip.split_list(subscription.route_set)
+    if not route_set:
+        return remote_target, flow, ""
+    routes = sip.split_list(route_set)
     first = sip.address_uri(routes[0])
     if re.search(r";lr\b", first, re.IGNORECASE):
-        return subscription.remote_target, first, f"Route: {subscription.route_set}\r\n"
-    strict = ", ".join([*routes[1:], f"<{subscription.remote_target}>"])
+        return remote_target, first, f"Route: {route_set}\r\n"
+    strict = ", ".join([*routes[1:], f"<{remote_target}>"])
     return re.sub(r";method=[^;?]*|\?.*", "", first), "", f"Route: {strict}\r\n"

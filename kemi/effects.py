@@ -61,6 +61,11 @@ class Wake:
 
 
 @dataclass(frozen=True, slots=True)
+class WakeSubscriber:
+    """Have the server look now for SUBSCRIBEs of its own that are due (`kemi.b2bua`)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """One line at INFO about a change of state; never a body or a credential."""
 
@@ -82,4 +87,4 @@ class Status:
     new: bool = False
 
 
-Effect = Reply | HttpReply | SendRequest | Wake | Log | Status
+Effect = Reply | HttpReply | SendRequest | Wake | WakeSubscriber | Log | Status

@@ -8,12 +8,13 @@ holds a body or a credential.
     |- BadRequest 400                    |- UnsupportedMediaType 415 + Accept
     |- Forbidden 403                     |- UnsupportedUriScheme 416
     |- NotFound 404                      |- BadExtension 420 + Unsupported
-    |- MethodNotAllowed 405 + Allow      |- IntervalTooBrief 423 + Min-Expires
-    |- NotAcceptable 406                 |- SubscriptionDoesNotExist 481
-    |- ConditionalRequestFailed 412      |- LoopDetected 482 (merged request)
-    |- BodyTooLarge 413                  |- BadEvent 489 + Allow-Events
+    |- MethodNotAllowed 405 + Allow      |- ExtensionRequired 421 + Require
+    |- NotAcceptable 406                 |- IntervalTooBrief 423 + Min-Expires
+    |- ConditionalRequestFailed 412      |- SubscriptionDoesNotExist 481
+    |- BodyTooLarge 413                  |- LoopDetected 482 (merged request, loop)
+    |- MaxBreadthExceeded 440            |- BadEvent 489 + Allow-Events
     |- TemporarilyUnavailable 480        |- OutOfOrder 500
-    |- ServiceUnavailable 503 + Retry-After
+    |- TooManyHops 483                   |- ServiceUnavailable 503 + Retry-After
 
     ConfigurationError   stops the start; not an answer to a request
 """
@@ -117,6 +118,15 @@ class BadExtension(SipError):
         super().__init__("", [("Unsupported", ", ".join(unsupported))])
 
 
+class ExtensionRequired(SipError):
+    """421 with Require: the URI is a list's, and the client knows no lists (RFC 4662 section 4.1, RFC 3261 section 21.4.16)."""
+
+    status, reason = 421, "Extension Required"
+
+    def __init__(self, required: Iterable[str], detail: str = "") -> None:
+        super().__init__(detail, [("Require", ", ".join(required))])
+
+
 class IntervalTooBrief(SipError):
     """423 with Min-Expires, seconds (RFC 6665 section 4.2.1.1, RFC 3903 section 6 step 4)."""
 
@@ -124,6 +134,12 @@ class IntervalTooBrief(SipError):
 
     def __init__(self, minimum: int) -> None:
         super().__init__("", [("Min-Expires", str(minimum))])
+
+
+class MaxBreadthExceeded(SipError):
+    """440: there are more contacts than the request may be forked to (RFC 5393 section 5.3.3)."""
+
+    status, reason = 440, "Max-Breadth Exceeded"
 
 
 class TemporarilyUnavailable(SipError):
@@ -139,9 +155,15 @@ class SubscriptionDoesNotExist(SipError):
 
 
 class LoopDetected(SipError):
-    """482: the same request came on another path (RFC 3261 section 8.2.2.2)."""
+    """482: the same request came on another path, or was here before (RFC 3261 sections 8.2.2.2 and 16.3)."""
 
     status, reason = 482, "Loop Detected"
+
+
+class TooManyHops(SipError):
+    """483: Max-Forwards is used up (RFC 3261 section 21.4.21)."""
+
+    status, reason = 483, "Too Many Hops"
 
 
 class BadEvent(SipError):

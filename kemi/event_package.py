@@ -9,10 +9,13 @@ from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from kemi import sip
 from kemi.database import Database
 from kemi.settings import Settings
 
 if TYPE_CHECKING:
+    from kemi.effects import Effect
+    from kemi.news import News
     from kemi.subscription import Subscription
 
 VERSION = "\0"
@@ -23,6 +26,9 @@ STANDARD_INTERVAL = 5
 
 WATCHER_INFORMATION = ".winfo"
 """The template package (RFC 3857): its name follows that of the package whose watchers it tells of."""
+
+LIST = ";list"
+"""The package of lists of resources (RFC 4662): this follows the name of the package of their members. No Event can name it."""
 
 
 class Decision(Enum):
@@ -69,12 +75,20 @@ class Document(NamedTuple):
         content: with VERSION where the number of the document goes, in packages that number them.
         tag: changes exactly when the state that the whole document tells of does, and is never empty (RFC 5839 section 4).
         sequence: number of the newest change in it, where the package tells changes only (`Subscription.told`).
+        parts: of a list, what it tells of its members; they are told with it.
+        left: ids of members of which it says nothing yet, though it is full.
+        has_more: something was left for the next document, because this one would have been too large.
+        known: what the watcher knows after it, in the package's own words, where documents are changes (`Subscription.known`).
     """
 
     content: str
     content_type: str
     tag: str
     sequence: int = 0
+    parts: tuple["News", ...] = ()
+    left: tuple[str, ...] = ()
+    has_more: bool = False
+    known: str = ""
 
     @property
     def is_numbered(self) -> bool:
@@ -86,9 +100,18 @@ Authorize = Callable[[Database, Settings, Sequence[str], str, float], Mapping[st
 Render = Callable[[Database, Settings, Sequence[View], float], Mapping[View, Document]]
 
 
+AuthorizeMembers = Callable[[Database, Settings, str, Sequence[str], float], Mapping[str, Authorization]]
+Populate = Callable[[Database, Settings, "Subscription", float], list["Effect"]]
+
+
 def same_for_all(_subscription: "Subscription") -> str:
     """The aspect of a package whose documents depend on nothing more."""
     return ""
+
+
+def always(_settings: Settings) -> bool:
+    """Most packages are served whatever the settings are."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +129,15 @@ class EventPackage:
         check_body: (body, content type); raises UnsupportedMediaType (415) for one that cannot be published.
         aspect: subscription -> what its document depends on besides resource, entity, type and decision.
         parameters: names of Event parameters that narrow a subscription (RFC 6665 section 5.4.3); others are ignored.
+        negotiate: value of Accept -> the body type of NOTIFYs, None: none suits. None: one of `produces`.
+        authorize_members: (database, settings, watcher, resources, now) -> what the rules of each resource say of one watcher, in
+            a few statements. None: `authorize` is asked for each.
+        populate: (database, settings, subscription, now): what a subscription has besides its row is written, when it is opened,
+            when it is refreshed, and when what it is made of changes. Its first NOTIFY is then left to the notifier.
+        read_body: SUBSCRIBE with a body -> what the body asks for, in the package's own words (`Subscription.body`); raises
+            UnsupportedMediaType (415) for one that is not understood. None: no body is (RFC 6665 section 5.4.4).
+        is_served: settings -> whether it is served at all.
+        replaces_body: whether the body of a SUBSCRIBE in a dialog takes the place of the first one's; else that one stays.
     """
 
     name: str
@@ -118,6 +150,28 @@ class EventPackage:
     check_body: Callable[[bytes, str], None] | None = None
     aspect: Callable[["Subscription"], str] = same_for_all
     parameters: tuple[str, ...] = ()
+    negotiate: Callable[[str | None], str | None] | None = None
+    authorize_members: AuthorizeMembers | None = None
+    populate: Populate | None = None
+    read_body: Callable[[sip.Request], str] | None = None
+    replaces_body: bool = False
+    is_served: Callable[[Settings], bool] = always
+
+    @property
+    def rules(self) -> Authorize:
+        """Whose word counts for our own users; the same object for packages that ask the same rules."""
+        rules: Authorize = getattr(self.authorize, "ours", self.authorize)
+        return rules
+
+    @property
+    def event(self) -> str:
+        """What Event names."""
+        return self.name.removesuffix(LIST)
+
+    @property
+    def is_list(self) -> bool:
+        """Whether its subscriptions are to lists of resources."""
+        return self.name.endswith(LIST)
 
     def authorization(self, database: Database, settings: Settings, watcher: str, resource: str, now: float) -> Authorization:
         """What the rules of now say of one watcher (`authorize`)."""
@@ -128,9 +182,11 @@ Packages = Mapping[str, EventPackage]
 
 
 def interval_of(package: EventPackage | None, settings: Settings) -> int:
-    """Seconds between two NOTIFYs about changes: `pa.notify_interval`, or less where the package asks for less."""
+    """Seconds between two NOTIFYs about changes: `pa.notify_interval`, less where the package asks for less; a list has its own."""
     if package is None:
         return 0
+    if package.is_list:
+        return settings.rls.timer_interval
     if package.minimum_interval < STANDARD_INTERVAL:
         return min(package.minimum_interval, settings.pa.notify_interval)
     return settings.pa.notify_interval
@@ -143,4 +199,4 @@ def allow_events(packages: Packages) -> str:
 
 @lru_cache(maxsize=16)
 def _joined(names: tuple[str, ...]) -> str:
-    return ", ".join([name for name in names if not name.endswith(WATCHER_INFORMATION)])
+    return ", ".join([name for name in names if not name.endswith((WATCHER_INFORMATION, LIST))])

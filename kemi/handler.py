@@ -6,9 +6,11 @@ import signal
 import time
 from functools import partial
 
-from kemi import gateway, notify, packages, settings, sweep
+from kemi import gateway, notify, packages, settings, store, sweep
+from kemi.b2bua import outside
+from kemi.b2bua import store as outgoing_store
 from kemi.database import Database, Unavailable
-from kemi.gateway import http, proxy
+from kemi.gateway import http, outgoing, proxy
 from kemi.presence import expire, registrar
 from kemi.process import CONTINUE
 from kemi.requests import Requests
@@ -43,9 +45,11 @@ class Handler(Requests):
         return CONTINUE
 
     def ksr_reply_route(self, msg: object) -> int:
-        """A response: answers to our NOTIFYs go to the notifier, everything goes on to its transaction."""
+        """A response: answers to our NOTIFYs go to the notifier, to our SUBSCRIBEs likewise; all goes on to its transaction."""
         if gateway.text("$rm") == "NOTIFY" and gateway.text("$ft").startswith("kp-") and gateway.value("$rs") >= 200:
             gateway.pass_answer()
+        elif outgoing.is_answer():
+            outgoing.pass_answer()
         return CONTINUE
 
     def ksr_notify(self, msg: object, data: str = "") -> int:
@@ -53,6 +57,11 @@ class Handler(Requests):
         gateway.woken()
         self._reporting(self._end_lost_registrations)
         return self._reporting(self._notify)
+
+    def ksr_ask(self, msg: object, data: str = "") -> int:
+        """In the group `notify`: subscribe to others, and take their answers."""
+        gateway.subscriber_woken()
+        return self._reporting(self._ask)
 
     def ksr_fetch(self, msg: object, data: str = "") -> int:
         """In the group `fetch`: get documents of another XCAP server."""
@@ -89,7 +98,7 @@ class Handler(Requests):
         if not proxy.is_sane(SANITY):
             return
         if method in ("SUBSCRIBE", "PUBLISH"):
-            if not proxy.has_route() or self._is_for_us():
+            if (not proxy.has_route() or self._is_for_us()) and not (method == "SUBSCRIBE" and self._pass_on()):
                 self._event(method)
         elif method == "REGISTER":
             self._register()
@@ -132,10 +141,27 @@ class Handler(Requests):
         self._execute(self._again(lambda: sweep.sweep(self.database, self.settings, self.packages, now)))
         self._execute(self._again(lambda: expire.expire(self.database, self.settings, self.packages, now)))
         self._fetching.tick(self.database, self.settings, self.packages, now)
+        self._subscriber.tick(self.database, outgoing.has_answers(), now)
 
     def _fetch(self) -> None:
         self._take_changes()
         self._fetching.run(self.database, self.settings, self.packages)
+
+    def _ask(self) -> None:
+        self._take_changes()
+        self._subscriber.run(self.database, self.settings, self.packages)
+
+
+def resume(connection: Database, configured: settings.Settings) -> None:
+    """What was in flight when the server ended is done again.
+
+    Raises:
+        ConfigurationError: the passwords for other servers cannot be read.
+    """
+    outside.read_secrets(configured.b2b.credentials)
+    with connection.transaction():
+        store.resume(connection, time.time())
+        outgoing_store.resume(connection, time.time())
 
 
 def show_registrations(connection: Database, configured: settings.Settings, secret: bytes) -> None:

@@ -14,6 +14,8 @@ import re
 from typing import NamedTuple
 
 METHODS = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
+READING = ("GET", "HEAD")
+"""Those that change nothing."""
 
 _ENTITY_TAG = re.compile(r'(?P<weak>W/)?"(?P<quoted>[^"]*)"|(?P<bare>[^\s",]+)')
 
@@ -27,7 +29,7 @@ class HttpRequest(NamedTuple):
         method: as it came; methods are case-sensitive.
         path: as it came, without the query.
         query: as it came, without "?"; "" for none.
-        length: octets of the body, by Content-Length.
+        length: octets of the body, by Content-Length; of requests that only read no body is looked at.
         body: b"" if it is longer than the limit that it was read with.
         source: the address it came from.
         is_secure: it came over TLS.

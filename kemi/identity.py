@@ -58,6 +58,11 @@ class Realm:
             raise NotFound("the Request-URI names nobody")
         return known if uri.host in self.domains else known.replace(f"@{uri.host}", f"@{self.domains[0]}")
 
+    def named_by(self, uri: sip.Uri) -> sip.Uri:
+        """The user that a URI names: where it is a Contact of ours, the one in it (`dialog.contact`)."""
+        resource = dialog.resource_of_contact(uri) if self.is_own(uri) else None
+        return uri if resource is None else sip.parse_uri(resource)
+
     def is_own(self, uri: sip.Uri) -> bool:
         """Whether the URI is this server's address."""
         return uri.host.strip("[]") == self.address and (uri.port is None or uri.port in self.ports)
@@ -74,6 +79,14 @@ class Realm:
 def realm(settings: Settings) -> Realm:
     """What the settings say about who we are."""
     return Realm(settings.domains, settings.address, frozenset((settings.port, settings.http_port, settings.tls_port)))
+
+
+def reaches(settings: Settings, address: str) -> bool:
+    """Whether a user elsewhere may be subscribed to from here (`b2b.domains`); one of our own domains is not elsewhere."""
+    domain = address.rpartition("@")[2]
+    if "@" not in address or domain in settings.domains or realm(settings).is_own(sip.parse_uri(f"sip:{domain}")):
+        return False
+    return domain in settings.b2b.reachable or "*" in settings.b2b.reachable
 
 
 def is_trusted(networks: tuple[Network, ...]) -> Callable[[str], bool]:

@@ -50,8 +50,9 @@ class News(NamedTuple):
     def is_counted(self) -> bool:
         """Whether `told` changes more of the subscription than every NOTIFY does."""
         subscription = self.subscription
-        numbered = self.document is not None and self.document.is_numbered
-        return bool(numbered or subscription.rates or subscription.suppress or subscription.repeat_at)
+        document = self.document
+        counts = document is not None and (document.is_numbered or document.known != "")
+        return bool(counts or subscription.rates or subscription.suppress or subscription.repeat_at)
 
     def told(self, interval: float, now: float) -> Subscription:
         """The subscription after this NOTIFY: the number of its next document, and when it is repeated.
@@ -67,6 +68,7 @@ class News(NamedTuple):
             version=subscription.version + 1 if shows else subscription.version,
             told=newest if shows else subscription.told,
             changes=newest,
+            known=document.known if document is not None else subscription.known,
             suppress=subscription.suppress if self.is_suppressed else "",
             recent=rate_control.recent_as_text(recent),
             repeat_at=None if self.is_suppressed else subscription.repeated_after(recent, interval, now),
@@ -92,5 +94,6 @@ def news_of(subscription: Subscription, view: View | None, documents: Mapping[Vi
     """What there is to tell, given the document of each view."""
     document = None if view is None else documents.get(view)
     entity_tag = NO_DOCUMENT if document is None else document.tag
-    suppressed = subscription.suppress != "" and subscription.suppresses(entity_tag)
+    is_whole = document is None or not document.has_more or subscription.suppress == "*"
+    suppressed = subscription.suppress != "" and subscription.suppresses(entity_tag) and is_whole
     return News(subscription, document, subscription.state.value, entity_tag, suppressed)

@@ -4,9 +4,10 @@ One round of the notifier, all of a batch together:
 
     settle   answers that came in        1 statement locks, 1 for all 2xx, 1 for failures, 1 for what has ended; 1 for each 408
     claim    whose deadline has come     1 statement; SKIP LOCKED between notifiers
+    pass on  news of members of lists    2 statements: their lists are due, and told in the next round
     render   the documents               1 load a package (2 for watcher information); one document for each distinct view
     record   CSeq, in flight, tag        1 statement, 1 more where documents are numbered or rates controlled
-    commit; only then are the NOTIFYs sent
+    commit; then the same for lists, in transactions that hold nothing but them; only then are the NOTIFYs sent
 
 What a deadline means: with a NOTIFY in flight, Timer F is over: removed, no farewell; but a client that is known to be slow to
 answer (`client_profile`) is told again with the next change, and ends when it is not refreshed. Past its expiry:
@@ -19,14 +20,14 @@ An end that nobody asked for is reported to who watches the watchers: by the ans
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from kemi import sip, store, watcher, watcher_store
 from kemi.client_profile import Profile, profile_of
-from kemi.database import Database, Row
+from kemi.database import Database, Row, Unavailable
 from kemi.effects import Effect, Log, SendRequest
-from kemi.event_package import WATCHER_INFORMATION, Document, Packages, View, allow_events, interval_of
+from kemi.event_package import LIST, WATCHER_INFORMATION, Document, Packages, View, allow_events, interval_of
 from kemi.news import News, news_of, view_of
 from kemi.report import report_end, wakes
 from kemi.settings import Settings
@@ -85,9 +86,43 @@ def notify(
     with database.transaction():
         effects = settle(database, settings, packages, answers, now)
         claimed = store.claim(database, now, settings.pa.notify_batch)
-        if claimed:
-            effects += _tell(database, settings, packages, claimed, now)
-    return effects, len(claimed) == settings.pa.notify_batch
+        members = [(each.id, each.list_id) for each in claimed if each.list_id]
+        passed_on = store.pass_on(database, members, now, settings.rls.timer_interval) if members else 0
+        telling = [each for each in claimed if not (each.list_id or each.package.endswith(LIST))]
+        if telling:
+            effects += _tell(database, settings, packages, telling, now)
+    lists = [each for each in claimed if each.package.endswith(LIST) and not each.list_id]
+    at_once = lists[: settings.rls.max_notifications_at_once]
+    effects += _tell_lists(database, settings, packages, at_once, now)
+    return effects, passed_on > 0 or len(lists) > len(at_once) or len(claimed) == settings.pa.notify_batch
+
+
+def _tell_lists(
+    database: Database, settings: Settings, packages: Packages, lists: Sequence[Subscription], now: float
+) -> list[Effect]:
+    """Lists wait for their members, and hold nobody else back meanwhile; one that is made anew not even other lists."""
+    anew = [[each] for each in lists if each.changes > each.told]
+    others = [each for each in lists if each.changes <= each.told]
+    effects: list[Effect] = []
+    for together in (others, *anew):
+        effects += _tell_apart(database, settings, packages, together, now) if together else []
+    return effects
+
+
+def _tell_apart(
+    database: Database, settings: Settings, packages: Packages, lists: Sequence[Subscription], now: float
+) -> list[Effect]:
+    """A transaction of their own. Where it fails it is tried again later; what others are told is sent all the same."""
+    try:
+        with database.transaction():
+            claimed = store.claim_lists(database, [(each.id,) for each in lists], now)
+            return _tell(database, settings, packages, claimed, now) if claimed else []
+    except Unavailable as problem:
+        return [Log(f"lists not told: id={','.join(each.id for each in lists)} why={problem}")]
+    except Exception as problem:  # whatever it is, it is this list's, and the others go on
+        if len(lists) > 1:
+            return [effect for each in lists for effect in _tell_apart(database, settings, packages, [each], now)]
+        return [Log(f"lists not told: id={lists[0].id} why={problem!r}")]
 
 
 def _tell(database: Database, settings: Settings, packages: Packages, claimed: list[Subscription], now: float) -> list[Effect]:
@@ -96,6 +131,7 @@ def _tell(database: Database, settings: Settings, packages: Packages, claimed: l
     free = [each for each in claimed if each.in_flight_since is None]
     effects += _expired(database, settings, packages, free, now)
     telling = [_as_of(each, packages, now) for each in free]
+    effects += _make_anew(database, settings, packages, telling, now)
     news: list[News] = []
     quiet: list[tuple[str]] = []
     for each in gather(database, settings, packages, telling, now):
@@ -106,11 +142,23 @@ def _tell(database: Database, settings: Settings, packages: Packages, claimed: l
     if quiet:
         store.quiet(database, quiet)
     if news:
-        record(database, settings, packages, news, now)
+        effects += record(database, settings, packages, news, now)
     served = allow_events(packages)
     requests = [each.request(served, now) for each in news]
     lines = [line for each, request in zip(news, requests, strict=True) for line in too_large(each.subscription, request, settings)]
     return [*effects, *requests, *lines]
+
+
+def _make_anew(
+    database: Database, settings: Settings, packages: Packages, telling: Sequence[Subscription], now: float
+) -> list[Effect]:
+    """What subscriptions consist of is written anew where what they are made of has changed."""
+    effects: list[Effect] = []
+    for each in telling:
+        populate = packages[each.package].populate if each.package in packages else None
+        if populate is not None and each.changes > each.told and each.state is not State.TERMINATED:
+            effects += populate(database, settings, each, now)
+    return effects
 
 
 def _without_answer(
@@ -152,13 +200,42 @@ def _as_of(subscription: Subscription, packages: Packages, now: float) -> Subscr
     return ended(subscription, Reason.TIMEOUT, now) if subscription.expires_at <= now else subscription
 
 
-def record(database: Database, settings: Settings, packages: Packages, news: Sequence[News], now: float) -> None:
+def record(database: Database, settings: Settings, packages: Packages, news: Sequence[News], now: float) -> list[Effect]:
     """Write down that these are told, before they are."""
     store.sent(database, now, answer_deadline(now), [_sent(each) for each in news])
+    lists = [each for each in news if each.document is not None and each.subscription.package.endswith(LIST)]
+    effects = _record_lists(database, settings, packages, lists, now) if lists else []
     counted = [each for each in news if each.is_counted]
     if counted:
         after = [each.told(interval_of(packages.get(each.subscription.package), settings), now) for each in counted]
-        store.told(database, [(each.id, each.version, each.told, each.suppress, each.recent, each.repeat_at) for each in after])
+        store.told(database, after)
+    return effects
+
+
+def _record_lists(database: Database, settings: Settings, packages: Packages, lists: Sequence[News], now: float) -> list[Effect]:
+    """What is told of the members of lists is told; what a body had no room for is told next, but nothing after an end."""
+    telling = [each for each in lists if not each.is_suppressed]
+    parts = [part for each in telling for part in _parts(each)]
+    telling += parts
+    left = [(tag, "") for each in telling if each.document is not None for tag in each.document.left]
+    if parts or left:
+        store.told_parts(database, [*((each.subscription.id, each.tag) for each in parts), *left], now)
+    counted = [each.told(0, now) for each in parts if each.is_counted]
+    if counted:
+        store.told(database, counted)
+    going_on = [each for each in telling if each.document is not None and each.document.has_more]
+    unfinished = [(each.subscription.id,) for each in going_on if each.subscription.state is not State.TERMINATED]
+    if unfinished:
+        store.go_on(database, unfinished, now)
+    gone = {each.subscription.id: "not in the list any more" for each in parts if not each.subscription.expires_at}
+    return remove(database, settings, packages, gone, now) if gone else []
+
+
+def _parts(news: News) -> Iterator[News]:
+    """What a list's document tells of its members, and of those of lists in it."""
+    for part in news.document.parts if news.document is not None else ():
+        yield part
+        yield from _parts(part)
 
 
 def _sent(news: News) -> tuple[str, int, str, str | None, str]:
@@ -251,7 +328,10 @@ def _retry_at(answer: Answer, now: float) -> float:
 def remove(database: Database, settings: Settings, packages: Packages, gone: Mapping[str, str], now: float) -> list[Effect]:
     """Delete subscriptions, given why by id, one log line each; an end that was not reported is reported."""
     rows = store.remove(database, [(tag,) for tag in gone])
-    unreported = [each for each in rows if each.state is not State.TERMINATED]
+    lists = [(each.id,) for each in rows if each.package.endswith(LIST)]
+    if lists:
+        store.forget_lists(database, lists)
+    unreported = [each for each in rows if each.was_reported]
     entries = [watcher.ended(each, Reason.TIMEOUT, now, settings.pa.waiting_expiration) for each in unreported]
     marked = report_end(database, settings, packages, entries, now) if entries else None
     lines = [
@@ -260,5 +340,6 @@ def remove(database: Database, settings: Settings, packages: Packages, gone: Map
             f"watcher={each.watcher} why={gone[each.id]}"
         )
         for each in rows
+        if each.id in gone
     ]
     return [*lines, *wakes(marked)]

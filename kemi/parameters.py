@@ -10,8 +10,8 @@ A parameter is one field of a group below, `group.name = value desc "..."` in ka
     not_yet         values that will be allowed one day, and why they are not today
     runtime         True: kamcmd can change it while the server runs (runtime_settings)
 
-The group `pa` has the names of SER's module `pa` where they mean the same (SER handbook section 5.2); SER's other names are in
-`ser_parameters`.
+The groups `pa` and `rls` have the names of SER's modules where they mean the same (SER handbook sections 5.2 and 6.3); SER's other
+names are in `ser_parameters`.
 """
 
 import difflib
@@ -26,12 +26,29 @@ from kemi.errors import ConfigurationError, SipError
 
 NO_LIMIT: Final = 1_000_000
 YEAR: Final = 31_536_000
-B2BUA: Final = "needs the presence B2BUA, which is not there yet"
-
 PATH: Final = (r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+", "a path as /xcap-root")
 _PORT: Final = r":([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
-SERVER: Final = (rf"(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])({_PORT})?({PATH[0]})?/?)?", "an http or https URL, or nothing")
+_ORIGIN: Final = rf"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])({_PORT})?"
+SERVER: Final = (rf"({_ORIGIN}({PATH[0]})?/?)?", "an http or https URL, or nothing")
+_ROOT: Final = rf"{_ORIGIN}(/[A-Za-z0-9._~!$&'()*+=:@-]+)*/?"
+SERVERS: Final = (rf"({_ROOT}( *, *{_ROOT})*)?", "http or https URLs parted by commas, or nothing")
 NAME: Final = (r"(?!\.{1,2}$)[A-Za-z0-9._~!$'()*+,=:@-]+", "a file name")
+TEMPLATE: Final = (r"([A-Za-z0-9._~!*'()+-]*\$uid[A-Za-z0-9._~!*'()+-]*)?", "a user name with $uid in it, or nothing")
+_HOST: Final = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
+DOMAINS: Final = (rf"(\*|{_HOST}( *, *{_HOST})*)?", "domains parted by commas, * for any, or nothing")
+NEXT_HOP: Final = (r"(sips?:[^\s<>\",]+)?", "a SIP URI, or nothing")
+_ROUTE: Final = r"<sips?:[^\s<>\",]+>"
+ROUTE: Final = (rf"({_ROUTE}( *, *{_ROUTE})*)?", "a Route as <sip:192.0.2.1;lr>, or nothing")
+_OURS: Final = (
+    "via|from|to|call-id|cseq|contact|max-forwards|route|record-route|event|expires|accept|supported|require|content-[a-z]+"
+    "|(proxy-)?authorization|suppress-if-match|presence-path|[a-z]"
+)
+_LINE: Final = rf"(?!(?i:{_OURS})\s*:)[A-Za-z][A-Za-z0-9-]*: ?[^\x00-\x1f\x7f\\]*"
+_LINES_END: Final = r"(\\r\\n|\r?\n)"
+HEADERS: Final = (
+    rf"({_LINE}({_LINES_END}{_LINE})*{_LINES_END}?)?",
+    r"header lines parted by \r\n, of names that the server does not write itself, or nothing",
+)
 FILE: Final = (r"(/[^\x00-\x1f;]+)?", "an absolute path, or nothing")
 
 Value = int | str | tuple[str, ...]
@@ -90,17 +107,38 @@ class PresenceAgentSettings:
     default_priority_percentage: int = _number(0, 0, 100, "percent", "priority of registered contacts")
     ignore_408_on_notify: int = _number(0, 0, 1, "", "1: a NOTIFY that nobody answers does not end its subscription")
     notify_is_refresh: int = _number(1, 0, 1, "", "1: Contact in a 2xx to NOTIFY is the new target")
-    subscribe_to_users: int = _number(0, 0, 0, "", "1: the server subscribes to presentities", not_yet={"1": B2BUA}, runtime=False)
+    subscribe_to_users: int = _number(0, 0, 1, "", "1: the server subscribes to presentities that do not publish", runtime=False)
     pa_subscription_uri: str = _parameter("", "who subscribes then", "", uris=1, runtime=False)
     client_profiles: int = _number(1, 0, 1, "", "1: clients known to need it are treated in a way of their own")
     auth_rules_refresh_time: int = _number(300, 1, 86400, "seconds", "how often rules of the watched are fetched (xcap.xcap_root)")
     max_auth_requests_per_tick: int = _number(50, 1, 10000, "fetches a second", "documents that are fetched (xcap.xcap_root)")
     pres_rules_file: str = _text("index", NAME, "document of a user that has its presence rules (xcap.xcap_root)")
+    im_rules_file: str = _text("im-rules.xml", NAME, "document of a user that has its rules for MESSAGE (xcap.xcap_root)")
+    im_rules_default: str = _choice(
+        "allow", ("block", "confirm", "polite-block", "allow"), "what becomes of MESSAGEs to a user without rules for them"
+    )
     max_body: int = _number(65536, 1024, 1048576, "octets", "largest body accepted, 413 above it")
     max_publications: int = _number(64, 0, NO_LIMIT, "per presentity", "publications at a time, 0 = no limit")
     max_watchers: int = _number(5000, 0, NO_LIMIT, "per presentity", "subscriptions at a time, 0 = no limit")
     max_subscriptions: int = _number(1000, 0, NO_LIMIT, "per watcher", "subscriptions at a time, 0 = no limit")
     notify_batch: int = _number(200, 1, 1000, "NOTIFYs", "claimed at a time")
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceListSettings:
+    """`rls`: lists of resources (SER handbook section 6.3)."""
+
+    min_expiration: int = _number(60, 1, 3599, "seconds", "shortest expiry accepted, 423 below it")
+    max_expiration: int = _number(7200, 60, 604800, "seconds", "longest expiry granted to a subscription to a list")
+    default_expiration: int = _number(3600, 60, 604800, "seconds", "expiry of a SUBSCRIBE that asks for none")
+    auth: str = _choice("owner", ("owner", "implicit", "none"), "who may watch a list: its owner, or everybody")
+    simple_list: str = _text("", TEMPLATE, "user part of a list that every user has without a service, as $uid-list")
+    resource_lists_file: str = _text("index", NAME, "document of a user that has its lists (xcap.xcap_root)")
+    timer_interval: int = _number(5, 0, 3600, "seconds", "least time between two NOTIFYs of a subscription to a list")
+    max_notifications_at_once: int = _number(NO_LIMIT, 1, NO_LIMIT, "NOTIFYs", "of lists that are made together")
+    max_list_nesting_level: int = _number(5, 0, 20, "lists", "how deep lists may stand in lists")
+    max_members: int = _number(1000, 1, NO_LIMIT, "per list", "entries of a list, 403 above it")
+    max_body: int = _number(60000, 0, NO_LIMIT, "octets", "largest body of a NOTIFY, the rest follows in the next; 0 = no limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +169,7 @@ class XcapSettings:
     rls_readers: tuple[str, ...] = _uris("who may read rls-services/global/index")
     global_writers: tuple[str, ...] = _uris("who may write documents for everybody")
     xcap_root: str = _text("", SERVER, "another server, where documents are fetched", runtime=False)
+    other_roots: str = _text("", SERVERS, "further roots, which a script may choose by set_xcap_root", runtime=False)
     fetch_folder: str = _choice("uri", ("uri", "user"), "a user's folder there: its URI, or its name alone", runtime=False)
     fetch_timeout: int = _number(5, 1, 60, "seconds", "longest wait for a document")
     fetch_freshness: int = _number(300, 1, 86400, "seconds", "a document that is needed and older is fetched again")
@@ -139,9 +178,51 @@ class XcapSettings:
     fetch_credentials: str = _text("", FILE, "a file with user:password for that server", runtime=False)
     fetch_ca: str = _text("", FILE, "a file with the certificates to trust instead of the system's", runtime=False)
 
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """All roots that may be asked, without the last slash, the usual one first; nothing where ours are asked."""
+        given = (self.xcap_root, *self.other_roots.split(",")) if self.xcap_root else ()
+        return tuple(dict.fromkeys(each.strip().rstrip("/") for each in given if each.strip()))
+
+
+@dataclass(frozen=True, slots=True)
+class B2buaSettings:
+    """`b2b`: subscriptions that the server itself has with others (SER handbook section 7.2)."""
+
+    handle_presence_subscriptions: int = _number(1, 0, 1, "", "0: nobody elsewhere is subscribed to")
+    domains: str = _text("", DOMAINS, "domains of others whose users may be watched from here")
+    default_expiration: int = _number(3600, 60, 604800, "seconds", "expiry that is asked for")
+    resubscribe_delta: int = _number(30, 1, 3600, "seconds", "a refresh is sent so long before the expiry, or up to twice that")
+    min_resubscribe_time: int = _number(30, 1, 3600, "seconds", "least time between two refreshes")
+    on_error_retry_time: int = _number(120, 1, 86400, "seconds", "wait after a failure, twice as long after each further one")
+    max_error_retry_time: int = _number(3600, 1, 604800, "seconds", "that wait grows no further")
+    wait_for_term_notify: int = _number(30, 1, 3600, "seconds", "patience with the last NOTIFY after an unsubscribe")
+    max_subscribe_delay: int = _number(0, 0, 3600, "seconds", "a first SUBSCRIBE is put off at random up to this, 0 = at once")
+    presence_route: str = _text("", ROUTE, "Route of a first SUBSCRIBE")
+    presence_outbound_proxy: str = _text("", NEXT_HOP, "next hop of a first SUBSCRIBE")
+    additional_presence_headers: str = _text("", HEADERS, "header lines in every SUBSCRIBE")
+    credentials: str = _text("", FILE, "a file with a line `realm user password` for each remote side that asks", runtime=False)
+    max_subscribes: int = _number(50, 1, 10000, "a second", "SUBSCRIBEs sent by a process, those that are due later wait")
+    max_in_flight: int = _number(50, 1, NO_LIMIT, "per domain", "SUBSCRIBEs that wait for their answers")
+    max_per_watcher: int = _number(200, 0, NO_LIMIT, "per watcher", "outgoing subscriptions, 503 above it, 0 = no limit")
+    max_per_domain: int = _number(10000, 0, NO_LIMIT, "per domain", "outgoing subscriptions, 503 above it, 0 = no limit")
+
+    @property
+    def reachable(self) -> tuple[str, ...]:
+        """The domains, in lower case; `*` alone for any, nothing where nobody elsewhere is subscribed to."""
+        names = (each.strip().lower() for each in self.domains.split(","))
+        return tuple(filter(None, names)) if self.handle_presence_subscriptions else ()
+
 
 GROUPS: Final[Mapping[str, Any]] = MappingProxyType(
-    {"pa": PresenceAgentSettings, "db": DatabaseSettings, "auth": AuthSettings, "xcap": XcapSettings}
+    {
+        "pa": PresenceAgentSettings,
+        "db": DatabaseSettings,
+        "auth": AuthSettings,
+        "xcap": XcapSettings,
+        "rls": ResourceListSettings,
+        "b2b": B2buaSettings,
+    }
 )
 
 

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from kemi import database, gateway, identity, packages, settings
+from kemi.b2bua.outgoing import TAG
 from kemi.database import Conflict, Database, Unavailable
 from kemi.effects import Effect, Log
 from kemi.errors import ServiceUnavailable, SipError
+from kemi.gateway import outgoing
 from kemi.presence import registrar
 from kemi.runtime_settings import Watch, restored
 
@@ -70,7 +72,8 @@ class Process:
     def _execute(self, effects: list[Effect]) -> None:
         unsent = gateway.execute(effects)
         if unsent:
-            gateway.queue_answers(unsent)
+            gateway.queue_answers([each for each in unsent if not each.id.startswith(TAG)])
+            outgoing.queue_answers([each for each in unsent if each.id.startswith(TAG)])
 
     def _again(self, work: Callable[[], T]) -> T:
         """Run a verb; once more when another transaction was in its way."""
@@ -84,11 +87,7 @@ class Process:
         try:
             return work()
         except SipError as refusal:
-            gateway.warn(
-                f"refused: {refusal.status} {gateway.text('$rm')} to={gateway.text('$tu')} from={gateway.text('$fu')} "
-                f"source={gateway.text('$si')} call-id={gateway.text('$ci')} why={refusal}"
-            )
-            gateway.refuse(refusal)
+            self._refuse(refusal)
         except Unavailable as problem:
             gateway.error(f"database: {problem}")
             gateway.refuse(ServiceUnavailable("", RETRY_AFTER))
@@ -96,6 +95,14 @@ class Process:
             gateway.error(traceback.format_exc())
             gateway.refuse(SipError())
         return None
+
+    def _refuse(self, refusal: SipError) -> None:
+        """Answer with a refusal, and one line in the log."""
+        gateway.warn(
+            f"refused: {refusal.status} {gateway.text('$rm')} to={gateway.text('$tu')} from={gateway.text('$fu')} "
+            f"source={gateway.text('$si')} call-id={gateway.text('$ci')} why={refusal}"
+        )
+        gateway.refuse(refusal)
 
     def _reporting(self, work: Callable[[], None]) -> int:
         """Run work that nobody waits for; it is tried again by the next tick."""

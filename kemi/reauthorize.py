@@ -103,8 +103,8 @@ def apply(
 
 def asking_the_same(packages: Packages, package_name: str) -> list[str]:
     """Names of the packages whose rules are those of this one, itself among them."""
-    rules = packages[package_name].authorize
-    return [name for name, each in packages.items() if each.authorize is rules]
+    rules = packages[package_name].rules
+    return [name for name, each in packages.items() if each.rules is rules]
 
 
 def overdue(database: Database, settings: Settings, packages: Packages, now: float) -> list[Effect]:

@@ -13,7 +13,7 @@ from kemi.asked import Asked
 from kemi.database import Database, Result
 from kemi.effects import Effect, Log, Reply, Status, Wake
 from kemi.errors import Forbidden, OutOfOrder, SubscriptionDoesNotExist
-from kemi.event_package import Authorization, Decision, Packages, allow_events, interval_of
+from kemi.event_package import LIST, Authorization, Decision, Packages, allow_events, interval_of
 from kemi.report import report_change, report_end, wakes
 from kemi.settings import Settings
 from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, decided, due, ended
@@ -45,15 +45,25 @@ def refresh(
         asked = asked._replace(condition=_condition(before, asked))
         authorization = asked.package.authorization(database, settings, watcher_uri, before.resource, now)
         after = _refreshed(before, asked, request, settings, authorization, now)
+        populated = _populated(database, settings, asked, after, now)
         marked = _report_refreshed(database, settings, packages, before, after, now)
         suppressed = asked.condition != "" and _holds(database, settings, packages, before, after, asked, now)
-        after = _save(database, after, suppressed)
+        after, removed = _save(database, settings, packages, after, suppressed, now)
     if authorization.decision is Decision.BLOCK:
         refusal = Reply(Forbidden.status, Forbidden.reason)
         return [refusal, *_wake(after), *wakes(marked), log_line("rejected", after, asked.lifetime), Status("rejected", after)]
     word = "ended" if asked.lifetime == 0 else "refreshed"
     reply = accepted(after, asked.lifetime, packages, suppressed)
-    return [reply, *_wake(after), *wakes(marked), log_line(word, after, asked.lifetime), Status(after.state.value, after)]
+    line = log_line(word, after, asked.lifetime)
+    return [reply, *_wake(after), *populated, *removed, *wakes(marked), line, Status(after.state.value, after)]
+
+
+def _populated(database: Database, settings: Settings, asked: Asked, after: Subscription, now: float) -> list[Effect]:
+    """A list is made anew, as its documents and the rules of its members are now (RFC 4662 section 4.5)."""
+    populate = asked.package.populate
+    if populate is None or after.state is State.TERMINATED:
+        return []
+    return populate(database, settings, after, now)
 
 
 def _refreshed(
@@ -63,7 +73,10 @@ def _refreshed(
     after = due(before, now)._replace(remote_cseq=request.cseq, branch=request.branch, notified_tag="", suppress=asked.condition)
     if authorization.decision in STATE_BY_DECISION:
         after = _moved(after, request, asked.contact, settings)._replace(
-            accept=asked.accept, expires_at=now + asked.lifetime, event_parameters=asked.parameters
+            accept=asked.accept,
+            expires_at=now + asked.lifetime,
+            event_parameters=asked.parameters,
+            body=before.body if asked.body is None or not asked.package.replaces_body else asked.body,
         )
     interval = interval_of(asked.package, settings)
     after = decided(after.rated(asked.event.parameters, interval, now, asked.profile.least_gap), authorization, now)
@@ -113,14 +126,16 @@ def _holds(
     return news.is_suppressed
 
 
-def _save(database: Database, after: Subscription, suppressed: bool) -> Subscription:
-    """Write the row; suppressed, there is nothing due, and of one that ended no row is left."""
-    if not suppressed:
+def _save(
+    database: Database, settings: Settings, packages: Packages, after: Subscription, suppressed: bool, now: float
+) -> tuple[Subscription, list[Effect]]:
+    """Write the row; suppressed, there is nothing due, and of one that ended no row is left, nor of what it consists of."""
+    if not suppressed or after.state is State.TERMINATED:
         store.refresh(database, after)
-        return after
+    if not suppressed:
+        return after, []
     if after.state is State.TERMINATED:
-        store.remove(database, [(after.id,)])
-        return after._replace(due_at=None)
+        return after._replace(due_at=None), notify.remove(database, settings, packages, {after.id: "ended"}, now)
     waiting = after.in_flight_since is not None
     tag = after.suppress if after.suppress != "*" else ""
     quiet = after._replace(
@@ -130,7 +145,7 @@ def _save(database: Database, after: Subscription, suppressed: bool) -> Subscrip
         notified_tag=f"{after.state.value} {tag}",
     )
     store.refresh(database, quiet)
-    return quiet
+    return quiet, []
 
 
 def _is_suppressed(subscription: Subscription, asked: Asked) -> bool:
@@ -173,7 +188,11 @@ def _check_dialog(subscription: Subscription, asked: Asked, request: sip.Request
 def accepted(subscription: Subscription, lifetime: int, packages: Packages, suppressed: bool = False) -> Reply:
     """The 2xx: 204 where no NOTIFY follows (RFC 5839 section 7.1). Lifetime in seconds."""
     contact = dialog.contact_of(subscription)
-    headers = (("Expires", str(lifetime)), ("Contact", f"<{contact}>"), ("Allow-Events", allow_events(packages)))
+    headers: tuple[tuple[str, str], ...] = (
+        ("Expires", str(lifetime)), ("Contact", f"<{contact}>"), ("Allow-Events", allow_events(packages)),
+    )  # fmt: skip
+    if subscription.package.endswith(LIST):
+        headers += (dialog.REQUIRE_EVENT_LIST,)
     return Reply(204, "No Notification", headers) if suppressed else Reply(200, "OK", headers)
 
 

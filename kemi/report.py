@@ -33,6 +33,30 @@ def report_end(database: Database, settings: Settings, packages: Packages, ended
     return marked
 
 
+def report_document(database: Database, auid: str, owner: str, now: float) -> list[Effect]:
+    """An XCAP document has changed: lists of resources that are made of it are made anew (RFC 4662 section 4.5). 1 statement.
+
+    One that is opened meanwhile is made of the document as it was, and is found here; or it waits, and is made of the new one.
+
+    Args:
+        auid: application usage.
+        owner: canonical URI of the user whose document it is; "" for one of the global tree.
+    """
+    lock_lists(database, owner)
+    in_flight = store.lists_changed(database, document_key(auid, owner), now)
+    return [Wake(blocked=any(in_flight))] if in_flight else []
+
+
+def lock_lists(database: Database, owner: str) -> None:
+    """Until this transaction ends documents of this user, as `report_document` has it, do not change for lists made of them."""
+    database.lock(document_key("lists", owner))
+
+
+def document_key(auid: str, owner: str) -> str:
+    """The documents of one user for one application usage, as lists depend on them."""
+    return f"{auid}/{owner}"
+
+
 def wakes(marked: Result | None) -> list[Effect]:
     """The call to the notifier, if anybody watches the watchers; after the transaction."""
     in_flight = marked.rows() if marked is not None else []

@@ -1,33 +1,44 @@
 """SIP requests, one short method each: find out who asks, call the verb, execute its effects.
 
-SUBSCRIBE and PUBLISH are for the packages served here, REGISTER for Kamailio's registrar; the rest is answered, relayed or refused.
+SUBSCRIBE and PUBLISH are for the packages served here, REGISTER for Kamailio's registrar, MESSAGE for the devices of our users; the
+rest is answered, relayed or refused.
 """
 
 import time
 from collections.abc import Callable
 from functools import partial
 
-from kemi import account_store, gateway, offline_winfo, settings, sip, subscribe
+from kemi import account_store, gateway, message, offline_winfo, settings, sip, subscribe
+from kemi.b2bua import notified, relay
+from kemi.b2bua import store as outgoing_store
+from kemi.b2bua.asking import Asking
+from kemi.b2bua.outgoing import TAG
 from kemi.binding import Binding
-from kemi.effects import Effect, Reply, Status, Wake
+from kemi.effects import Effect, Reply, Status, Wake, WakeSubscriber
 from kemi.errors import (
     BadExtension,
     Forbidden,
+    LoopDetected,
     MethodNotAllowed,
     NotFound,
+    SipError,
     SubscriptionDoesNotExist,
     TemporarilyUnavailable,
 )
-from kemi.event_package import allow_events
-from kemi.gateway import authentication, proxy
+from kemi.event_package import LIST, Decision, allow_events
+from kemi.gateway import authentication, outgoing, proxy
+from kemi.message import Verdict
 from kemi.options import is_wake
-from kemi.presence import online, publication, publish, registrar
+from kemi.presence import online, publication, publish, registrar, subscribed
 from kemi.presence.package import PRESENCE
 from kemi.process import Process
+from kemi.rls import source, target
+from kemi.rls.source import NotFetchedYet
 from kemi.subscription import Subscription
-from kemi.xcap.fetching import Fetching
+from kemi.xcap import roots
+from kemi.xcap.fetching import Fetching, rules_changed
 
-ALLOW = ("SUBSCRIBE", "PUBLISH", "REGISTER", "OPTIONS", "NOTIFY", "CANCEL", "ACK")
+ALLOW = ("SUBSCRIBE", "PUBLISH", "REGISTER", "MESSAGE", "OPTIONS", "NOTIFY", "CANCEL", "ACK")
 
 
 class Requests(Process):
@@ -37,6 +48,15 @@ class Requests(Process):
         super().__init__(configured, secret)
         self._handled: Status | None = None
         self._fetching = Fetching(self._do, gateway.wake_fetcher, gateway.warn)
+        self._subscriber = Asking(
+            secret, self._execute, self._again, outgoing.take_answers, subscribed.show, gateway.wake_subscriber
+        )
+
+    def _refuse(self, refusal: SipError) -> None:
+        """What is refused for want of a document of another server is asked for again soon: it is fetched at once."""
+        if isinstance(refusal, NotFetchedYet):
+            self._fetching.asked(self.settings, is_known=False)
+        super()._refuse(refusal)
 
     def _who(self, source: str, from_uri: str, in_script: bool = False) -> str | None:
         """Canonical address of who sent this request; None: it was answered.
@@ -44,12 +64,17 @@ class Requests(Process):
         Args:
             in_script: a script called: the request has its transaction, and the script may know who sent it.
         """
+        return next(iter(self._identities(source, from_uri, in_script)), None)
+
+    def _identities(self, source: str, from_uri: str, in_script: bool = False) -> tuple[str, ...]:
+        """All that is known of who sent this request, its canonical address first; none: it was answered."""
         named = authentication.named(self.realm) if in_script else ""
         if named:
-            return named
+            return (named,)
         if self._is_trusted(source):
             return authentication.trusted(self.realm, self.realm.address_of_record(from_uri))
-        return authentication.proved(self.database, self.settings, self.realm, source, from_uri, in_script)
+        proved = authentication.proved(self.database, self.settings, self.realm, source, from_uri, in_script)
+        return () if proved is None else (proved,)
 
     def _event(self, method: str, in_script: bool = False) -> bool:
         """SUBSCRIBE and PUBLISH; whether a 2xx was sent."""
@@ -59,28 +84,88 @@ class Requests(Process):
             return False
         return self._subscribe(request, who) if method == "SUBSCRIBE" else self._publish(request, who)
 
-    def _subscribe(self, request: sip.Request, watcher: str) -> bool:
+    def _subscribe(self, request: sip.Request, watcher: str, chosen: str | None = None) -> bool:
         """The dialog's row tells a retransmission, as an entity-tag does for PUBLISH.
 
         A row that goes at once does not, nor a password that is checked a second time: there Kamailio's transaction does it.
+
+        Args:
+            chosen: the list that a script has chosen (`subscribe.subscribe`), "" for that of the Request-URI; None: none is chosen.
         """
         sip.parse_uri(request.uri)
-        tag = "" if request.to_tag else subscribe.tag_of(request, self.secret)
+        elsewhere = "" if request.to_tag else relay.elsewhere(self.settings, self.realm, request.uri)
+        resource = "" if request.to_tag else elsewhere or self.realm.presentity(request.uri)
+        is_list = chosen is not None or self._is_for_list(request, watcher, resource, elsewhere)
+        tag = "" if request.to_tag else subscribe.tag_of(request, self.secret, is_list)
         if tag:
             gateway.set_to_tag(tag)
         kept = self._is_trusted(request.source_address) and not subscribe.is_last(request)
         if not kept and not gateway.begin_transaction():
             return False
-        refuse_extensions(request)
-        resource = "" if request.to_tag else self._presentity(request.uri)
+        target.refuse_extensions(request, is_list)
+        if elsewhere:
+            self._want(request, watcher, elsewhere, is_list)
+        elif tag and not is_list:
+            self._require_user(resource)
+        chosen = self._keep_root(resource, chosen or "", is_list) if tag and not elsewhere else chosen or ""
         verb = partial(subscribe.subscribe, self.database, self.settings, self.packages, request, resource, watcher, tag)
-        effects = self._again(partial(verb, time.time()))
+        effects = self._again(partial(verb, time.time(), chosen))
         self._handled = next((each for each in effects if isinstance(each, Status)), None)
-        if self._handled is not None and offline_winfo.is_worth_storing(self.settings, self._handled):
+        if self._handled is not None and not elsewhere and offline_winfo.is_worth_storing(self.settings, self._handled):
             self._store_if_away(self._handled.subscription)
-        self._execute(effects)
+        self._execute([*effects, WakeSubscriber()] if elsewhere or is_list else effects)
         self._fetching.subscribed(self.settings, self._handled)
         return is_accepted(effects)
+
+    def _is_for_list(self, request: sip.Request, watcher: str, resource: str, elsewhere: str) -> bool:
+        """Whoever is elsewhere may be a list: where the client knows lists the server there is asked for one."""
+        if elsewhere:
+            return target.supports_lists(request) and relay.is_for_list(self.packages, request.event, request.accept)
+        return target.is_for_list(self.database, self._there, request, resource, watcher, time.time())
+
+    @property
+    def _root(self) -> str:
+        """The XCAP root that a script has chosen for the documents of this request (`kemi.xcap.roots`); "": the usual one."""
+        return ""
+
+    @property
+    def _there(self) -> settings.Settings:
+        """The settings for documents of this request."""
+        return roots.at(self.settings, self._root)
+
+    def _keep_root(self, resource: str, chosen: str, is_list: bool) -> str:
+        """That root stays with the presentity, or with the list: which list it is then."""
+        root, now = self._root, time.time()
+        if not root or is_list:
+            return source.below(root, chosen) if root else chosen
+        changed = partial(rules_changed(self.database, self.settings, self.packages), "pres-rules", resource, now)
+        self._execute(self._again(partial(roots.remember, self.database, self.settings, resource, root, changed, now)))
+        return chosen
+
+    def _want(self, request: sip.Request, watcher: str, resource: str, is_list: bool) -> None:
+        """Somebody elsewhere is about to be watched from here."""
+        package = sip.parse_event(request.event or "").package if request.event else ""
+        if package in self.packages:
+            wish = relay.Wish(request.from_tag, gateway.max_forwards(), gateway.field(gateway.PATH) or "")
+            arguments = (watcher, resource, package + LIST if is_list else package, wish, self._subscriber.name, time.time())
+            self._again(partial(relay.want, self.database, self.settings, *arguments))
+
+    def _pass_on(self) -> bool:
+        """Our own SUBSCRIBE to a user of ours goes to the contacts that the registrar has; False: it is another one."""
+        tag = gateway.text("$ft") if self.settings.pa.subscribe_to_users and proxy.is_from_ourselves() else ""
+        if not tag.startswith(TAG) or not outgoing_store.is_source(self.database, tag):
+            return False
+        self._relay_to_registered()
+        return True
+
+    def _hear(self) -> bool:
+        """A NOTIFY; False: it is in no dialog that this server has opened."""
+        if not notified.is_for_us(gateway.field("$tt")):
+            return False
+        if gateway.begin_transaction():
+            request = gateway.read_request("NOTIFY")
+            self._execute(self._again(partial(self._subscriber.heard, self.database, self.settings, self.packages, request)))
+        return True
 
     def _store_if_away(self, subscription: Subscription) -> None:
         """A presentity that is away is told later who came; before the answer, so that nobody who got one is forgotten."""
@@ -99,7 +184,7 @@ class Requests(Process):
         gateway.forget_record_route()
         if not self._is_trusted(request.source_address) and not gateway.begin_transaction():
             return False
-        refuse_extensions(request)
+        target.refuse_extensions(request, is_list=False)
         presentity = self._presentity(request.uri)
         if publisher != presentity and publisher not in self.settings.pa.publishers:
             raise Forbidden("only the presentity itself may publish here")
@@ -111,11 +196,14 @@ class Requests(Process):
 
     def _presentity(self, uri: str) -> str:
         presentity = self.realm.presentity(uri)
+        self._require_user(presentity)
+        return presentity
+
+    def _require_user(self, presentity: str) -> None:
         if self.settings.pa.presentities == "subscriber":
             username, _, domain = presentity.removeprefix("sip:").partition("@")
             if account_store.load(self.database, username, domain) is None:
                 raise NotFound("no such user")
-        return presentity
 
     def _register(self, in_script: bool = False) -> bool:
         """Bindings go to Kamailio's registrar (RFC 3261 section 10.3); whether it was asked to answer."""
@@ -138,31 +226,87 @@ class Requests(Process):
         """Change bindings, store and show them."""
         return registrar.synchronize(self.database, self.settings, self.packages, self.secret, presentity, change, time.time())
 
+    def _forward_message(self) -> None:
+        """MESSAGE: it goes to the registered contacts of the recipient, if its rules let it through (RFC 3428).
+
+        An answer of ours has no Record-Route: a message makes no dialog.
+        """
+        uri = gateway.request_uri()
+        self._refuse_to_relay()
+        is_trusted = self._is_trusted(gateway.text("$si"))
+        senders = self._identities(gateway.text("$si"), gateway.field("$fu") or "")
+        if not senders:
+            return
+        recipient = self._presentity(message.recipient_of(self.realm, uri) or uri)
+        verdict = self._verdict(senders, recipient)
+        authentication.forget(self.realm, is_trusted)
+        if verdict.decision is not Decision.ALLOW:
+            gateway.forget_record_route()
+        if not is_trusted and not gateway.begin_transaction():
+            return
+        answer = message.answer(self.settings, verdict, senders, recipient)
+        self._execute(answer)
+        if not answer:
+            self._deliver(uri, recipient)
+
+    def _refuse_to_relay(self) -> None:
+        """What a proxy looks at before it forwards a request (RFC 3261 section 16.3, RFC 5393 section 4)."""
+        if any(self.realm.is_own(hop) for hop in proxy.hops()):
+            raise LoopDetected("this message was here before")
+        required = gateway.field("$(hdr(Proxy-Require)[*])")
+        if required is not None:
+            raise BadExtension(sip.split_list(required))
+
+    def _verdict(self, senders: tuple[str, ...], recipient: str, document: str = "") -> Verdict:
+        """What becomes of a message; documents of another server that are not known yet are fetched at once."""
+        ask = partial(message.authorize, self.database, self._there, senders, recipient, time.time(), document)
+        verdict = self._again(ask)
+        self._fetching.asked(self.settings, verdict.is_complete)
+        return verdict
+
+    def _deliver(self, uri: str, recipient: str) -> None:
+        if self.realm.is_own(sip.parse_uri(uri)):
+            proxy.retarget(recipient)
+        self._relay_to_registered()
+
+    def _relay_to_registered(self) -> None:
+        if not proxy.relay_to_registered():
+            raise TemporarilyUnavailable("the user is not registered")
+
     def _other(self, method: str) -> None:
         if method == "OPTIONS":
             proxy.require_loaded()
             if is_wake(gateway.request_uri(), gateway.text("$si"), gateway.text("$Ri")):
                 self._execute([Wake(blocked=True)])
             gateway.reply(200, "OK", self._capabilities())
+        elif method == "MESSAGE":
+            self._forward_message()
         elif method == "NOTIFY" and proxy.is_from_ourselves():
-            if not proxy.relay_to_registered():
-                raise TemporarilyUnavailable("the user is not registered")
-        elif method == "NOTIFY":
+            self._relay_to_registered()
+        elif method == "NOTIFY" and not self._hear():
             raise SubscriptionDoesNotExist("no subscription of this server")
-        else:
+        elif method != "NOTIFY":
             raise MethodNotAllowed(ALLOW)
 
     def _capabilities(self) -> list[tuple[str, str]]:
         """Header fields of a response to OPTIONS (RFC 3903 section 7, RFC 6665 section 4.4.4)."""
         types = sorted({media_type for package in self.packages.values() for media_type in package.consumes})
-        return [("Allow", ", ".join(ALLOW)), ("Allow-Events", allow_events(self.packages)), ("Accept", ", ".join(types))]
+        return [
+            ("Allow", ", ".join(ALLOW)),
+            ("Allow-Events", allow_events(self.packages)),
+            ("Accept", ", ".join(types)),
+            ("Supported", ", ".join(target.SUPPORTED)),
+        ]
 
     def _is_for_us(self) -> bool:
-        """Follow Route; whether the request ends here. One that goes on is relayed (RFC 3261 section 16.4)."""
+        """Follow Route; whether the request ends here. One that goes on is relayed (RFC 3261 section 16.4).
+
+        Not so MESSAGE: nobody's rules would be asked, and a tag in To proves no dialog.
+        """
         routed = proxy.has_route() and proxy.loose_route()
         if self.realm.is_served(sip.parse_uri(gateway.request_uri())):
             return True
-        if not (routed and gateway.value("$tt")):
+        if not (routed and gateway.value("$tt")) or gateway.text("$rm") == "MESSAGE":
             raise NotFound("this server is no proxy for other domains")
         proxy.relay()
         return False
@@ -171,9 +315,3 @@ class Requests(Process):
 def is_accepted(effects: list[Effect]) -> bool:
     """Whether the answer among them is a 2xx."""
     return any(isinstance(each, Reply) and each.status < 300 for each in effects)
-
-
-def refuse_extensions(request: sip.Request) -> None:
-    """No extension that a client may require is known here (RFC 3261 section 8.2.2.3)."""
-    if request.require is not None:
-        raise BadExtension(sip.split_list(request.require))

@@ -9,7 +9,6 @@ import gc
 import os
 import site
 import sys
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,11 +17,11 @@ sys.path[:] = [str(ROOT), *(each for each in sys.path if Path(each).resolve() !=
 for folder in (ROOT / ".venv" / "lib").glob("python3*/site-packages"):
     site.addsitedir(str(folder))
 
-from kemi import database, gateway, schema, settings, startup, store  # noqa: E402
+from kemi import database, gateway, schema, settings, startup  # noqa: E402
 from kemi.database import Unavailable  # noqa: E402
 from kemi.errors import ConfigurationError  # noqa: E402
-from kemi.handler import show_registrations  # noqa: E402
-from kemi.ser import Script  # noqa: E402
+from kemi.handler import resume, show_registrations  # noqa: E402
+from kemi.ser_xcap import Script  # noqa: E402
 
 COLLECTION = (20_000, 20, 100)
 """When Python looks for cycles: rarely, requests leave none; what was imported before the fork is never looked at."""
@@ -44,8 +43,7 @@ def mod_init(kind: type[Script] = Script) -> Script:
             gateway.warn(line)
         connection = database.connect(configured)
         schema.migrate(connection)
-        with connection.transaction():
-            store.resume(connection, time.time())
+        resume(connection, configured)
         secret = schema.secret(connection)
         show_registrations(connection, configured, secret)
         connection.close()

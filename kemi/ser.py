@@ -13,16 +13,20 @@ known, in this order, from `$avp(identity)`, which the script may set when it ha
 KP_TRUSTED; from our own digest.
 """
 
+import re
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from kemi import gateway, offline_winfo
+from kemi import gateway, message, offline_winfo
 from kemi.database import Unavailable
-from kemi.errors import SipError
-from kemi.event_package import WATCHER_INFORMATION
+from kemi.effects import Log
+from kemi.errors import SipError, SubscriptionDoesNotExist
+from kemi.event_package import WATCHER_INFORMATION, Decision
+from kemi.gateway import authentication
 from kemi.handler import Handler
+from kemi.parameters import NAME
 
 TRUE: Final = 1
 FALSE: Final = -1
@@ -69,6 +73,10 @@ class Script(Handler):
         """OPTIONS for this server: what is served here. presencectl tells the server by OPTIONS that something is to be told."""
         return self._handle("OPTIONS", DOMAIN, self._options)
 
+    def handle_notify(self, msg: object) -> int:
+        """NOTIFY in a subscription of the server's own (SER handbook section 7.3). True: 200; false: 481, or another refusal."""
+        return self._handle("NOTIFY", DOMAIN, self._heard)
+
     def target_online(self, msg: object, domain: str = DOMAIN) -> int:
         """Whether the presentity of the request has an open tuple, registered or published."""
         return self._asking(domain, lambda: self._is_online(self._target()))
@@ -87,6 +95,51 @@ class Script(Handler):
         """Have remembered watchers told to the presentity. Arguments: domain, package. False: it does not watch its watchers."""
         domain, _, package = (each.strip() for each in arguments.partition(","))
         return self._asking(domain, partial(self._tell_watchers, package))
+
+    def authorize_message(self, msg: object, document: str = "") -> int:
+        """Whether the rules of the recipient let a message through. True: they do; false: they block it, 403 is for the script.
+
+        0: it was answered: 401, 480, 503, 200 for polite-block, or another refusal.
+
+        Args:
+            document: the one that has the rules, as im-rules.xml (SER handbook section 10.2); "": as `kemi.message` has it.
+        """
+        result = self._answering(partial(self._ask_rules, document.strip()))
+        return END if result is None else result
+
+    def _ask_rules(self, document: str) -> int:
+        """The recipient is whom the Request-URI names; if lookup("location") has written a contact there, whom it named before."""
+        if document and not re.fullmatch(NAME[0], document):
+            raise Mistake(f"authorize_message: {document!r} is no name of a document")
+        self._take_changes()
+        uris = (gateway.request_uri(), gateway.field("$ou") or "")
+        recipient = next(filter(None, (message.recipient_of(self.realm, uri) for uri in uris)), "")
+        senders = self._senders() if recipient else ()
+        if not senders:
+            return END if recipient else TRUE
+        verdict = self._verdict(senders, recipient, document)
+        if verdict.decision is Decision.BLOCK:
+            self._execute([Log(f"message blocked: recipient={recipient} sender={senders[0]}")])
+            return FALSE
+        answer = message.answer(self.settings, verdict, senders, recipient)
+        self._execute(answer)
+        return END if answer else TRUE
+
+    def _senders(self) -> tuple[str, ...]:
+        """Who sent it; none: it was answered. Where a password is to be checked the request gets its transaction."""
+        source = gateway.text("$si")
+        is_known = authentication.named(self.realm) or self._is_trusted(source)
+        if not is_known and not gateway.begin_transaction():
+            return ()
+        senders = self._identities(source, gateway.field("$fu") or "", in_script=True)
+        if senders:
+            authentication.forget(self.realm, bool(is_known))
+        return senders
+
+    def _heard(self) -> bool:
+        if not self._hear():
+            raise SubscriptionDoesNotExist("no subscription of this server")
+        return True
 
     def _options(self) -> bool:
         self._other("OPTIONS")

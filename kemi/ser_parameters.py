@@ -1,4 +1,4 @@
-"""Names of SER's module `pa` (SER handbook section 5.2) that are no parameters here, and why.
+"""Names of SER's modules `pa` and `rls` (SER handbook sections 5.2 and 6.3) that are no parameters here, and why.
 
 A configuration that was SER's starts: a name without effect is accepted and told in one line. A name that stands for something
 that its operator relies on, and that is not done here, is refused.
@@ -34,6 +34,13 @@ NAMES: Final[Mapping[str, tuple[Fate, str]]] = {
     "pa.*_table": (Fate.ACCEPTED, FIXED),
     "pa.*_column": (Fate.ACCEPTED, FIXED),
     "pa.db_url": (Fate.REFUSED, "is KP_DB_URL here, e.g. KP_DB_URL=sqlite:///FILE"),
+    "rls.db_mode": (Fate.ACCEPTED, "has no effect: subscriptions are always in the database, as with 1"),
+    "rls.db_url": (Fate.REFUSED, "is KP_DB_URL here, e.g. KP_DB_URL=sqlite:///FILE"),
+    "rls.reduce_xcap_needs": (Fate.ACCEPTED, "has no effect: whole documents are fetched of another XCAP server, as with 1"),
+    "rls.expiration_timer_period": (Fate.ACCEPTED, "has no effect: a subscription ends when its time is over, to the second"),
+    "rls.init_timer_delay": (Fate.ACCEPTED, "has no effect: what is stored is there as soon as the server is"),
+    "rls.ignore_408_on_notify": (Fate.ACCEPTED, "has no effect: pa.ignore_408_on_notify is for lists too"),
+    "rls.max_nesting_level": (Fate.REFUSED, "is rls.max_list_nesting_level, as in SER's program; its handbook had it wrong"),
 }
 """The first pattern that a name fits decides; the sentence goes on from the name."""
 

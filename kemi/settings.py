@@ -23,9 +23,18 @@ from urllib.parse import urlsplit
 from kemi import configuration_file, parameters, ser_parameters
 from kemi.configuration_file import ConfigurationFile
 from kemi.errors import ConfigurationError
-from kemi.parameters import GROUPS, AuthSettings, DatabaseSettings, PresenceAgentSettings, XcapSettings
+from kemi.parameters import (
+    GROUPS,
+    AuthSettings,
+    B2buaSettings,
+    DatabaseSettings,
+    PresenceAgentSettings,
+    ResourceListSettings,
+    XcapSettings,
+)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LIFETIMES_OF_LISTS: Final = ("min_expiration", "default_expiration", "max_expiration")
 HOST: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\]")
 
 
@@ -46,6 +55,8 @@ class Settings:
     db: DatabaseSettings
     auth: AuthSettings
     xcap: XcapSettings = field(default_factory=XcapSettings)
+    rls: ResourceListSettings = field(default_factory=ResourceListSettings)
+    b2b: B2buaSettings = field(default_factory=B2buaSettings)
     notices: tuple[str, ...] = field(default=(), repr=False, compare=False)
     """Lines about what is set and has no effect, for whoever starts the server."""
 
@@ -215,7 +226,7 @@ def _check_together(settings: Settings, place: str = "") -> None:
     """Refuse values that are right one by one and wrong together."""
     if settings.port == settings.http_port:
         raise ConfigurationError(f"KP_HTTP_PORT = {settings.http_port}: SIP uses it (KP_PORT); another port is needed")
-    complaint = _contradiction(settings.pa)
+    complaint = _contradiction(settings.pa) or _contradiction_of_lists(settings.rls) or _contradiction_of_roots(settings.xcap)
     if complaint:
         raise ConfigurationError(f"{place}: {complaint}" if place else complaint)
 
@@ -231,7 +242,21 @@ def _contradiction(pa: PresenceAgentSettings) -> str:
             return f"{least}: must be below pa.{name} = {longest}"
         if pa.default_expires > longest:
             return f"{default}: must not be above pa.{name} = {longest}"
-    if pa.pa_subscription_uri and not pa.subscribe_to_users:
-        needed = f"only with pa.subscribe_to_users = 1, which {parameters.B2BUA}"
-        return f"pa.pa_subscription_uri = {pa.pa_subscription_uri!r}: {needed}"
+    if bool(pa.pa_subscription_uri) != bool(pa.subscribe_to_users):
+        return "pa.subscribe_to_users = 1 and pa.pa_subscription_uri are needed together"
+    return ""
+
+
+def _contradiction_of_roots(xcap: XcapSettings) -> str:
+    """The same of the group xcap."""
+    return "xcap.other_roots needs xcap.xcap_root" if xcap.other_roots and not xcap.xcap_root else ""
+
+
+def _contradiction_of_lists(rls: ResourceListSettings) -> str:
+    """The same of the group rls, whose three lifetimes may be one, as in SER's examples."""
+    shortest, usual, longest = (f"rls.{name} = {getattr(rls, name)}" for name in LIFETIMES_OF_LISTS)
+    if rls.min_expiration > rls.max_expiration:
+        return f"{shortest}: must not be above {longest}"
+    if not rls.min_expiration <= rls.default_expiration <= rls.max_expiration:
+        return f"{usual}: must not be below {shortest} or above {longest}"
     return ""

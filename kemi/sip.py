@@ -198,6 +198,20 @@ def parse_event(value: str) -> EventType:
     return EventType(package, identifier, MappingProxyType(parameters))
 
 
+@lru_cache(maxsize=KEPT)
+def parse_subscription_state(value: str | None) -> tuple[str, Mapping[str, str]]:
+    """State, in lower case, and parameters of Subscription-State (RFC 6665 section 8.4).
+
+    Raises:
+        BadRequest: 400, it is missing, or no token.
+    """
+    state, *parts = (part.strip() for part in (value or "").split(";"))
+    if not _TOKEN.match(state):
+        raise BadRequest("Subscription-State cannot be read")
+    pairs = (part.partition("=") for part in parts)
+    return state.lower(), MappingProxyType({name.strip().lower(): text.strip() for name, _, text in pairs})
+
+
 def display_name(text: str) -> str:
     """A display name as it is meant: without its quotes and escapes (RFC 3261 section 25.1), short, and fit for XML."""
     text = text.strip()
@@ -278,7 +292,7 @@ def parse_seconds(value: str, name: str) -> int:
 class Request(NamedTuple):
     """A request as it came in: Kamailio's parsed values, None where the header field is missing.
 
-    Lists (`contact`, `accept`, `record_route`, `require`) hold all header fields of that name, joined by commas.
+    Lists (`contact`, `accept`, `record_route`, `require`, `supported`) hold all header fields of that name, joined by commas.
     """
 
     method: str
@@ -301,11 +315,13 @@ class Request(NamedTuple):
     contact: str | None = None
     accept: str | None = None
     require: str | None = None
+    supported: str | None = None
     record_route: str | None = None
     user_agent: str = ""
     entity_tag: str | None = None
     suppress: str | None = None
     display_name: str = ""
+    subscription_state: str | None = None
     content_type: str | None = None
     content_encoding: str | None = None
     content_disposition: str | None = None

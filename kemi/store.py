@@ -1,11 +1,17 @@
 """Rows of the table subscription, as values (see `kemi.subscription`); queries in sql/queries/subscription.sql. No decisions."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from kemi.database import Database, Result, Row
-from kemi.event_package import WATCHER_INFORMATION, Decision
+from kemi.event_package import LIST, WATCHER_INFORMATION, Decision
 from kemi.subscription import Reason, Removed, State, Subscription
+
+NEVER: Final = 1e18
+"""`next_at` of a list's member: it has no deadline, its list has."""
+
+BUSY: Final = 0.2
+"""Seconds that news of a list's member waits when somebody else works on the list."""
 
 _COLUMNS = Subscription._fields
 _DECISION = _COLUMNS.index("decision")
@@ -17,7 +23,8 @@ _STATES = {each.value: each for each in State}
 _REASONS = {None: None} | {each.value: each for each in Reason}
 
 
-def _subscription(row: Row) -> Subscription:
+def subscription_of(row: Row) -> Subscription:
+    """A row with all columns of a subscription, in the order of its fields."""
     values = list(row)
     values[_DECISION] = _DECISIONS[values[_DECISION]]
     values[_STATE] = _STATES[values[_STATE]]
@@ -34,17 +41,23 @@ def _parameters(subscription: Subscription) -> dict[str, Any]:
 
 
 def create(database: Database, subscription: Subscription, max_watchers: int, max_subscriptions: int) -> Result:
-    """Insert a subscription; count 0: there is one with this id, or a limit is reached (0: no limit)."""
+    """Insert a subscription; count 0: there is one with this id, a limit is reached (0: no limit), or the resource is a list."""
     values = _parameters(subscription)
+    values["single"] = "" if subscription.package.endswith(LIST) else subscription.resource
     values["max_watchers"], values["max_subscriptions"] = max_watchers, max_subscriptions
     values["watched_by"] = subscription.package + WATCHER_INFORMATION
     return database.execute("subscription_create", values)
 
 
+def is_list(database: Database, resource: str) -> bool:
+    """Whether a canonical URI is that of a list of our own documents."""
+    return bool(database.execute("list_owner", {"uri": resource}).rows())
+
+
 def load(database: Database, tag: str) -> Subscription | None:
     """The subscription whose dialog has our `tag`, locked until the transaction ends."""
     rows = database.execute("subscription_load", {"id": tag}).rows()
-    return _subscription(rows[0]) if rows else None
+    return subscription_of(rows[0]) if rows else None
 
 
 def refresh(database: Database, subscription: Subscription) -> Result:
@@ -79,7 +92,7 @@ def number(database: Database, rows: Sequence[tuple[str]]) -> None:
 def claim(database: Database, now: float, limit: int) -> list[Subscription]:
     """Subscriptions whose deadline has come, earliest first, locked until the transaction ends."""
     rows = database.execute("subscription_claim", {"now": now, "limit": limit}).rows()
-    return [_subscription(row) for row in rows]
+    return [subscription_of(row) for row in rows]
 
 
 def sent(database: Database, now: float, deadline: float, rows: Sequence[tuple[str, int, str, str | None, str]]) -> Result:
@@ -87,8 +100,9 @@ def sent(database: Database, now: float, deadline: float, rows: Sequence[tuple[s
     return database.execute("subscription_sent", {"now": now, "deadline": deadline}, rows)
 
 
-def told(database: Database, rows: Sequence[tuple[str, int, int, str, str, float | None]]) -> Result:
-    """Record of NOTIFYs about to be sent: (id, version, told, suppress, recent, repeat_at), one statement for all."""
+def told(database: Database, after: Sequence[Subscription]) -> Result:
+    """Record of NOTIFYs about to be sent: what else these change of their subscriptions, one statement for all."""
+    rows = [(each.id, each.version, each.told, each.suppress, each.recent, each.repeat_at, each.known) for each in after]
     return database.execute("subscription_told", {}, rows)
 
 
@@ -129,6 +143,52 @@ def remove(database: Database, rows: Sequence[tuple[str]]) -> list[Removed]:
     """Delete subscriptions by id; what they were."""
     gone = database.execute("subscription_remove", {}, rows).rows()
     return [Removed._make([*row[:-1], _STATES[row[-1]]]) for row in gone]
+
+
+def pass_on(database: Database, members: Sequence[tuple[str, str]], now: float, interval: float) -> int:
+    """Members of lists, as (id, list), have news: their lists are due, at once or when `interval` seconds are over.
+
+    Gives how many lists; members of others wait a little, because somebody else works on their list.
+    """
+    lists = [(each,) for each in dict.fromkeys(list_id for _, list_id in members)]
+    marked = {tag for (tag,) in database.execute("list_mark_due", {"now": now, "interval": interval}, lists).rows()}
+    held = [(tag,) for tag, list_id in members if list_id in marked]
+    if held:
+        database.execute("list_hold_members", {"until": NEVER}, held)
+    waiting = [(tag,) for tag, list_id in members if list_id not in marked]
+    if waiting:
+        database.execute("list_hold_members", {"until": now + BUSY}, waiting)
+    return len(marked)
+
+
+def claim_lists(database: Database, rows: Sequence[tuple[str]], now: float) -> list[Subscription]:
+    """Those of these lists, by id, whose deadline has come, locked as by `claim`."""
+    found = database.execute("list_claim", {"now": now}, rows).rows()
+    return [subscription_of(row) for row in found]
+
+
+def told_parts(database: Database, rows: Sequence[tuple[str, str]], now: float) -> None:
+    """Record what a list about to be told says of its members, as (id, tag); "": nothing yet, it still has news."""
+    database.execute("list_members_told", {"never": NEVER, "now": now}, rows)
+
+
+def go_on(database: Database, rows: Sequence[tuple[str]], now: float) -> None:
+    """Lists, by id, of which not everything could be told in one NOTIFY: the next one is due."""
+    database.execute("list_go_on", {"now": now}, rows)
+
+
+def lists_changed(database: Database, document: str, now: float) -> list[bool]:
+    """Lists that are made of a document are made anew when they are told next, which is at once.
+
+    Gives for each whether it has a NOTIFY in flight.
+    """
+    rows = database.execute("list_changed", {"document": document, "now": now}).rows()
+    return [bool(in_flight) for (in_flight,) in rows]
+
+
+def forget_lists(database: Database, rows: Sequence[tuple[str]]) -> None:
+    """Lists, by id, that ended are made of no documents any more."""
+    database.execute("list_documents_remove", {}, rows)
 
 
 def resume(database: Database, now: float) -> Result:

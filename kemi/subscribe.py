@@ -15,9 +15,9 @@ from typing import NamedTuple
 from kemi import notify, refresh, remote_target, sip, store, watcher, watcher_store
 from kemi.asked import asked_of
 from kemi.database import Database, Result
-from kemi.effects import Effect, SendRequest, Status
-from kemi.errors import Forbidden, LoopDetected, ServiceUnavailable
-from kemi.event_package import WATCHER_INFORMATION, Decision, Packages, allow_events, interval_of
+from kemi.effects import Effect, Status, Wake
+from kemi.errors import ExtensionRequired, Forbidden, LoopDetected, ServiceUnavailable
+from kemi.event_package import WATCHER_INFORMATION, Decision, Packages, Populate, allow_events, interval_of
 from kemi.report import report_change, report_end, wakes
 from kemi.settings import Settings
 from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, answer_deadline, authorized
@@ -26,7 +26,16 @@ RETRY_AFTER = 60
 """Seconds a watcher is asked to wait when a limit is reached."""
 
 
-def tag_of(request: sip.Request, secret: bytes) -> str:
+LIST_TAG = "kp-list-"
+"""Beginning of our tag in dialogs of lists."""
+
+
+def is_list_tag(tag: str) -> bool:
+    """Whether the dialog with this tag of ours is about a list (RFC 4662 section 4.5: it is so for its whole life)."""
+    return tag.startswith(LIST_TAG)
+
+
+def tag_of(request: sip.Request, secret: bytes, is_list: bool = False) -> str:
     """Our tag for the dialog that this SUBSCRIBE opens: the same for the same request, not to be guessed without the secret.
 
     From, Request-URI and Contact are part of it: Call-IDs and tags of different users may be equal.
@@ -34,7 +43,7 @@ def tag_of(request: sip.Request, secret: bytes) -> str:
     identity = (
         request.call_id, request.from_tag, request.from_uri, request.uri, request.contact, request.event, request.cseq,
     )  # fmt: skip
-    return "kp-" + hashlib.blake2b(repr(identity).encode(), key=secret, digest_size=12).hexdigest()
+    return (LIST_TAG if is_list else "kp-") + hashlib.blake2b(repr(identity).encode(), key=secret, digest_size=12).hexdigest()
 
 
 def is_last(request: sip.Request) -> bool:
@@ -51,6 +60,7 @@ def subscribe(
     watcher_uri: str,
     tag: str,
     now: float,
+    chosen: str = "",
 ) -> list[Effect]:
     """Handle a SUBSCRIBE.
 
@@ -59,11 +69,12 @@ def subscribe(
         watcher_uri: canonical URI of who asks, authenticated.
         tag: our tag for a new dialog (`tag_of`).
         now: seconds since the epoch.
+        chosen: the list that a script has chosen, where none comes with the request (`Subscription.body`).
 
     Raises:
         SipError: the refusals of RFC 6665 section 4.2.1: 400, 403, 406, 415, 423, 481, 482, 489, 500, 503.
     """
-    asked = asked_of(request, settings, packages)
+    asked = asked_of(request, settings, packages, is_list_tag(request.to_tag or tag))
     if request.to_tag:
         return refresh.refresh(database, settings, packages, asked, request, watcher_uri, now)
     flow, connection = remote_target.flow_of(request, asked.contact, settings)
@@ -76,6 +87,7 @@ def subscribe(
         socket=request.socket, flow=flow, connection=connection, user_agent=request.user_agent,
         due_at=None, in_flight_since=now, notified_at=now, notified_tag="", next_at=answer_deadline(now),
         display_name=sip.display_name(request.display_name), event_parameters=asked.parameters, suppress=asked.condition,
+        body=asked.body or chosen,
     )  # fmt: skip
     interval = interval_of(asked.package, settings)
     subscription = subscription.rated(asked.event.parameters, interval, now, asked.profile.least_gap)
@@ -97,25 +109,26 @@ def _open(database: Database, settings: Settings, packages: Packages, subscripti
         raise Forbidden("the presentity's rules refuse this watcher")
     subscription = opened.subscription
     if opened.created.count == 0:
-        _explain_missing_row(store.load(database, subscription.id), subscription)
+        _explain_missing_row(database, store.load(database, subscription.id), subscription)
         return [refresh.accepted(subscription, lifetime, packages)]
     word = "fetched" if lifetime == 0 else "created"
     reply = refresh.accepted(subscription, lifetime, packages)
-    lines = [refresh.log_line(word, subscription, lifetime), *notify.too_large(subscription, opened.first, settings)]
-    return [reply, opened.first, *wakes(opened.marked), *lines, Status(subscription.state.value, subscription, new=True)]
+    line = refresh.log_line(word, subscription, lifetime)
+    return [reply, *opened.effects, line, Status(subscription.state.value, subscription, new=True)]
 
 
 class _Opened(NamedTuple):
-    """A subscription, whether its row was created, its first NOTIFY, and the watcher information that tells of it."""
+    """A subscription, whether its row was created (count), and what is to be done: its first NOTIFY, or to wake who sends it."""
 
     subscription: Subscription
     created: Result
-    first: SendRequest
-    marked: Result | None
+    effects: list[Effect]
 
 
 def _insert(database: Database, settings: Settings, packages: Packages, subscription: Subscription) -> _Opened:
-    now = subscription.created_at
+    package, now = packages[subscription.package], subscription.created_at
+    if package.populate is not None:
+        return _populate(database, settings, package.populate, subscription)
     waiting = _waiting(database, subscription)
     subscription = subscription._replace(watcher_id=waiting or watcher.opaque(subscription.id))
     marked = _report_new(database, settings, packages, subscription)
@@ -123,12 +136,26 @@ def _insert(database: Database, settings: Settings, packages: Packages, subscrip
         _gather_watchers(database, settings, subscription)
     (news,) = notify.gather(database, settings, packages, [subscription], now)
     first = news.request(allow_events(packages), now)
-    told = news.told(interval_of(packages[subscription.package], settings), now) if news.is_counted else subscription
+    told = news.told(interval_of(package, settings), now) if news.is_counted else subscription
     told = told._replace(local_cseq=first.cseq, notified_tag=news.tag)
     created = store.create(database, told, settings.pa.max_watchers, settings.pa.max_subscriptions)
     if waiting and subscription.state is State.PENDING:
         watcher_store.taken(database, waiting, subscription.id)
-    return _Opened(subscription, created, first, marked)
+    return _Opened(subscription, created, [first, *wakes(marked), *notify.too_large(subscription, first, settings)])
+
+
+def _populate(database: Database, settings: Settings, populate: Populate, subscription: Subscription) -> _Opened:
+    """Insert the subscription and what it consists of. The notifier tells it: it waits for nobody who changes a part of it."""
+    now = subscription.created_at
+    subscription = subscription._replace(
+        in_flight_since=None, due_at=now, next_at=now, notified_at=0.0, watcher_id=watcher.opaque(subscription.id)
+    )
+    created = store.create(database, subscription, settings.pa.max_watchers, settings.pa.max_subscriptions)
+    existing = store.load(database, subscription.id)
+    if existing is None:
+        raise ServiceUnavailable("too many subscriptions", RETRY_AFTER)
+    effects = populate(database, settings, subscription, now) if existing == subscription else []
+    return _Opened(subscription, created, [Wake(), *effects])
 
 
 def _authorized(
@@ -171,8 +198,10 @@ def _gather_watchers(database: Database, settings: Settings, subscription: Subsc
         watcher_store.dump(database, watched, subscription.resource, subscription.created_at)
 
 
-def _explain_missing_row(existing: Subscription | None, subscription: Subscription) -> None:
+def _explain_missing_row(database: Database, existing: Subscription | None, subscription: Subscription) -> None:
     """A retransmission finds its own row and is answered again; anything else is refused."""
+    if existing is None and store.is_list(database, subscription.resource):
+        raise ExtensionRequired(("eventlist",), "this is a list, and the client does not support lists")
     if existing is None:
         raise ServiceUnavailable("too many subscriptions", RETRY_AFTER)
     if existing.branch != subscription.branch and existing.remote_cseq == subscription.remote_cseq:

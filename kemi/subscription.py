@@ -65,7 +65,14 @@ class Removed(NamedTuple):
     watcher_id: str
     display_name: str
     created_at: float
+    expires_at: float
     state: "State"
+
+    @property
+    def was_reported(self) -> bool:
+        """Whether who watches the watchers takes it for one that lives; the members of a list that is fetched never were."""
+        was_fetched = self.state is State.ACTIVE and self.expires_at <= self.created_at
+        return self.state is not State.TERMINATED and not was_fetched
 
 
 STATE_BY_DECISION = {
@@ -124,6 +131,9 @@ class Subscription(NamedTuple):
     repeat_at: float | None = None
     permissions: str = ""
     judge_at: float | None = None
+    body: str = ""
+    list_id: str = ""
+    known: str = ""
 
     @property
     def sees_document(self) -> bool:

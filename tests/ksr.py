@@ -30,9 +30,7 @@ FUNCTIONS: dict[str, dict[str, tuple[type, ...]]] = {
     },
     "tmx": {"t_precheck_trans": ()},
     "sl": {"send_reply": (int, str), "sl_send_reply": (int, str), "sl_reply_error": ()},
-    "maxfwd": {"process_maxfwd": (int,)},
-    "sanity": {"sanity_check": (int, int)},
-    "rr": {"loose_route": ()},
+    "maxfwd": {"process_maxfwd": (int,)}, "sanity": {"sanity_check": (int, int)}, "rr": {"loose_route": ()},
     "registrar": {"lookup": (str,), **REGISTRAR},
     "auth": {"pv_auth_check": (str, str, int, int)},
     "mqueue": {"mq_add": (str, str, str), "mq_size": (str,), "mq_fetch": (str,)},
@@ -61,6 +59,7 @@ class Message:
     transport: str = "UDP"
     connection: int = 0
     http_uri: str = ""
+    original_uri: str = ""  # of a request whose script has written another one
 
     def all(self, name: str) -> list[str | bytes]:
         wanted = COMPACT.get(name.lower(), name.lower())
@@ -132,6 +131,7 @@ class KSR(Xhttp, Registrar):
         self.tasks: list[tuple[str, str, str]] = []
         self.queue: deque[tuple[str, str]] = deque()
         self.closed: deque[tuple[str, str]] = deque()
+        self.subscribed: deque[tuple[str, str]] = deque()
         self.parameters: dict[str, str] = {}
         """Our parameters as Kamailio has them, by `group.name`."""
         self.variables: dict[str, Any] = {f"$shv({name})": int(start) for name, start in defined(r'"shvset", "(\w+)=i:(\d+)"')}
@@ -146,7 +146,7 @@ class KSR(Xhttp, Registrar):
         """The next message is worked on; what was left over of the one before is gone."""
         self.message, self._changes, self._reply_headers, self._transaction = message, [], "", False
         self._number += 1
-        self.variables = {name: value for name, value in self.variables.items() if name.startswith("$shv")}
+        self.variables = {"$branch(count)": 0} | {name: value for name, value in self.variables.items() if name.startswith("$shv")}
 
     def __getattr__(self, module: str) -> "Module":
         if module in ("info", "warn", "err"):
@@ -312,7 +312,7 @@ class KSR(Xhttp, Registrar):
 
     def _queue(self, name: str) -> deque[tuple[str, str]]:
         known(name, r'"mqueue", "name=(\w+)')
-        return self.closed if name == "closed" else self.queue
+        return {"closed": self.closed, "subscribed": self.subscribed}.get(name, self.queue)
 
     def _htable_sht_inc(self, table: str, key: str) -> int:
         known(table, r'"htable", "(\w+)=>')
@@ -371,6 +371,7 @@ def request_uri(message: Message) -> str | None:
 VARIABLES: dict[str, Callable[[Message, tuple[str, str]], Any]] = {
     "$rm": lambda message, _: message.method,
     "$ru": lambda message, _: request_uri(message),
+    "$ou": lambda message, _: message.original_uri or message.uri,
     "$rs": lambda message, _: message.status,
     "$fu": lambda message, _: uri_of(message.first("From")),
     "$ft": lambda message, _: tag_of(message.first("From")),
@@ -384,7 +385,7 @@ VARIABLES: dict[str, Callable[[Message, tuple[str, str]], Any]] = {
     "$ua": lambda message, _: message.first("User-Agent"),
     "$rb": lambda message, _: message.body.decode() if message.body else None,
     "$(rb{s.encode.hexa})": lambda message, _: message.body.hex(),
-    "$(mb{s.substr,0,1024})": lambda message, _: f"{message.method} {message.uri} SIP/2.0\r\n"[:1024],
+    "$(mb{s.substr,0,1024}{s.encode.hexa})": lambda message, _: f"{message.method} {message.uri} SIP/2.0\r\n"[:1024].encode().hex(),
     "$si": lambda message, _: message.source[0],
     "$sp": lambda message, _: message.source[1],
     "$su": lambda message, _: f"sip:{message.source[0]}:{message.source[1]};transport={message.transport.lower()}",
@@ -394,7 +395,6 @@ VARIABLES: dict[str, Callable[[Message, tuple[str, str]], Any]] = {
     "$conid": lambda message, _: message.connection or None,
     "$hu": lambda message, _: message.http_uri,
     "$via0(branch)": lambda message, _: (re.findall(r"branch=([^;]+)", message.first("Via") or "") or [None])[0],
-    "$mqk(answers)": lambda _, fetched: fetched[0],
-    "$mqk(closed)": lambda _, fetched: fetched[0],
-    "$mqv(answers)": lambda _, fetched: fetched[1],
+    **{f"$mqk({queue})": lambda _, fetched: fetched[0] for queue in ("answers", "closed", "subscribed")},
+    **{f"$mqv({queue})": lambda _, fetched: fetched[1] for queue in ("answers", "subscribed")},
 }

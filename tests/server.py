@@ -1,5 +1,6 @@
 """Starting and stopping the real server for tests: own ports, own folder, only its own processes ended."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -7,27 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).resolve().parent.parent
-START_TIMEOUT = 30.0
-
-
-def free_port() -> int:
-    """A port that is free for UDP and TCP, and so is the one after it."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        try:
-            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
-                for number in (port, port + 1):
-                    with socket.socket(socket.AF_INET, kind) as probe:
-                        probe.bind(("127.0.0.1", number))
-        except (OSError, OverflowError):
-            continue
-        return port
+START_TIMEOUT = 60.0
+STEP = 0.02
 
 
 class Server:
@@ -43,9 +31,10 @@ class Server:
             "KP_HTTP_PORT": str(self.http_port),
             "KP_VAR": str(self.folder),
             "KP_TRUSTED": "127.0.0.1",
-            "KP_SET": "pa.notify_interval=0",
+            "KP_SET": "pa.notify_interval=0;rls.timer_interval=0",
             **(variables or {}),
         }
+        self.port = int(self.variables["KP_PORT"])
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,7 +47,7 @@ class Server:
         return outer | self.variables
 
     def start(self) -> "Server":
-        """Start and wait until it answers OPTIONS."""
+        """Start and wait until it answers OPTIONS over UDP, and over TCP where it listens: the last process to start reads that."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [ROOT / ".venv/bin/presencectl", "run"],
@@ -69,32 +58,39 @@ class Server:
                 stderr=log,
                 start_new_session=True,
             )
-        self._wait_until_ready()
+        self._wait_until(self.answers)
+        self._wait_until(lambda: not self._listens_to_tcp() or self.answers(socket.SOCK_STREAM))
         return self
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until(self, ready: Callable[[], bool]) -> None:
         end = time.monotonic() + START_TIMEOUT
-        while not self.answers():
+        while not ready():
             if self.process is None or self.process.poll() is not None or time.monotonic() > end:
+                self.kill()
                 raise RuntimeError(f"the server does not start:\n{self.tail()}")
+            time.sleep(STEP)
 
-    def answers(self) -> bool:
+    def _listens_to_tcp(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(self.address) == 0
+
+    def answers(self, kind: socket.SocketKind = socket.SOCK_DGRAM) -> bool:
         """Whether it answers OPTIONS within a fifth of a second."""
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
+        with socket.socket(socket.AF_INET, kind) as probe:
             probe.settimeout(0.2)
-            port = probe.getsockname()[1]
-            request = (
-                f"OPTIONS sip:127.0.0.1:{self.port} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:{port};branch=z9hG4bKready{port}\r\n"
-                f"From: <sip:ready@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1:{self.port}>\r\nCall-ID: ready{port}\r\n"
-                "CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
-            )
             try:
-                probe.sendto(request.encode(), self.address)
+                probe.connect(self.address)
+                probe.send(self._options("UDP" if kind is socket.SOCK_DGRAM else "TCP", probe.getsockname()[1]))
                 return probe.recv(4096).startswith(b"SIP/2.0 200")
             except OSError:
-                time.sleep(0.05)
                 return False
+
+    def _options(self, transport: str, port: int) -> bytes:
+        return (
+            f"OPTIONS sip:127.0.0.1:{self.port} SIP/2.0\r\nVia: SIP/2.0/{transport} 127.0.0.1:{port};branch=z9hG4bKready{port}\r\n"
+            f"From: <sip:ready@127.0.0.1>;tag=1\r\nTo: <sip:127.0.0.1:{self.port}>\r\nCall-ID: ready{port}\r\n"
+            "CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        ).encode()
 
     def stop(self) -> None:
         """End it as an operator does (SIGTERM), or for good when that takes too long."""
@@ -110,7 +106,8 @@ class Server:
     def kill(self) -> None:
         """kill -9 of all its processes at once."""
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait(10)
             self.process = None
 
@@ -122,7 +119,7 @@ class Server:
         """Run presencectl against this server."""
         done = subprocess.run(
             [ROOT / ".venv/bin/presencectl", *arguments],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=30, check=True,
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
         return done.stdout
 

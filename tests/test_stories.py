@@ -1,11 +1,11 @@
 """Every story of tests/sipp, played by SIPp against the running server, on both database engines."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.repetitions import SLOW
 from tests.server import Server
 from tests.sipp.story import Story, play, read_all
 
@@ -16,7 +16,7 @@ def _parameter(story: Story) -> object:
     """A story as a parameter of the test, with the marks its README asks for."""
     marks = [pytest.mark.rfc(*story.rfc)] if story.rfc else []
     if story.slow:
-        marks.append(pytest.mark.skipif(os.environ.get("SLOW") != "1", reason=f"{story.slow}; SLOW=1 plays it"))
+        marks.append(pytest.mark.skipif(not SLOW, reason=f"{story.slow}; SLOW=1 plays it"))
     return pytest.param(story, id=story.name, marks=marks)
 
 

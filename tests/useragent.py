@@ -10,6 +10,9 @@ import time
 from dataclasses import dataclass, field
 
 CRLF = "\r\n"
+PATIENCE = 30.0
+"""Seconds that something which has to come is waited for."""
+
 LONG = {"o": "event", "k": "supported", "c": "content-type", "l": "content-length", "m": "contact", "f": "from", "t": "to",
         "i": "call-id", "v": "via", "u": "allow-events", "e": "content-encoding"}  # fmt: skip
 
@@ -77,6 +80,7 @@ class UserAgent:
             self.socket = socket.create_connection(self.server)
         self.address = "{}:{}".format(*self.socket.getsockname())
         self._buffer = b""
+        self._answered: set[bytes] = set()
 
     def close(self) -> None:
         self.socket.close()
@@ -137,15 +141,19 @@ class UserAgent:
         self.sent = data
         return self.response(self.branch)
 
-    def response(self, branch: str, timeout: float = 5.0) -> Message:
+    def response(self, branch: str, timeout: float = PATIENCE) -> Message:
         return self.wait(lambda message: message.status >= 200 and branch in message.get("Via"), timeout)
 
-    def notify(self, timeout: float = 5.0, call_id: str | None = None) -> Message:
-        """Wait for a NOTIFY, answer it with `answer_notify` (0: not at all)."""
-        message = self.wait(lambda m: m.method == "NOTIFY" and (call_id is None or m.get("Call-ID") == call_id), timeout)
-        if self.answer_notify:
+    def notify(self, timeout: float = PATIENCE, call_id: str | None = None) -> Message:
+        """Wait for a NOTIFY, answer it with `answer_notify` (0: not at all). One answered before is answered again only."""
+        while True:
+            message = self.wait(lambda m: m.method == "NOTIFY" and (call_id is None or m.get("Call-ID") == call_id), timeout)
+            if not self.answer_notify:
+                return message
             self.respond(message, self.answer_notify, self.answer_headers)
-        return message
+            if message.raw not in self._answered:
+                self._answered.add(message.raw)
+                return message
 
     def no_notify(self, seconds: float) -> bool:
         """Whether none comes for that long."""
@@ -155,13 +163,22 @@ class UserAgent:
             return True
         return False
 
+    def drain(self) -> None:
+        """Answer what has come, and forget it."""
+        while self._receive(0):
+            pass
+        for message in self.inbox:
+            if message.method == "NOTIFY":
+                self.respond(message, self.answer_notify, self.answer_headers)
+        self.inbox.clear()
+
     def respond(self, request: Message, status: int, headers: str = "") -> None:
         lines = [f"SIP/2.0 {status} Whatever"]
         lines += [f"Via: {value}" for value in request.all("Via")]
         lines += [f"{name}: {request.get(name)}" for name in ("From", "To", "Call-ID", "CSeq")]
         self.send_raw((CRLF.join(lines) + CRLF + headers + "Content-Length: 0\r\n\r\n").encode())
 
-    def wait(self, wanted: object, timeout: float = 5.0) -> Message:
+    def wait(self, wanted: object, timeout: float = PATIENCE) -> Message:
         end = time.monotonic() + timeout
         while True:
             for message in self.inbox:

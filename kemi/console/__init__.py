@@ -1,8 +1,9 @@
 """The command `presencectl`: runs the server, and lets its operator look and act.
 
 One module for each part of it: `server` (run, check, migrate, completion), `users`, `presence` (presentity, publish, unpublish),
-`watching` (watchers, subscriptions, authorize), `trace`. What they print is made by `facts` and written by `output`; `session`
-opens the store of the server, which may be running.
+`watching` (watchers, subscriptions, authorize), `explain`, `rules` (allow, polite-block, confirm, block), `documents` (xcap),
+`trace`, `lists` (rls), `b2b`. What they print is made by `facts` and written by `output`; `session` opens the store of the server,
+which may be running.
 
 Whatever goes wrong is one line on stderr: status 1, or 2 where the command itself is wrong.
 """
@@ -17,10 +18,11 @@ from typing import Any, Final
 import click
 
 from kemi import startup
-from kemi.console import presence, server, trace, users, watching
+from kemi.console import b2b, documents, explain, lists, presence, rules, server, trace, users, watching
 from kemi.console.output import one_line
 from kemi.database import Unavailable
 from kemi.errors import ConfigurationError, SipError
+from kemi.xcap.errors import XcapError
 
 EXPECTED: Final = (ConfigurationError, Unavailable, SipError, ValueError, OSError)
 """What stops a command without being an error in it."""
@@ -43,6 +45,8 @@ def one_line_errors() -> Iterator[None]:
         raise WrongUsage(f"{one_line(error.format_message())} ({command_of(error)} --help tells more)") from error
     except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
         raise
+    except XcapError as error:
+        raise click.ClickException(one_line(error.words())) from error
     except EXPECTED as error:
         raise click.ClickException(one_line(error)) from error
     except Exception as error:
@@ -90,5 +94,6 @@ def main(context: click.Context, configuration: Path) -> None:
     context.obj = configuration.resolve()
 
 
-for command in (*server.COMMANDS, *users.COMMANDS, *presence.COMMANDS, *watching.COMMANDS, *trace.COMMANDS):
-    main.add_command(command)
+for part in (server, users, presence, watching, explain, rules, documents, trace, lists, b2b):
+    for command in part.COMMANDS:
+        main.add_command(command)

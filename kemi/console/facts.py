@@ -9,8 +9,9 @@ from kemi import administration, client_profile, decision_store, sip, watcher
 from kemi.administration import Recorded
 from kemi.console.output import FOR_EVER, plain
 from kemi.console.session import Session
-from kemi.event_package import WATCHER_INFORMATION, Authorization, Decision
+from kemi.event_package import LIST, WATCHER_INFORMATION, Authorization, Decision
 from kemi.presence import pidf, policy
+from kemi.presence.explain import Explained
 from kemi.presence.outline import Outline, outline
 from kemi.presence.package import NAME
 from kemi.presence.publication import Publication
@@ -131,10 +132,12 @@ def why(session: Session, package_name: str, resource: str, who: str) -> tuple[A
         if decision_store.made(session.database, name, resource, [who]).get(who) is says.decision:
             return says, "presencectl authorize"
     pa = session.settings.pa
+    if package_name.endswith(LIST):
+        return says, f"rls.auth = {session.settings.rls.auth}"
     if package_name.endswith(WATCHER_INFORMATION):
         listed = "pa.winfo_watchers names it" if who in pa.winfo_watchers else f"pa.winfo_auth = {pa.winfo_auth}"
         return says, listed
-    if package.authorize is session.packages[NAME].authorize:
+    if package.rules is session.packages[NAME].rules:
         return says, f"pa.auth = {pa.auth}" + (f" ({_matching(session, resource, who)})" if pa.auth == "xcap" else "")
     return says, f"rules of {package_name}"
 
@@ -142,3 +145,13 @@ def why(session: Session, package_name: str, resource: str, who: str) -> tuple[A
 def _matching(session: Session, resource: str, who: str) -> str:
     found = policy.matching(session.database, session.settings, who, resource, session.now)
     return f"{found}: pa.auth_default = {session.settings.pa.auth_default}" if found == policy.NO_RULES else found
+
+
+def because(why: Explained) -> str:
+    """What led to what is said of a watcher."""
+    if why.by_rules is None or not why.is_by_rules:
+        return why.because
+    found = why.by_rules.explanation
+    rules = ", ".join(f"{each.document} {each.rule}".rstrip() for each in found.matching) or "no rule matches"
+    default = f"{policy.NO_RULES}: pa.auth_default = {why.by_rules.asking.default.value}"
+    return f"{'rules that are tried' if why.trial else why.because} ({rules if found.is_policy else default})"

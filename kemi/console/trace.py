@@ -84,7 +84,7 @@ def of_watching(session: Session, subscription: Subscription) -> Facts:
         "sees": facts.SEES[subscription.decision],
         "because": f"when it subscribed; the next SUBSCRIBE finds {shown(decision)}: {because}" if changes else because,
         "deadline": deadline(subscription),
-        "deadline_in": round(subscription.next_at - now, 1),
+        "deadline_in": None if subscription.list_id else round(subscription.next_at - now, 1),
         "due_in": None if subscription.due_at is None else round(subscription.due_at - now, 1),
         "in_flight_for": None if subscription.in_flight_since is None else round(now - subscription.in_flight_since, 1),
         "notified_ago": round(now - subscription.notified_at, 1),
@@ -98,6 +98,8 @@ def shown(decision: Decision | None) -> str:
 
 def deadline(subscription: Subscription) -> str:
     """What the next deadline of a subscription is (docs/architecture.md)."""
+    if subscription.list_id:
+        return "of its list"
     if subscription.in_flight_since is not None:
         return "no answer to NOTIFY"
     if subscription.due_at is not None:
@@ -164,6 +166,9 @@ def watching_lines(found: Facts) -> Iterator[str]:
     package = "" if found["package"] in (NAME, WINFO) else f" {found['package']},"
     yield f"{name}{found['watcher']} {package} {found['state']}{reason}, {expiry(found)}, since {moment(found['created_at'])}"
     yield f"  sees        {found['sees']} ({found['decision']}: {found['because']})"
+    if found["list_id"]:
+        yield f"  in a list   id={found['list_id']}; presencectl rls shows it"
+        return
     yield f"  NOTIFY      {notify_words(found)}"
     yield f"  SUBSCRIBE   CSeq {found['remote_cseq']}, id={found['id']} call-id={found['call_id']}, accept={found['accept']}"
     flow = f" by {found['flow']}" if found["flow"] else ""

@@ -18,7 +18,7 @@ WATCHERS: Final = (
     "watcher", "status", "event", "expires_in", "duration", "display_name", "user_agent", "profile", "remembered",
 )  # fmt: skip
 SUBSCRIPTIONS: Final = (
-    "watcher", "resource", "package", "state", "decision", "expires_in", "local_cseq", "remote_target", "user_agent",
+    "watcher", "resource", "package", "state", "decision", "expires_in", "local_cseq", "remote_target", "user_agent", "list_id",
 )  # fmt: skip
 DECISIONS: Final = ("watcher", "package", "decision", "decided_at")
 CHANGED: Final = ("id", "package", "state", "decision", "expires_in", "user_agent")

@@ -14,15 +14,15 @@ from typing import Any
 import KSR
 
 from kemi import sip
-from kemi.effects import Effect, Log, Reply, SendRequest, Wake
+from kemi.effects import Effect, Log, Reply, SendRequest, Wake, WakeSubscriber
 from kemi.errors import BadRequest, SipError
 from kemi.notify import Answer
 
 SOCKETS = {"ws": "tcp", "wss": "tls"}
 """Transports whose sockets Kamailio knows by another name."""
 
-START_OF_MESSAGE = "$(mb{s.substr,0,1024})"
-"""Enough of the message to hold any Request-URI that is taken."""
+START_OF_MESSAGE = "$(mb{s.substr,0,1024}{s.encode.hexa})"
+"""Enough of the message to hold any Request-URI that is taken; its body may be no text."""
 
 MAX_FIELD = 4096
 """Characters in one header field value."""
@@ -34,8 +34,12 @@ NOTIFY_GROUP = "notify"
 FETCH_GROUP = "fetch"
 ANSWERS = "answers"
 CHANGED = "$shv(changed)"
+PATH = "$(hdr(Presence-Path)[*])"
+"""Servers that a subscription came through (`kemi.b2bua.relay`)."""
+
 WOKEN = "$shv(woken)"
 FETCHING = "$shv(fetching)"
+ASKING = "$shv(asking)"
 HURRY = "$shv(hurry)"
 """Until when, seconds since the epoch, every answer is settled at once."""
 
@@ -55,6 +59,15 @@ _FIELDS = {
     "require": "$(hdr(Require)[*])",
 }
 _FIELDS_OF_METHOD = {
+    "NOTIFY": _FIELDS
+    | {
+        "to_uri": "$tu",
+        "to_tag": "$tt",
+        "contact": "$(hdr(Contact)[*])",
+        "record_route": "$(hdr(Record-Route)[*])",
+        "subscription_state": "$hdr(Subscription-State)",
+        "entity_tag": "$hdr(SIP-ETag)",
+    },
     "PUBLISH": _FIELDS | {"entity_tag": "$(hdr(SIP-If-Match)[*])"},
     "SUBSCRIBE": _FIELDS
     | {
@@ -62,14 +75,20 @@ _FIELDS_OF_METHOD = {
         "to_tag": "$tt",
         "contact": "$(hdr(Contact)[*])",
         "accept": "$(hdr(Accept)[*])",
+        "supported": "$(hdr(Supported)[*])",
         "record_route": "$(hdr(Record-Route)[*])",
         "user_agent": "$ua",
         "suppress": "$hdr(Suppress-If-Match)",
     },
 }
 _LISTS = {
-    f"$(hdr({name})[*])": name for name in ("Require", "SIP-If-Match", "Contact", "Accept", "Record-Route", "P-Asserted-Identity")
-}
+    f"$(hdr({name})[*])": name
+    for name in (
+        "Require", "Supported", "Proxy-Require", "SIP-If-Match", "Contact", "Accept", "Via", "Record-Route",
+        "P-Asserted-Identity", "Max-Breadth",
+        "P-Asserted-Identity",
+    )
+}  # fmt: skip
 """Lists that are None when they do not fit into Kamailio's buffer, as if they were missing."""
 
 _FIELDS_OF_BODY = {
@@ -148,7 +167,7 @@ def request_uri() -> str:
     known = field("$ru")
     if known is not None:
         return known
-    original = [*text(START_OF_MESSAGE).split(" "), "", ""][1]
+    original = [*bytes.fromhex(text(START_OF_MESSAGE)).decode(errors="replace").split(" "), "", ""][1]
     scheme, _, rest = original.partition(":")
     if scheme.lower() in ("pres", "im"):
         KSR.pv.sets("$ru", f"sip:{rest}")
@@ -210,6 +229,8 @@ def execute(effects: Iterable[Effect]) -> list[Answer]:
             if effect.blocked:
                 KSR.pv.seti(HURRY, int(time.time()) + HURRY_SECONDS)
             wake()
+        elif isinstance(effect, WakeSubscriber):
+            wake_subscriber()
         elif isinstance(effect, Log):
             log(effect)
     return unsent
@@ -270,6 +291,12 @@ def begin_transaction() -> bool:
     return bool(result > 0 or result == TRANSACTION_IS_THERE)
 
 
+def max_forwards() -> int:
+    """Of the request as it came, 70 where it says nothing."""
+    number = text("$hdr(Max-Forwards)").strip()
+    return int(number) if re.fullmatch("[0-9]{1,3}", number) else 70
+
+
 def message_number() -> int:
     """Tells the message that is worked on from the others of this process."""
     return int(value("$mi"))
@@ -317,6 +344,18 @@ def wake_fetcher() -> None:
 def fetcher_woken() -> None:
     """The group `fetch` is about to look."""
     KSR.pv.seti(FETCHING, 0)
+
+
+def wake_subscriber() -> None:
+    """Have a worker of the group `notify` look for SUBSCRIBEs of ours to send, unless one is called already."""
+    if value(ASKING) != 1:
+        KSR.pv.seti(ASKING, 1)
+        getattr(KSR, "async").task_group_data("ksr_ask", NOTIFY_GROUP, "")
+
+
+def subscriber_woken() -> None:
+    """That worker is about to look."""
+    KSR.pv.seti(ASKING, 0)
 
 
 def pass_answer() -> None:

@@ -28,14 +28,26 @@ IDENTITY = "$avp(identity)"
 MAX_CREDENTIALS = 8
 """Authorization header fields that are looked at."""
 
+ASSERTIONS = ("P-Asserted-Identity", "P-Preferred-Identity")
+"""What is said in them of who sent a request."""
+
 OLD_NONCE = (-4, -6)
 """Results of module auth: the nonce has expired, or this nonce count was seen already."""
 
 
-def trusted(realm: Realm, claimed: str) -> str:
-    """Canonical address that a trusted source names: in P-Asserted-Identity, else in From (RFC 3325 section 5)."""
-    asserted = asserted_identity()
-    return realm.address_of_record(asserted) if asserted else claimed
+def trusted(realm: Realm, claimed: str) -> tuple[str, ...]:
+    """All that a trusted source says about who sent this request, a canonical SIP address first (RFC 3325 sections 5 and 9.1).
+
+    It stands in P-Asserted-Identity: a SIP URI, a tel URI or both; else From counts.
+
+    Raises:
+        UnsupportedUriScheme: 416, there is no SIP URI among them.
+    """
+    asserted = asserted_identities()
+    users = [each for each in asserted if each.partition(":")[0].lower() in sip.SCHEMES]
+    if not asserted:
+        return (claimed,)
+    return (*map(realm.address_of_record, users or asserted), *(each for each in asserted if each not in users))
 
 
 def named(realm: Realm) -> str:
@@ -117,16 +129,40 @@ def requests_this_second(source: str) -> int:
     return int(KSR.htable.sht_inc(RATE, source))
 
 
-def asserted_identity() -> str:
-    """The URI in P-Asserted-Identity, "" where there is none; only for a trusted source (RFC 3325 section 5)."""
-    members = sip.split_list(field("$(hdr(P-Asserted-Identity)[*])") or "")
-    return sip.address_uri(members[0]) if members else ""
+def asserted_identities() -> list[str]:
+    """The URIs in P-Asserted-Identity; only for a trusted source (RFC 3325 section 5)."""
+    return [sip.address_uri(each) for each in sip.split_list(field("$(hdr(P-Asserted-Identity)[*])") or "")]
 
 
 def credentials(realm: str) -> Credentials | None:
     """What the client sent for this realm, None where it sent nothing."""
-    number = min(value("$hdrc(Authorization)") or 0, MAX_CREDENTIALS)
-    return digest.of_realm((text(f"$(hdr(Authorization)[{index}])") for index in range(number)), realm)
+    return digest.of_realm(_credentials("Authorization"), realm)
+
+
+def _credentials(name: str) -> list[str]:
+    number = min(value(f"$hdrc({name})") or 0, MAX_CREDENTIALS)
+    return [text(f"$(hdr({name})[{index}])") for index in range(number)]
+
+
+def forget(realm: Realm, is_trusted: bool) -> None:
+    """Before a request is relayed, take out what goes no further than here.
+
+    That is credentials for our domains (RFC 3261 section 22.3), and what a source asserts that is not trusted (RFC 3325 section 5).
+    """
+    given = {name: _credentials(name) for name in ("Authorization", "Proxy-Authorization")}
+    kept = {name: [each for each in values if not _is_for_us(realm, each)] for name, values in given.items()}
+    changed = [name for name in given if given[name] != kept[name]]
+    changed += [] if is_trusted else [name for name in ASSERTIONS if KSR.hdr.is_present(name) > 0]
+    for name in changed:
+        KSR.hdr.remove(name)
+        for each in kept.get(name, ()):
+            KSR.hdr.append(f"{name}: {each}\r\n")
+    if changed:
+        KSR.textopsx.msg_apply_changes()
+
+
+def _is_for_us(realm: Realm, given: str) -> bool:
+    return any(digest.of_realm([given], domain) for domain in realm.domains)
 
 
 def check(realm: str, ha1: str, given: Credentials) -> Outcome:

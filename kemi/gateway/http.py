@@ -10,6 +10,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 import KSR
 
@@ -19,9 +20,9 @@ from kemi.database import Database, Unavailable
 from kemi.effects import Effect, HttpReply
 from kemi.errors import BadRequest, ServiceUnavailable, SipError
 from kemi.gateway import authentication, field, text, value
-from kemi.http import METHODS, HttpRequest
+from kemi.http import METHODS, READING, HttpRequest
 from kemi.http_digest import NONCE_LIFETIME, Credentials
-from kemi.identity import Realm
+from kemi.identity import KEPT, Realm
 from kemi.settings import Settings
 
 USED = "nonces"
@@ -30,13 +31,12 @@ USED = "nonces"
 RETRY_AFTER = 5
 """Seconds, when the database cannot do its work."""
 
-_FIELDS = {
-    "content_type": "$cT",
-    "content_encoding": "$(hdr(Content-Encoding)[*])",
-    "content_range": "$hdr(Content-Range)",
-    "if_match": "$(hdr(If-Match)[*])",
-    "if_none_match": "$(hdr(If-None-Match)[*])",
+_CONDITIONS = {"if_match": ("If-Match", "$(hdr(If-Match)[*])"), "if_none_match": ("If-None-Match", "$(hdr(If-None-Match)[*])")}
+_FIELDS = _CONDITIONS | {
+    "content_encoding": ("Content-Encoding", "$(hdr(Content-Encoding)[*])"),
+    "content_range": ("Content-Range", "$hdr(Content-Range)"),
 }
+"""Name and variable of fields; who only reads is not asked for those that tell of a body."""
 
 
 def is_websocket(path: str) -> bool:
@@ -66,10 +66,12 @@ def read_request(limit: int) -> HttpRequest:
     if value("$hdrc(Host)") != 1:
         raise BadRequest("exactly one Host is needed")
     target = _target()
-    length = int(value("$cl") or 0)
     path, _, query = target.partition("?")
+    method = text("$rm")
+    reads = method in READING
+    length = 0 if reads else int(value("$cl") or 0)
     return HttpRequest(
-        method=text("$rm"),
+        method=method,
         path=path,
         query=query,
         host=text("$hdr(Host)"),
@@ -77,7 +79,8 @@ def read_request(limit: int) -> HttpRequest:
         is_secure=text("$pr").lower() == "tls",
         length=length,
         body=gateway.read_body("tcp") if 0 < length <= limit else b"",
-        **{name: _whole(variable) for name, variable in _FIELDS.items()},
+        content_type=None if reads else field("$cT"),
+        **{each: _whole(*place) for each, place in (_CONDITIONS if reads else _FIELDS).items()},
     )
 
 
@@ -89,11 +92,12 @@ def _target() -> str:
     return found
 
 
-def _whole(variable: str) -> str | None:
-    """A field of which a part would not do."""
+def _whole(name: str, variable: str) -> str | None:
+    """A field of which a part would not do; most are not there, which is asked first."""
+    if KSR.hdr.is_present(name) < 0:
+        return None
     found = field(variable)
-    name = variable.partition("hdr(")[2].partition(")")[0]
-    if found is None and name and KSR.hdr.is_present(name) > 0:
+    if found is None:
         raise BadRequest("a header field cannot be read")
     return found
 
@@ -125,7 +129,7 @@ class Doorkeeper:
             SipError: 400, 503.
         """
         if is_trusted:
-            asserted = _asserted(realm)
+            asserted = _asserted(realm, field("$(hdr(X-3GPP-Asserted-Identity)[*])") or "")
             if asserted:
                 return asserted
         elif 0 < settings.auth.max_rate < authentication.requests_this_second(request.source):
@@ -165,10 +169,11 @@ class Doorkeeper:
         return HttpReply(401, "Unauthorized", tuple(("WWW-Authenticate", each) for each in ways))
 
 
-def _asserted(realm: Realm) -> tuple[str, ...]:
+@lru_cache(maxsize=KEPT)
+def _asserted(realm: Realm, identities: str) -> tuple[str, ...]:
     """Those of the identities that are SIP URIs."""
     found = []
-    for each in sip.split_list(field("$(hdr(X-3GPP-Asserted-Identity)[*])") or ""):
+    for each in sip.split_list(identities):
         try:
             found.append(realm.address_of_record(each.strip('"')))
         except SipError:
@@ -258,10 +263,11 @@ def answered(effects: Iterable[Effect]) -> list[Effect]:
 
 def answer(reply: HttpReply) -> None:
     """Answer the request; the connection stays open unless the client wants it closed."""
-    if "close" in text("$hdr(Connection)").lower():
+    is_last = "close" in text("$hdr(Connection)").lower()
+    if is_last:
         KSR.set_reply_close()
     if reply.status == 304 or text("$rm") == "HEAD":
-        _write_head(reply)
+        _write_head(reply, is_last)
         return
     if reply.headers:
         KSR.hdr.append_to_reply("".join(f"{name}: {content}\r\n" for name, content in reply.headers))
@@ -269,7 +275,7 @@ def answer(reply: HttpReply) -> None:
     KSR.xhttp.xhttp_reply(reply.status, reply.reason.replace(" ", "-"), reply.content_type, reply.body.decode())
 
 
-def _write_head(reply: HttpReply) -> None:
+def _write_head(reply: HttpReply, is_last: bool) -> None:
     """The header fields as they would be with the body."""
     lines = [f"HTTP/1.1 {reply.status} {reply.reason}", *(f"{name}: {content}" for name, content in reply.headers)]
     if reply.status != 304:
@@ -277,7 +283,6 @@ def _write_head(reply: HttpReply) -> None:
         lines.append(f"Content-Length: {len(reply.body)}")
     connection = int(value("$conid") or 0)
     if KSR.tcpops.tcp_conid_alive(connection) > 0:
-        peer = f"sip:{sip.bracketed(text('$si'))}:{value('$sp')};transport={text('$pr').lower()}"
-        KSR.corex.send_data(peer, "\r\n".join([*lines, "", ""]))
-    if "close" in text("$hdr(Connection)").lower():
+        KSR.corex.send_data(text("$su"), "\r\n".join([*lines, "", ""]))
+    if is_last:
         KSR.tcpops.tcp_close_connection_id(connection)

@@ -1,12 +1,14 @@
 """Kamailio's own trades that a small presence server needs: loose routing, the registrar (RFC 3261 sections 10, 16)."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import KSR
 
+from kemi import sip
 from kemi.binding import Binding
-from kemi.errors import ServiceUnavailable
+from kemi.errors import MaxBreadthExceeded, ServiceUnavailable, TemporarilyUnavailable
 from kemi.gateway import field, one_log_line, reply, text, value, wake, warn
 
 LOCATION = "location"
@@ -22,6 +24,14 @@ CLOSED = "closed"
 """Queue of connections that were closed, of those that somebody registered over."""
 
 NOBODY = "sip:nobody@invalid"
+
+BREADTH = 60
+"""To how many a request may be forked that says nothing of it (RFC 5393 section 5.3.3)."""
+
+PORTS = {"tls": 5061, "ws": 80, "wss": 443}
+"""Ports that Via does not name, where they are others than 5060 (RFC 3261 section 18.1.1, RFC 7118 section 5.2)."""
+
+_SENT_BY = re.compile(r"SIP\s*/\s*2\.0\s*/\s*(\S+)\s+(\[[^\]]*\]|[^\s:;,]+)(?:\s*:\s*(\d{1,5}))?", re.IGNORECASE)
 
 FIRST_WORKER_IS_READY = "core:worker-one-init"
 LOADED = "$shv(loaded)"
@@ -83,12 +93,56 @@ def relay_to_registered() -> bool:
 
     Raises:
         ServiceUnavailable: 503, the server has only just begun.
+        TemporarilyUnavailable: 480, it is to go by SIPS, and one of them is none (RFC 5630 section 5.3).
+        MaxBreadthExceeded: 440, there are more of them than the request may be forked to.
     """
     require_loaded()
+    is_secure = _is_sips(text("$ru"))
     if KSR.registrar.lookup(LOCATION) < 0:
         return False
+    contacts = _targets()
+    if is_secure and not all(map(_is_sips, contacts)):
+        raise TemporarilyUnavailable("a contact is not reached by SIPS")
+    _share_breadth(len(contacts))
     relay()
     return True
+
+
+def _is_sips(uri: str) -> bool:
+    return uri[:5].lower() == "sips:"
+
+
+def _targets() -> list[str]:
+    """Where the request goes now."""
+    return [text("$ru"), *(text(f"$(branch(uri)[{index}])") for index in range(value("$branch(count)") or 0))]
+
+
+def _share_breadth(contacts: int) -> None:
+    """Part what is left of Max-Breadth among all contacts (RFC 5393 section 5.3.3)."""
+    given = field("$(hdr(Max-Breadth)[*])")
+    left = int(given) if given and re.fullmatch("[0-9]{1,9}", given) else BREADTH
+    if left < contacts:
+        raise MaxBreadthExceeded("there are more contacts than that")
+    if given is not None:
+        KSR.hdr.remove("Max-Breadth")
+    KSR.hdr.append(f"Max-Breadth: {left // contacts}\r\n")
+
+
+def retarget(uri: str) -> None:
+    """Write another Request-URI."""
+    KSR.pv.sets("$ru", uri)
+
+
+def hops() -> list[sip.Uri]:
+    """The addresses that a request was sent by, as Via says (RFC 3261 section 18.1.1).
+
+    Raises:
+        BadRequest: 400, Via is too long, no UTF-8, or holds control characters.
+    """
+    found = _SENT_BY.findall(field("$(hdr(Via)[*])") or "")
+    return [
+        sip.Uri("sip", "", host.lower(), int(port or PORTS.get(transport.lower(), 5060)), "") for transport, host, port in found
+    ]
 
 
 @contextmanager

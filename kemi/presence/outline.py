@@ -98,10 +98,11 @@ def _notes(elements: Iterable[etree._Element]) -> tuple[Note, ...]:
 
 def _names(elements: Iterable[etree._Element]) -> tuple[str, ...]:
     """Each with the names of what is inside, as in rp:activities(away)."""
-    return tuple(_name(each) for each in elements)
+    return tuple(name_of(each) for each in elements)
 
 
-def _name(element: etree._Element) -> str:
+def name_of(element: etree._Element) -> str:
+    """The name of an element, and of those that it holds."""
     name = etree.QName(element).localname
     inside = [etree.QName(each).localname for each in element if isinstance(each.tag, str)]
     shown = f"{element.prefix}:{name}" if element.prefix else name

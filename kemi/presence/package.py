@@ -3,6 +3,8 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from kemi.client_profile import STANDARD, profile_of
 from kemi.database import Database
@@ -25,14 +27,6 @@ def check_body(body: bytes, content_type: str) -> None:
         UnsupportedMediaType: 415, it is no PIDF document.
     """
     pidf.read(body, content_type)
-
-
-def _source(publication: Publication) -> Source | None:
-    """One input of the composition; a document that an earlier release took and this one cannot read is left out."""
-    try:
-        return Source(publication.id, parsed.parse(publication.body, publication.content_type), publication.qualified)
-    except SipError:
-        return None
 
 
 def aspect(subscription: Subscription) -> str:
@@ -60,18 +54,56 @@ def render(database: Database, settings: Settings, views: Sequence[View], now: f
     clashing: set[tuple[str, str, str]] = set()
     documents = {}
     for view in views:
-        told = publications[view.resource] if view.decision is Decision.ALLOW else []
-        sources = [source for source in map(_source, told) if source is not None]
-        composition = compose(view.entity, sources, offline)
-        clashing |= {(view.resource, NAME, each) for each in composition.newly_qualified}
+        told = tuple(map(_input, publications[view.resource])) if view.decision is Decision.ALLOW else ()
         needed, _, permissions = view.aspect.partition("\n")
-        shown = _filtered(view.entity, sources, composition.body, permissions, offline)
-        completed = completion.complete(shown, view.entity, needed if settings.pa.client_profiles else "")
-        body = formats.convert(completed, view.content_type)
-        documents[view] = Document(body.decode(), view.content_type, _tag(body, view.content_type))
+        make = _kept if sum(len(each.body) for each in told) <= parsed.MAX_KEPT else _made
+        made = make(told, view.entity, view.content_type, needed if settings.pa.client_profiles else "", permissions, offline)
+        documents[view] = made.document
+        clashing |= {(view.resource, NAME, each) for each in made.newly_qualified}
     if clashing:
         store.qualify(database, sorted(clashing))
     return documents
+
+
+class _Input(NamedTuple):
+    """All of a publication that a document depends on."""
+
+    id: str
+    body: bytes
+    content_type: str
+    qualified: bool
+
+
+class _Made(NamedTuple):
+    """A document, and the publications whose ids clashed in it."""
+
+    document: Document
+    newly_qualified: frozenset[str]
+
+
+def _input(publication: Publication) -> _Input:
+    return _Input(publication.id, publication.body, publication.content_type, publication.qualified)
+
+
+def _made(told: tuple[_Input, ...], entity: str, content_type: str, needed: str, permissions: str, offline: Offline) -> _Made:
+    """The document that follows from these, and from nothing else."""
+    sources = [source for source in map(_source, told) if source is not None]
+    composition = compose(entity, sources, offline)
+    shown = _filtered(entity, sources, composition.body, permissions, offline)
+    body = formats.convert(completion.complete(shown, entity, needed), content_type)
+    return _Made(Document(body.decode(), content_type, _tag(body, content_type)), composition.newly_qualified)
+
+
+_kept = lru_cache(maxsize=1024)(_made)
+"""The documents that were made last; equal inputs are the same document."""
+
+
+def _source(told: _Input) -> Source | None:
+    """One input of the composition; a document that an earlier release took and this one cannot read is left out."""
+    try:
+        return Source(told.id, parsed.parse(told.body, told.content_type), told.qualified)
+    except SipError:
+        return None
 
 
 def _filtered(entity: str, sources: Sequence[Source], body: bytes, permissions: str, offline: Offline) -> bytes:
@@ -99,4 +131,5 @@ PRESENCE = EventPackage(
     render=render,
     check_body=check_body,
     aspect=aspect,
+    authorize_members=policy.authorize_members,
 )

@@ -21,13 +21,13 @@ waiting watchers are judged again (`kemi.reauthorize`), of all packages that ask
     publications may tell another sphere  `published`, in the transaction that changes them
     the clock reaches `changes_at`        the sweep, once a second
 
-SQL: 1 statement (management); with xcap what `kemi.presence.rules` needs, 1 more where a rule asks for the sphere. However many
-watchers are asked about.
+SQL: 1 statement (management); with xcap what `kemi.presence.rules` needs, 1 more where a rule asks for the sphere, and 1 more where
+there are several XCAP roots (`kemi.xcap.roots`). However many watchers are asked about.
 """
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from kemi import decision_store, reauthorize
 from kemi.database import Database
@@ -36,17 +36,47 @@ from kemi.errors import SipError
 from kemi.event_package import Authorization, Decision, Packages
 from kemi.presence import parsed, privacy, rules, store
 from kemi.presence.pidf import PidfDocument
+from kemi.presence.rules import Lists, Rules
 from kemi.settings import Settings
-from kemi.xcap import pres_rules, refresh
-from kemi.xcap.common_policy import Evaluation
+from kemi.xcap import pres_rules, refresh, roots
 from kemi.xcap.conditions import Context
 from kemi.xcap.pres_rules import Permissions
+from kemi.xcap.ruleset import Ruleset
 
 PACKAGE: Final = "presence"
 """The event package whose rules these are; others may ask them too."""
 
 
 NO_RULES: Final = "no rules"
+
+
+class Asking(NamedTuple):
+    """What a presentity's rules are asked with, whoever watches.
+
+    Args:
+        documents: the presentity's, with what they say.
+        sphere: of the presentity, None where it is not defined, or no rule asks for it.
+        default: the decision where there is no document.
+    """
+
+    documents: Sequence[Rules]
+    sphere: str | None
+    lists: Lists
+    default: Decision
+
+    @property
+    def rulesets(self) -> list[Ruleset[Permissions]]:
+        """The rules, document by document."""
+        return [each.ruleset for each in self.documents]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all documents and lists are known, and can be read."""
+        return self.lists.is_complete and all(each.is_readable for each in self.rulesets)
+
+    def context(self, watcher: str, now: float) -> Context:
+        """As `pres_rules.evaluate` wants it."""
+        return Context((watcher,), self.sphere, now, self.lists.is_listed)
 
 
 def authorize(
@@ -69,10 +99,32 @@ def authorize(
     return says | dict.fromkeys(left, otherwise)
 
 
+def authorize_members(
+    database: Database, settings: Settings, watcher: str, resources: Sequence[str], now: float
+) -> dict[str, Authorization]:
+    """What is said of one watcher by the rules of several presentities, as of the members of a list.
+
+    SQL: 1 statement (management), 1 more with xcap for the documents of all; what a presentity's rules refer to besides, or where
+    they are another server's, as for `authorize`.
+    """
+    made = decision_store.made_of_many(database, PACKAGE, [each for each in resources if each != watcher], watcher)
+    says = {each: Authorization(Decision.ALLOW) for each in resources if each == watcher}
+    says |= {each: Authorization(decision) for each, decision in made.items()}
+    left = [each for each in resources if each not in says]
+    if settings.pa.auth != "xcap" or not left:
+        return says | dict.fromkeys(left, Authorization(Decision.ALLOW if settings.pa.auth == "none" else Decision.CONFIRM))
+    known = {} if settings.xcap.xcap_root else rules.load_many(database, settings, left)
+    for each in left:
+        with_these = asking(database, settings, each, now, known.get(each))
+        evaluation = pres_rules.evaluate(with_these.rulesets, with_these.context(watcher, now), with_these.default)
+        says[each] = pres_rules.authorization(evaluation, with_these.is_complete)
+    return says
+
+
 def matching(database: Database, settings: Settings, watcher: str, resource: str, now: float) -> str:
     """Which rules speak for a watcher, for people: `pres-rules/index friends`; what is written instead where none does."""
-    _, evaluations = _evaluated(database, settings, (watcher,), resource, now)
-    evaluation = evaluations[watcher]
+    with_these = asking(database, settings, resource, now)
+    evaluation = pres_rules.evaluate(with_these.rulesets, with_these.context(watcher, now), with_these.default)
     if not evaluation.is_policy:
         return NO_RULES
     return (
@@ -83,35 +135,28 @@ def matching(database: Database, settings: Settings, watcher: str, resource: str
 def _by_rules(
     database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
 ) -> dict[str, Authorization]:
-    is_complete, evaluations = _evaluated(database, settings, watchers, resource, now)
-    return {each: _authorization(evaluation, is_complete) for each, evaluation in evaluations.items()}
+    with_these = asking(database, settings, resource, now)
+    rulesets, default, is_complete = with_these.rulesets, with_these.default, with_these.is_complete
+    contexts = {each: with_these.context(each, now) for each in watchers}
+    evaluations = {each: pres_rules.evaluate(rulesets, context, default) for each, context in contexts.items()}
+    return {each: pres_rules.authorization(evaluation, is_complete) for each, evaluation in evaluations.items()}
 
 
-def _evaluated(
-    database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
-) -> tuple[bool, dict[str, Evaluation[Permissions]]]:
-    """Whether all documents and lists are known, and what the rules say of each watcher."""
-    policy = rules.load(database, settings, resource, now)
-    sphere = _sphere(database, resource, now) if any(each.has_sphere for each in policy) else None
-    lists = rules.lists(database, settings, resource, policy, now)
-    default = Decision(settings.pa.auth_default)
-    rulesets = [each.ruleset for each in policy]
-    is_complete = lists.is_complete and all(each.is_readable for each in rulesets)
-    contexts = {each: Context((each,), sphere, now, lists.is_listed) for each in watchers}
-    return is_complete, {each: pres_rules.evaluate(rulesets, context, default) for each, context in contexts.items()}
+def asking(database: Database, settings: Settings, resource: str, now: float, documents: Sequence[Rules] | None = None) -> Asking:
+    """Load what rules are asked with.
+
+    Args:
+        documents: in the place of those that the presentity has.
+    """
+    there = roots.of(database, settings, resource)
+    documents = rules.load(database, there, resource, now) if documents is None else documents
+    sphere = sphere_of(database, resource, now) if any(each.has_sphere for each in documents) else None
+    lists = rules.lists(database, there, resource, documents, now)
+    return Asking(documents, sphere, lists, Decision(settings.pa.auth_default))
 
 
-def _authorization(evaluation: Evaluation[Permissions], is_complete: bool) -> Authorization:
-    """Transformations count for those who are allowed: polite-block is one document for all (RFC 5025 section 3.2.1)."""
-    decision = evaluation.permissions.decision
-    if decision is Decision.BLOCK and not is_complete:
-        decision = Decision.CONFIRM
-    is_filtered = decision is Decision.ALLOW and evaluation.is_policy
-    permissions = pres_rules.written(evaluation.permissions) if is_filtered else ""
-    return Authorization(decision, permissions, evaluation.changes_at)
-
-
-def _sphere(database: Database, presentity: str, now: float) -> str | None:
+def sphere_of(database: Database, presentity: str, now: float) -> str | None:
+    """The sphere that a presentity publishes, None where it is not defined. One statement."""
     return privacy.sphere_of(list(_published(database, presentity, now)))
 
 
@@ -150,7 +195,7 @@ def published(
     """
     if settings.pa.auth != "xcap" or package_name != PACKAGE or not _is_watched(database, presentity):
         return []
-    if not any(each.has_sphere for each in rules.load(database, settings, presentity, now)):
+    if not any(each.has_sphere for each in rules.load(database, roots.of(database, settings, presentity), presentity, now)):
         return []
     return _judge(database, settings, packages, presentity, now)
 

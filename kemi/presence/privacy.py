@@ -190,6 +190,23 @@ def _is_granted(tag: str, kind: str, permissions: Permissions, kept: Container[s
     return namespace not in _KNOWN and (namespace, name) in permissions.unknown
 
 
+def needed(tag: str, kind: str) -> str:
+    """The permissions that show an attribute of a component, by their names in rules, for people; "": it always stays.
+
+    Args:
+        tag: of the attribute.
+        kind: the tag of the component.
+    """
+    namespace, _, name = tag[1:].rpartition("}")
+    if tag in _ALWAYS[kind]:
+        return ""
+    if tag == _USER_INPUT:
+        return "provide-user-input"
+    if tag in _PERMISSION[kind]:
+        return f"provide-{_PERMISSION[kind][tag]}"
+    return "provide-all-attributes" if namespace in _KNOWN else f'provide-unknown-attribute ns="{namespace}" name="{name}"'
+
+
 def _reduce(user_input: etree._Element, level: UserInput) -> None:
     """RFC 5025 section 3.3.2.12; RFC 4480 calls since last-input. What nobody defined there goes with them."""
     if level is UserInput.FULL:

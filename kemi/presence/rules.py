@@ -15,7 +15,7 @@ SQL for lists: 1 statement (with xcap.xcap_root 1 for each document), only where
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from kemi import identity
 from kemi.database import Database
@@ -30,6 +30,8 @@ from kemi.xcap.pres_rules import Permissions
 from kemi.xcap.refresh import LISTS
 from kemi.xcap.ruleset import Ruleset
 
+P = TypeVar("P")
+
 LARGE = 16384
 """Octets of a document of which only few are kept."""
 
@@ -40,11 +42,13 @@ class Rules(NamedTuple):
     Args:
         has_sphere: what they say depends on the presentity's sphere.
         anchors: the resource lists that they refer to.
+        note: what is to be known of the document besides, for people; "": nothing.
     """
 
     ruleset: Ruleset[Permissions]
     has_sphere: bool = False
     anchors: frozenset[str] = frozenset()
+    note: str = ""
 
 
 def load(database: Database, settings: Settings, owner: str, now: float) -> list[Rules]:
@@ -61,12 +65,22 @@ def load(database: Database, settings: Settings, owner: str, now: float) -> list
     return [read(bytes(body), f"{auid}/{name}", draft) for auid, name, body in rows]
 
 
+def load_many(database: Database, settings: Settings, owners: Sequence[str]) -> dict[str, list[Rules]]:
+    """The rules of several users, from our own documents, by canonical URI. One statement."""
+    draft = bool(settings.pa.draft_rules)
+    found: dict[str, list[Rules]] = {each: [] for each in owners}
+    for owner, auid, name, body in database.execute("policy_documents_of_many", {}, [(each,) for each in owners]).rows():
+        found[owner].append(read(bytes(body), f"{auid}/{name}", draft))
+    return found
+
+
 def _fetched(database: Database, settings: Settings, auid: str, owner: str, now: float, draft: bool) -> Iterator[Rules]:
     reading = refresh.document(database, settings, auid, owner, now)
     if reading.state is State.UNKNOWN:
-        yield _unreadable(auid)
+        yield _unreadable(auid, "it is not known what the other server has")
     elif reading.state is not State.MISSING:
-        yield read(reading.body, auid, draft)
+        found = read(reading.body, auid, draft)
+        yield found._replace(note=found.note or "old, to be fetched again") if reading.state is State.STALE else found
 
 
 def read(body: bytes, name: str, draft: bool = False) -> Rules:
@@ -82,19 +96,24 @@ def read(body: bytes, name: str, draft: bool = False) -> Rules:
 def _read(body: bytes, name: str, draft: bool) -> Rules:
     try:
         ruleset = pres_rules.parse(body, name, draft)
-    except XcapError:
-        return _unreadable(name)
+    except XcapError as error:
+        return _unreadable(name, f"it cannot be read: {error}")
+    return Rules(ruleset, *depends_on(ruleset))
+
+
+def depends_on(ruleset: Ruleset[P]) -> tuple[bool, frozenset[str]]:
+    """What rules say may depend on more than who asks and when: whether on the sphere, and on which resource lists."""
     conditions = [condition for rule in ruleset.rules for condition in rule.conditions]
     anchors = frozenset(anchor for each in conditions if isinstance(each, ExternalList) for anchor in each.anchors)
-    return Rules(ruleset, any(isinstance(each, Sphere) for each in conditions), anchors)
+    return any(isinstance(each, Sphere) for each in conditions), anchors
 
 
 _kept = lru_cache(maxsize=512)(_read)
 _kept_if_large = lru_cache(maxsize=16)(_read)
 
 
-def _unreadable(name: str) -> Rules:
-    return Rules(Ruleset(name, (), is_readable=False))
+def _unreadable(name: str, note: str) -> Rules:
+    return Rules(Ruleset(name, (), is_readable=False), note=note)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -108,7 +127,14 @@ class Lists(NamedTuple):
     is_complete: bool
 
 
-def lists(database: Database, settings: Settings, owner: str, rules: Sequence[Rules], now: float) -> Lists:
+class Referring(Protocol):
+    """Rules of any application; `anchors` are the resource lists that they refer to."""
+
+    @property
+    def anchors(self) -> frozenset[str]: ...
+
+
+def lists(database: Database, settings: Settings, owner: str, rules: Sequence[Referring], now: float) -> Lists:
     """The lists that these rules refer to. They have to be the user's own; what is in those of others cannot be said.
 
     Args:

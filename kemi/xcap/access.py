@@ -1,5 +1,7 @@
 """Whose documents a path names, and who may do what with them (RFC 4825 sections 5.7 and 6.2).
 
+Management (`presencectl xcap`) does all of that for everybody.
+
     tree     read                                                          write
     users    the user itself                                               the user itself
     global   everybody authenticated; rls-services/global/index: those     those of xcap.global_writers
@@ -8,6 +10,8 @@
 An XUI is an address of record, with or without "sip:"; or a user name alone, as SER has it, for a user of the first domain.
 """
 
+from typing import Final
+
 from kemi.errors import SipError
 from kemi.identity import Realm
 from kemi.settings import Settings
@@ -15,6 +19,9 @@ from kemi.xcap import uri
 from kemi.xcap.errors import NotFound, XcapError
 from kemi.xcap.path import DocumentSelector, Tree
 from kemi.xcap.usages import Made
+
+MANAGEMENT: Final = "presencectl"
+"""Who asks when it is the operator. No user is called so: all others are URIs."""
 
 
 class Forbidden(XcapError):
@@ -48,12 +55,14 @@ def require(settings: Settings, selector: DocumentSelector, made: Made | None, i
     Args:
         selector: with the canonical URI of the user.
         made: the document is made by the server.
-        identities: canonical URIs, all of who asks.
+        identities: canonical URIs, all of who asks; or MANAGEMENT.
 
     Raises:
         Forbidden: 403.
     """
-    if selector.tree is Tree.USERS:
+    if MANAGEMENT in identities:
+        allowed = True
+    elif selector.tree is Tree.USERS:
         allowed = selector.xui in identities
     elif is_write:
         allowed = any(each in settings.xcap.global_writers for each in identities)

@@ -76,7 +76,7 @@ def evaluate(vocabulary: Vocabulary[P], rulesets: Sequence[Ruleset[P]], context:
     """
     if not rulesets:
         return Evaluation(default, False, (), None)
-    case = _case(rulesets, context)
+    case = case_of(rulesets, context)
     permissions = vocabulary.lowest
     asked: list[Asked] = []
     for ruleset in rulesets:
@@ -87,12 +87,13 @@ def evaluate(vocabulary: Vocabulary[P], rulesets: Sequence[Ruleset[P]], context:
             asked.append(Asked(ruleset.document, rule.id, failed))
             if failed is None:
                 permissions = vocabulary.combine(permissions, rule.permissions)
-    bounds = [_changes_at(rule.conditions, case) for ruleset in rulesets for rule in ruleset.rules]
+    bounds = [rule_changes_at(rule.conditions, case) for ruleset in rulesets for rule in ruleset.rules]
     changes_at = min((bound for bound in bounds if bound is not None), default=None)
     return Evaluation(permissions, True, tuple(asked), changes_at)
 
 
-def _case(rulesets: Sequence[Ruleset[P]], context: Context) -> Case:
+def case_of(rulesets: Sequence[Ruleset[P]], context: Context) -> Case:
+    """A context as the conditions of these rules are asked it."""
     identities = frozenset(filter(_is_somebody, map(uri.canonical, context.identities)))
     case = Case(identities, context.sphere, context.now, context.is_listed, is_named=True)
     conditions = [condition for ruleset in rulesets for rule in ruleset.rules for condition in rule.conditions]
@@ -109,8 +110,8 @@ def _is_somebody(identity: str) -> bool:
     return bool(identity) and user.lower() != "anonymous" and host != "anonymous.invalid"
 
 
-def _changes_at(conditions: Sequence[Condition], case: Case) -> float | None:
-    """Time changes a rule only if nothing but its time can be false."""
+def rule_changes_at(conditions: Sequence[Condition], case: Case) -> float | None:
+    """When time may change whether they are true, seconds since the epoch: only if nothing but their time can be false."""
     times = [condition for condition in conditions if isinstance(condition, Validity)]
     if not times or not all(each.holds(case) for each in conditions if not isinstance(each, Validity)):
         return None

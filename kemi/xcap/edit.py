@@ -77,6 +77,27 @@ def get(document: Document, selector: NodeSelector) -> bytes:
     return written[2]
 
 
+def standalone(document: Document, selector: NodeSelector) -> str:
+    """What a selector selects, as it can stand in another document (RFC 5874 section 3).
+
+    Returns:
+        An element with all declarations that are in scope; the value of an attribute, its markup escaped.
+
+    Raises:
+        NotFound: 404, nothing or more than one node, or namespace bindings.
+    """
+    trail = _found(document, selector)
+    element = trail[-1]
+    if selector.target is Target.ELEMENT:
+        name, written = document.tag_name(element), document.written(element)
+        missing = {prefix: each for prefix, each in scope_of(trail[:-1]).items() if prefix not in element.declared}
+        behind = len(b"<" + name)
+        return (written[:behind] + declarations(missing).encode() + written[behind:]).decode()
+    if selector.attribute is None or selector.attribute.expanded not in element.attributes:
+        raise NotFound("the element has no such attribute")
+    return escaped(element.attributes[selector.attribute.expanded])
+
+
 def put(document: Document, selector: NodeSelector, body: bytes) -> Edited:
     """Create or replace an element or an attribute (RFC 4825 section 8.2).
 

@@ -50,6 +50,10 @@ class XcapError(Exception):
         self.detail = detail
         self.headers = tuple(headers)
 
+    def words(self) -> str:
+        """The refusal in one line for people: 404 Not Found: there is no such document."""
+        return f"{self.status} {self.reason}" + (f": {self.detail}" if self.detail else "")
+
 
 class BadRequest(XcapError):
     """400: the URI cannot be read, or a prefix in it is bound to no namespace (RFC 4825 sections 6.3 and 6.4)."""
@@ -100,6 +104,10 @@ class Conflict(XcapError):
     status, reason = 409, "Conflict"
     element: ClassVar[str]
 
+    def words(self) -> str:
+        """The same: 409 no-parent: there is no such document."""
+        return ": ".join(filter(None, (f"{self.status} {self.element}", self.detail, self._more())))
+
     def body(self) -> bytes:
         """The document that tells the client which condition was not met (RFC 4825 section 11.2)."""
         attributes = f' phrase="{escaped(self.detail)}"' if self.detail else ""
@@ -111,6 +119,10 @@ class Conflict(XcapError):
         return f"{head}<{self.element}{attributes}{inside}</xcap-error>\n".encode()
 
     def _content(self) -> str:
+        return ""
+
+    def _more(self) -> str:
+        """What the content of the element says, for people."""
         return ""
 
 
@@ -179,6 +191,9 @@ class NoParent(Conflict):
     def _content(self) -> str:
         return f"<ancestor>{escaped(self.ancestor)}</ancestor>" if self.ancestor else ""
 
+    def _more(self) -> str:
+        return f"what is there is {self.ancestor}" if self.ancestor else ""
+
 
 class Exists(NamedTuple):
     """A value that is there already.
@@ -208,6 +223,10 @@ class UniquenessFailure(Conflict):
 
     def _content(self) -> str:
         return "".join(map(_exists, self.exists))
+
+    def _more(self) -> str:
+        free = [value for each in self.exists for value in each.alternatives]
+        return ", ".join(each.field for each in self.exists) + (f"; free: {', '.join(free)}" if free else "")
 
 
 def _exists(found: Exists) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
-from kemi.event_package import Decision
+from kemi.event_package import Authorization, Decision
 from kemi.xcap import common_policy, ruleset
 from kemi.xcap.common_policy import Evaluation
 from kemi.xcap.conditions import Context
@@ -132,6 +132,20 @@ def evaluate(rulesets: Sequence[Ruleset[Permissions]], context: Context, default
         default: the decision where there is no document at all.
     """
     return common_policy.evaluate(VOCABULARY, rulesets, context, without_policy(default))
+
+
+def authorization(evaluation: Evaluation[Permissions], is_complete: bool) -> Authorization:
+    """What is said of a watcher. Transformations count for those who are allowed: polite-block is one document for all (RFC 5025
+    section 3.2.1).
+
+    Args:
+        is_complete: False: a document or list is not known or not readable. It may grant more, so at least confirm is said.
+    """
+    decision = evaluation.permissions.decision
+    if decision is Decision.BLOCK and not is_complete:
+        decision = Decision.CONFIRM
+    is_filtered = decision is Decision.ALLOW and evaluation.is_policy
+    return Authorization(decision, written(evaluation.permissions) if is_filtered else "", evaluation.changes_at)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -73,7 +73,8 @@ class Step(NamedTuple):
 
     def named(self, siblings: Sequence[Element]) -> list[Element]:
         """Those that the name test leaves."""
-        return [element for element in siblings if self.name in (None, element.name)]
+        name = self.name
+        return list(siblings) if name is None else [element for element in siblings if element.name == name]
 
     def matching(self, siblings: Sequence[Element]) -> list[Element]:
         """Those that the step selects."""
@@ -81,7 +82,8 @@ class Step(NamedTuple):
         if self.position is not None:
             left = left[self.position - 1 : self.position]
         if self.attribute is not None:
-            left = [element for element in left if element.attributes.get(self.attribute) == self.value]
+            attribute, value = self.attribute, self.value
+            left = [element for element in left if element.attributes.get(attribute) == value]
         return left
 
 

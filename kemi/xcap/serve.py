@@ -15,13 +15,14 @@ SQL: GET 1 statement, PUT and DELETE 2, with rls-services 3 more.
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from lxml import etree
 
 from kemi.database import Database
 from kemi.effects import Effect, HttpReply, Log
-from kemi.http import HttpRequest, if_match_holds, if_none_match_holds, media_type
+from kemi.http import READING, HttpRequest, if_match_holds, if_none_match_holds, media_type
 from kemi.identity import Realm
 from kemi.settings import Settings
 from kemi.xcap import access, edit, generated, path, services, store, tree, usages, validation
@@ -48,7 +49,8 @@ _NO_NAME = re.compile("%(?:[01][0-9A-F]|7F|2F|5C)")
 """Control characters, slash and backslash, escaped: no name of a document has them."""
 
 NO_CACHE = ("Cache-Control", "no-cache")
-READING = ("GET", "HEAD")
+KEPT = 2048
+"""Paths of documents kept, in number."""
 
 
 class Change(NamedTuple):
@@ -59,16 +61,26 @@ class Change(NamedTuple):
         content_type: of the document.
         body: None if it was removed.
         etag: None if it was removed.
+        before: the document as it was, None if it was created.
     """
 
     selector: DocumentSelector
     content_type: str
     body: bytes | None
     etag: str | None
+    before: Stored | None = None
 
 
 Changed = Callable[[Change], list[Effect]]
 """Does, in the transaction, what a change causes. It may refuse the change by raising Conflict."""
+
+
+class _Named(NamedTuple):
+    """What a path names: `parts.document.xui` is what the client wrote."""
+
+    parts: path.Request
+    usage: Usage
+    made: Made | None
 
 
 class _Wanted(NamedTuple):
@@ -79,11 +91,17 @@ class _Wanted(NamedTuple):
     made: Made | None
     node: NodeSelector | None
     uri: str
-    place: Place
 
 
-class _Result(NamedTuple):
-    """What a request comes to: an answer, and the document after it where it changed."""
+class Result(NamedTuple):
+    """What a request comes to.
+
+    Attributes:
+        status: 200, 201, 304.
+        etag: of the document as it is now; None where there is none any more.
+        content_type, body: of the answer.
+        effects: what else is to be done.
+    """
 
     status: int
     etag: str | None = None
@@ -115,7 +133,7 @@ def serve(
         The answer, whatever it is, and what else is to be done.
     """
     try:
-        result = _serve(database, settings, realm, request, identities, tag, now, changed)
+        result = perform(database, settings, realm, request, identities, tag, now, changed)
     except XcapError as error:
         why = f"xcap refused: {error.status} {request.method} {request.path} by={','.join(identities)} why={error}"
         return [refusal(error), Log(why)]
@@ -134,7 +152,7 @@ def refusal(error: XcapError) -> HttpReply:
     return HttpReply(error.status, error.reason, headers, "text/plain;charset=utf-8", f"{error}\n".encode())
 
 
-def _serve(
+def perform(
     database: Database,
     settings: Settings,
     realm: Realm,
@@ -143,50 +161,72 @@ def _serve(
     tag: str,
     now: float,
     changed: Changed,
-) -> _Result:
+) -> Result:
+    """The same, before it becomes an answer; arguments as above.
+
+    Raises:
+        XcapError: the request is refused.
+    """
     wanted = _wanted(settings, realm, request)
     is_write = request.method not in READING
     access.require(settings, wanted.selector, wanted.made, identities, is_write and wanted.made is None)
     if not is_write:
-        return _get(database, request, wanted, f"{request.origin}{settings.xcap.root}")
+        return _get(database, settings, request, wanted)
     if wanted.made is not None:
         raise MethodNotAllowed([*READING, "OPTIONS"], "the server makes this document")
     _check_head(settings, request, wanted)
-    root = _root_of_body(database, request, wanted)
+    writing = _Writing(tag, now, changed, _place(settings, realm, request, wanted))
+    root = _root_of_body(database, request, wanted, writing.place)
     with database.transaction():
         database.lock(wanted.selector.xui or f"xcap {wanted.selector.auid} {wanted.selector.name}")
-        return _write(database, settings, request, wanted, root, _Writing(tag, now, changed))
+        return _write(database, settings, request, wanted, root, writing)
+
+
+def media_type_of(settings: Settings, realm: Realm, request: HttpRequest) -> str:
+    """Content-Type that a PUT of this document or node has to have; raises XcapError, 400 or 404."""
+    return _media_type(_wanted(settings, realm, request))
+
+
+def _media_type(wanted: _Wanted) -> str:
+    return wanted.usage.media_type if wanted.node is None else wanted.node.target.value
 
 
 def _wanted(settings: Settings, realm: Realm, request: HttpRequest) -> _Wanted:
-    parts = path.split(request.path.removeprefix(settings.xcap.root))
+    below = request.path.removeprefix(settings.xcap.root)
+    (selector, node, uri), usage, made = _named_node(below) if "~~" in below else _named(below)
+    if selector.tree is Tree.USERS:
+        owner = access.owner_of(settings, realm, selector.xui)
+        selector = selector if owner == selector.xui else selector._replace(xui=owner)
+    uri = f"{settings.xcap.root}{uri}"
+    return _Wanted(usage, selector, made, None if node is None else parse(node, usage.namespace, request.query, uri), uri)
+
+
+def _named_node(below: str) -> _Named:
+    parts = path.split(below)
     usage = usages.find(parts.document.auid, parts.document.tree)
     if _NO_NAME.search(parts.document.name):
         raise NotFound("no document has such a name")
+    return _Named(parts, usage, usage.made.get((parts.document.tree, parts.document.name)))
 
-    def owner_of(xui: str) -> str:
-        return access.owner_of(settings, realm, xui)
 
-    selector = parts.document
-    if selector.tree is Tree.USERS:
-        selector = selector._replace(xui=owner_of(selector.xui))
-    uri = f"{settings.xcap.root}{parts.uri}"
-    node = None if parts.node is None else parse(parts.node, usage.namespace, request.query, uri)
+_named = lru_cache(maxsize=KEPT)(_named_node)
+"""Of most documents it is asked again and again; of nodes there are too many."""
 
+
+def _place(settings: Settings, realm: Realm, request: HttpRequest, wanted: _Wanted) -> Place:
     def is_our_host(host: str) -> bool:
         named = host in (request.hostname, realm.address)
         return named or any(host == each or host.endswith(f".{each}") for each in realm.domains)
 
-    made = usage.made.get((selector.tree, selector.name))
-    return _Wanted(usage, selector, made, node, uri, Place(selector.xui, settings.xcap.root, is_our_host, owner_of))
+    return Place(wanted.selector.xui, settings.xcap.root, is_our_host, lambda xui: access.owner_of(settings, realm, xui))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # GET
 
 
-def _get(database: Database, request: HttpRequest, wanted: _Wanted, root: str) -> _Result:
-    stored = _read(database, wanted, root)
+def _get(database: Database, settings: Settings, request: HttpRequest, wanted: _Wanted) -> Result:
+    stored = _read(database, settings, request, wanted)
     if stored is None:
         raise NotFound("there is no such document")
     body, content_type = stored.body, stored.content_type
@@ -195,12 +235,13 @@ def _get(database: Database, request: HttpRequest, wanted: _Wanted, root: str) -
     if not if_match_holds(request.if_match, stored.etag):
         raise PreconditionFailed("If-Match does not hold")
     if not if_none_match_holds(request.if_none_match, stored.etag):
-        return _Result(304, stored.etag)
-    return _Result(200, stored.etag, content_type, body)
+        return Result(304, stored.etag)
+    return Result(200, stored.etag, content_type, body)
 
 
-def _read(database: Database, wanted: _Wanted, root: str) -> Stored | None:
+def _read(database: Database, settings: Settings, request: HttpRequest, wanted: _Wanted) -> Stored | None:
     if wanted.made is not None:
+        root = f"{request.origin}{settings.xcap.root}"
         return generated.document(database, wanted.usage, wanted.selector, wanted.made, root)
     return store.load(database, wanted.selector)
 
@@ -215,6 +256,7 @@ class _Writing(NamedTuple):
     tag: str
     now: float
     changed: Changed
+    place: Place
 
 
 def _check_head(settings: Settings, request: HttpRequest, wanted: _Wanted) -> None:
@@ -227,20 +269,20 @@ def _check_head(settings: Settings, request: HttpRequest, wanted: _Wanted) -> No
         raise BadRequest("a part of a document cannot be put by Content-Range")
     if (request.content_encoding or "identity").strip().lower() != "identity":
         raise UnsupportedMediaType("Content-Encoding is not understood", [("Accept-Encoding", "identity")])
-    right = wanted.usage.media_type if wanted.node is None else wanted.node.target.value
+    right = _media_type(wanted)
     if media_type(request.content_type) != right:
         raise UnsupportedMediaType(f"Content-Type has to be {right}")
     if request.length > settings.xcap.max_document:
         raise ContentTooLarge(f"the body has more than {settings.xcap.max_document} octets")
 
 
-def _root_of_body(database: Database, request: HttpRequest, wanted: _Wanted) -> etree._Element | None:
+def _root_of_body(database: Database, request: HttpRequest, wanted: _Wanted, place: Place) -> etree._Element | None:
     """A whole document is checked before the transaction begins, and refused after the conditions; None: there is none yet."""
     if request.method != "PUT" or wanted.node is not None:
         return None
     try:
         root = validation.read(wanted.usage, request.body)
-        wanted.usage.check(root, wanted.place)
+        wanted.usage.check(root, place)
     except XcapError:
         _require_conditions(request, wanted, store.load(database, wanted.selector))
         raise
@@ -266,19 +308,19 @@ def _write(
     wanted: _Wanted,
     root: etree._Element | None,
     writing: _Writing,
-) -> _Result:
+) -> Result:
     old = store.load(database, wanted.selector)
     _require_conditions(request, wanted, old)
     status, octets = _after(request, wanted, old)
     if octets is None:
-        return _remove(database, wanted, writing)
+        return _remove(database, wanted, old, writing)
     if old is not None and octets == old.body:
-        return _Result(status, old.etag)
+        return Result(status, old.etag)
     if len(octets) > settings.xcap.max_document:
         raise ContentTooLarge(f"the document would have more than {settings.xcap.max_document} octets")
     if root is None:
         root = validation.read_edited(wanted.usage, octets)
-        wanted.usage.check(root, wanted.place)
+        wanted.usage.check(root, writing.place)
     new = Stored(wanted.selector, writing.tag, wanted.usage.media_type, octets, writing.now)
     if wanted.usage.auid == "rls-services":
         services.record(database, new.selector, root)
@@ -286,7 +328,7 @@ def _write(
         _create(database, settings, wanted.usage, new)
     else:
         store.replace(database, new)
-    return _done(wanted, status, Change(new.selector, new.content_type, octets, new.etag), writing)
+    return _done(wanted, status, Change(new.selector, new.content_type, octets, new.etag, old), writing)
 
 
 def _after(request: HttpRequest, wanted: _Wanted, old: Stored | None) -> tuple[int, bytes | None]:
@@ -307,19 +349,19 @@ def _create(database: Database, settings: Settings, usage: Usage, new: Stored) -
         raise ConstraintFailure(f"no more than {settings.xcap.max_documents} documents of one user")
 
 
-def _remove(database: Database, wanted: _Wanted, writing: _Writing) -> _Result:
+def _remove(database: Database, wanted: _Wanted, old: Stored | None, writing: _Writing) -> Result:
     store.remove(database, wanted.selector)
     if wanted.usage.auid == "rls-services":
         services.record(database, wanted.selector, None)
-    return _done(wanted, 200, Change(wanted.selector, wanted.usage.media_type, None, None), writing)
+    return _done(wanted, 200, Change(wanted.selector, wanted.usage.media_type, None, None, old), writing)
 
 
-def _done(wanted: _Wanted, status: int, change: Change, writing: _Writing) -> _Result:
+def _done(wanted: _Wanted, status: int, change: Change, writing: _Writing) -> Result:
     word = "removed" if change.body is None else "stored"
     selector = wanted.selector
     where = f"auid={selector.auid} tree={selector.tree} xui={selector.xui} name={selector.name}"
     log = Log(f"document {word}: {where} etag={change.etag or '-'}")
-    return _Result(status, change.etag, effects=(*writing.changed(change), log))
+    return Result(status, change.etag, effects=(*writing.changed(change), log))
 
 
 def _home(wanted: _Wanted) -> str:

@@ -29,6 +29,16 @@ class Entry(NamedTuple):
     size: int
 
 
+class Listed(NamedTuple):
+    """What there is of a document besides its octets; `size` in octets."""
+
+    selector: DocumentSelector
+    etag: str
+    content_type: str
+    changed_at: float
+    size: int
+
+
 def _key(selector: DocumentSelector) -> dict[str, str]:
     return {"tree": selector.tree.value, "xui": selector.xui, "auid": selector.auid, "name": selector.name}
 
@@ -58,6 +68,12 @@ def documents(database: Database, auid: str, xui: str) -> list[Stored]:
 def directory(database: Database, xui: str) -> list[Entry]:
     """What there is of a user, by application usage and name."""
     return [Entry._make(row) for row in database.execute("xcap_directory", {"xui": xui}).rows()]
+
+
+def list_all(database: Database, xui: str, auid: str, limit: int) -> list[Listed]:
+    """Documents of a user, "" for all, and of one application usage, "" for all."""
+    rows = database.execute("xcap_list", {"xui": xui, "auid": auid, "limit": limit}).rows()
+    return [Listed(DocumentSelector(usage, Tree(tree), of, name), *more) for tree, of, usage, name, *more in rows]
 
 
 def create(database: Database, document: Stored, max_documents: int) -> bool:

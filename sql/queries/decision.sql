@@ -4,6 +4,10 @@
 SELECT watcher, decision FROM decision
 WHERE resource = :resource AND package = :package AND watcher IN (SELECT column1 FROM (VALUES :rows) AS wanted);
 
+-- name: decision_made_of_many
+SELECT resource, decision FROM decision
+WHERE package = :package AND watcher = :watcher AND resource IN (SELECT column1 FROM (VALUES :rows) AS wanted);
+
 -- name: decision_save
 INSERT INTO decision (resource, package, watcher, decision, decided_at)
 VALUES (:resource, :package, :watcher, :decision, :decided_at)
@@ -21,7 +25,7 @@ ORDER BY package, watcher;
 SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
     remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
     due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at
+    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
 FROM subscription
 WHERE resource = :resource AND package = :package AND (:watcher = '' OR watcher = :watcher) AND state <> 'terminated'
 ORDER BY id FOR UPDATE;

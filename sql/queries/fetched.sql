@@ -1,4 +1,5 @@
--- Documents of another XCAP server. One is in use when somebody watches its owner, or when it was asked for.
+-- Documents of other XCAP servers. One is in use when somebody watches its owner, or a list that is made of it, or when it was asked
+-- for.
 
 -- name: fetched_load
 SELECT owner, uri, auid, known, body, etag, since, asked, failures, next_at FROM fetched WHERE owner = :owner AND uri = :uri;
@@ -18,14 +19,16 @@ SELECT EXISTS (SELECT 1 FROM fetched WHERE next_at <= :now), EXISTS (SELECT 1 FR
 -- name: fetched_claim
 UPDATE fetched SET next_at = :until WHERE (owner, uri) IN (
     SELECT owner, uri FROM fetched
-    WHERE next_at <= :now AND (asked = 1
-        OR EXISTS (SELECT 1 FROM subscription WHERE resource = fetched.owner AND state <> 'terminated'))
+    WHERE next_at <= :now AND substr(uri, 1, length(:server)) = :server AND (asked = 1
+        OR EXISTS (SELECT 1 FROM subscription WHERE resource = fetched.owner AND state <> 'terminated')
+        OR EXISTS (SELECT 1 FROM list_document WHERE document = fetched.auid || '/' || fetched.owner))
     ORDER BY next_at LIMIT :limit FOR UPDATE OF fetched SKIP LOCKED)
 RETURNING owner, uri, auid, known, body, etag, since, asked, failures, next_at;
 
 -- name: fetched_rest
 UPDATE fetched SET next_at = NULL WHERE next_at <= :now AND asked = 0
-    AND NOT EXISTS (SELECT 1 FROM subscription WHERE resource = fetched.owner AND state <> 'terminated');
+    AND NOT EXISTS (SELECT 1 FROM subscription WHERE resource = fetched.owner AND state <> 'terminated')
+    AND NOT EXISTS (SELECT 1 FROM list_document WHERE document = fetched.auid || '/' || fetched.owner);
 
 -- name: fetched_save
 UPDATE fetched SET known = :known, body = :body, etag = :etag, since = :since, asked = :asked, failures = :failures,
@@ -38,7 +41,23 @@ WHERE since <= :before ORDER BY since LIMIT :limit;
 
 -- name: fetched_remove_over
 DELETE FROM fetched WHERE since <= :before AND known = 'unknown'
-    AND NOT EXISTS (SELECT 1 FROM subscription WHERE resource = fetched.owner AND state <> 'terminated');
+    AND NOT EXISTS (SELECT 1 FROM subscription WHERE resource = fetched.owner AND state <> 'terminated')
+    AND NOT EXISTS (SELECT 1 FROM list_document WHERE document = fetched.auid || '/' || fetched.owner);
 
 -- name: fetched_remove_foreign
-DELETE FROM fetched WHERE substr(uri, 1, length(:root)) <> :root;
+DELETE FROM fetched WHERE NOT EXISTS (
+    SELECT 1 FROM (VALUES :rows) AS ours WHERE substr(fetched.uri, 1, length(column1)) = column1);
+
+-- Presentities with another root than the usual one.
+
+-- name: fetched_root_load
+SELECT root, since FROM presentity_root WHERE presentity = :presentity;
+
+-- name: fetched_root_remember
+INSERT INTO presentity_root (presentity, root, since) VALUES (:presentity, :root, :now)
+ON CONFLICT (presentity) DO UPDATE SET root = excluded.root, since = excluded.since;
+
+-- name: fetched_root_forget
+DELETE FROM presentity_root WHERE since <= :before
+    AND NOT EXISTS (SELECT 1 FROM subscription WHERE resource = presentity_root.presentity)
+    AND NOT EXISTS (SELECT 1 FROM fetched WHERE owner = presentity_root.presentity);

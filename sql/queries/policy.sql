@@ -5,7 +5,19 @@ SELECT auid, name, body FROM xcap_document
 WHERE tree = 'users' AND xui = :owner AND auid IN ('pres-rules', 'org.openmobilealliance.pres-rules')
 ORDER BY auid, name;
 
+-- Rules of a user for MESSAGE: all, or the document of this name alone.
+-- name: policy_message_documents
+SELECT name, body FROM xcap_document
+WHERE tree = 'users' AND xui = :owner AND auid = 'im-rules' AND (:name = '' OR name = :name)
+ORDER BY name;
+
 -- Whether rules matter to somebody now.
 -- name: policy_watched
 SELECT EXISTS (SELECT 1 FROM subscription WHERE resource = :resource AND state <> 'terminated')
     OR EXISTS (SELECT 1 FROM watcher WHERE resource = :resource AND status = 'waiting');
+
+-- name: policy_documents_of_many
+SELECT xui, auid, name, body FROM xcap_document
+WHERE tree = 'users' AND auid IN ('pres-rules', 'org.openmobilealliance.pres-rules')
+    AND xui IN (SELECT column1 FROM (VALUES :rows) AS wanted)
+ORDER BY xui, auid, name;

@@ -3,7 +3,7 @@ INSERT INTO subscription (
     id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
     remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
     due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at)
+    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known)
 SELECT :id, :package, :event_id, :resource, :entity, :watcher, :decision, :state, :reason, :accept,
     CAST(:created_at AS DOUBLE PRECISION), CAST(:expires_at AS DOUBLE PRECISION), :call_id, :local_uri, :remote_uri, :remote_tag,
     :remote_target, :route_set, CAST(:local_cseq AS BIGINT), CAST(:remote_cseq AS BIGINT), :branch, :socket, :flow,
@@ -11,19 +11,21 @@ SELECT :id, :package, :event_id, :resource, :entity, :watcher, :decision, :state
     CAST(:notified_at AS DOUBLE PRECISION), :notified_tag, CAST(:next_at AS DOUBLE PRECISION), :watcher_id, :display_name,
     :watcher_event, (SELECT COALESCE(MAX(changes), 0) FROM subscription WHERE resource = :resource AND package = :watched_by),
     :event_parameters, CAST(:version AS BIGINT), CAST(:changes AS BIGINT), CAST(:told AS BIGINT), :suppress, :rates, :recent,
-    CAST(:least_gap AS DOUBLE PRECISION), CAST(:repeat_at AS DOUBLE PRECISION), :permissions, CAST(:judge_at AS DOUBLE PRECISION)
+    CAST(:least_gap AS DOUBLE PRECISION), CAST(:repeat_at AS DOUBLE PRECISION), :permissions, CAST(:judge_at AS DOUBLE PRECISION),
+    :body, :list_id, :known
 WHERE (CAST(:max_watchers AS INTEGER) = 0 OR CAST(:max_watchers AS INTEGER) >
         (SELECT COUNT(*) FROM (SELECT 1 FROM subscription WHERE resource = :resource AND package = :package
-                               LIMIT :max_watchers) AS counted))
+                                   AND (list_id = '' OR state <> 'terminated') LIMIT :max_watchers) AS counted))
     AND (CAST(:max_subscriptions AS INTEGER) = 0 OR CAST(:max_subscriptions AS INTEGER) >
-        (SELECT COUNT(*) FROM (SELECT 1 FROM subscription WHERE watcher = :watcher LIMIT :max_subscriptions) AS counted))
+        (SELECT COUNT(*) FROM (SELECT 1 FROM subscription WHERE watcher = :watcher AND list_id = '' LIMIT :max_subscriptions) AS counted))
+    AND NOT EXISTS (SELECT 1 FROM xcap_service WHERE uri = :single)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: subscription_load
 SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
     remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
     due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at
+    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
 FROM subscription WHERE id = :id FOR UPDATE;
 
 -- name: subscription_refresh
@@ -31,7 +33,7 @@ UPDATE subscription SET decision = :decision, state = :state, reason = :reason, 
     remote_target = :remote_target, remote_cseq = :remote_cseq, branch = :branch, socket = :socket, flow = :flow, connection = :connection,
     user_agent = :user_agent, due_at = :due_at, notified_tag = :notified_tag, next_at = :next_at, watcher_event = :watcher_event,
     event_parameters = :event_parameters, suppress = :suppress, rates = :rates, recent = :recent, least_gap = :least_gap,
-    repeat_at = :repeat_at, permissions = :permissions, judge_at = :judge_at
+    repeat_at = :repeat_at, permissions = :permissions, judge_at = :judge_at, body = :body
 WHERE id = :id;
 
 -- name: subscription_number
@@ -88,7 +90,7 @@ RETURNING in_flight_since IS NOT NULL;
 SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
     remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
     due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at
+    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
 FROM subscription WHERE next_at <= :now
 ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED;
 
@@ -104,7 +106,7 @@ WHERE subscription.id = sent.column1;
 -- name: subscription_told
 UPDATE subscription SET version = sent.column2, told = sent.column3, suppress = sent.column4,
     changes = CASE WHEN sent.column3 > changes THEN sent.column3 ELSE changes END,
-    recent = sent.column5, repeat_at = CAST(sent.column6 AS DOUBLE PRECISION)
+    recent = sent.column5, repeat_at = CAST(sent.column6 AS DOUBLE PRECISION), known = sent.column7
 FROM (VALUES :rows) AS sent
 WHERE subscription.id = sent.column1;
 
@@ -144,9 +146,13 @@ FROM (VALUES :rows) AS failed
 WHERE subscription.id = failed.column1 AND subscription.local_cseq = failed.column2
 RETURNING id, state, due_at, package;
 
+-- A list's members go with it, and the members of lists among them.
 -- name: subscription_remove
-DELETE FROM subscription WHERE id IN (SELECT column1 FROM (VALUES :rows) AS gone)
-RETURNING id, package, resource, watcher, watcher_id, display_name, created_at, state;
+WITH RECURSIVE gone (id) AS (
+    SELECT column1 FROM (VALUES :rows) AS given
+    UNION SELECT member.id FROM gone JOIN subscription AS member ON member.list_id = gone.id AND member.list_id <> '')
+DELETE FROM subscription WHERE id IN (SELECT id FROM subscription WHERE id IN (SELECT id FROM gone) ORDER BY id FOR UPDATE)
+RETURNING id, package, resource, watcher, watcher_id, display_name, created_at, expires_at, state;
 
 -- name: subscription_resume
 UPDATE subscription SET in_flight_since = NULL, due_at = :now, next_at = :now, notified_tag = ''

@@ -44,6 +44,7 @@ SELECT id FROM watcher WHERE resource = :resource AND package = :package ORDER B
 SELECT resource, id, watcher_id, watcher, display_name, state, watcher_event, created_at, expires_at, sequence, 0
 FROM subscription
 WHERE package = :package AND state <> 'terminated' AND resource IN (SELECT column1 FROM (VALUES :rows) AS wanted)
+    AND expires_at > created_at
 ORDER BY created_at, id;
 
 -- name: watcher_list_recorded

@@ -26,6 +26,12 @@ WHERE tree = 'users' AND xui = :xui AND auid = :auid ORDER BY name;
 SELECT auid, name, etag, changed_at, LENGTH(body) FROM xcap_document
 WHERE tree = 'users' AND xui = :xui ORDER BY auid, name;
 
+-- Documents of one user or of all, of one application usage or of all ('').
+-- name: xcap_list
+SELECT tree, xui, auid, name, etag, content_type, changed_at, LENGTH(body) FROM xcap_document
+WHERE (:xui = '' OR (tree = 'users' AND xui = :xui)) AND (:auid = '' OR auid = :auid)
+ORDER BY tree, xui, auid, name LIMIT :limit;
+
 -- name: xcap_service_documents
 SELECT body FROM xcap_document
 WHERE tree = 'users' AND auid = 'rls-services' AND name = 'index'

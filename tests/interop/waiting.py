@@ -7,7 +7,7 @@ PAUSE = 0.05
 """Seconds between two looks."""
 
 
-def until(condition: Callable[[], object], what: str, timeout: float = 10.0) -> None:
+def until(condition: Callable[[], object], what: str, timeout: float = 30.0) -> None:
     """Look again and again until the condition holds.
 
     Raises:

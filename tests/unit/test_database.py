@@ -100,7 +100,7 @@ def test_a_statement_has_nothing_that_the_drivers_would_take_for_their_own(name:
 def test_a_statement_is_named_after_its_table(name: str) -> None:
     head = re.compile(rf"^-- name: {name}( \(\w+\))?$", re.MULTILINE)
     (path,) = (path for path in (database.SQL / "queries").glob("*.sql") if head.search(path.read_text()))
-    assert name.split("_", maxsplit=1)[0] == path.stem or path.stem == "server"
+    assert name.startswith(f"{path.stem}_") or path.stem == "server"
 
 
 def test_every_statement_is_used_and_every_one_used_is_there() -> None:

@@ -1,5 +1,6 @@
 """Kamailio's callbacks: kemi/handler.py, with a real database and a double of Kamailio. Who asks: test_handler_identity.py."""
 
+import re
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from kemi import subscribe
 from kemi.database import Conflict, Unavailable
 from kemi.presence import publish
-from tests.ksr import KSR, Message
+from tests.ksr import CONFIGURATION, KSR, Message
 from tests.unit.kamailio import OWN, TRUSTED, Server
 from tests.unit.values import ALICE, pidf
 
@@ -166,7 +167,7 @@ def test_a_conflict_is_tried_once_more(server: Server, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("name", ["From", "To", "Event", "Call-ID", "Contact", "User-Agent"])
-@pytest.mark.parametrize("method", ["SUBSCRIBE", "MESSAGE", "REGISTER"])
+@pytest.mark.parametrize("method", ["SUBSCRIBE", "INFO", "REGISTER"])
 def test_octets_that_are_no_utf_8_are_the_senders_mistake_or_nobodys(server: Server, method: str, name: str) -> None:
     done = server.request(method, (name, b"<sip:caf\xe9@example.org>;tag=1"))
     assert done.status < 500
@@ -194,7 +195,7 @@ def test_a_required_extension_is_refused(server: Server, method: str) -> None:
 
 @pytest.mark.rfc("TRN-018")
 def test_a_method_that_is_not_served(server: Server) -> None:
-    done = server.request("MESSAGE")
+    done = server.request("INFO")
     assert done.status == 405
     assert {"SUBSCRIBE", "PUBLISH", "OPTIONS"} <= set(done.headers["Allow"][0].split(", "))
 
@@ -204,7 +205,7 @@ def test_a_method_that_is_not_served(server: Server) -> None:
 def test_options_tells_what_is_served(server: Server) -> None:
     done = server.request("OPTIONS", uri=f"sip:{OWN}:5060")
     assert done.status == 200
-    assert done.headers["Allow-Events"] == ["presence, dialog, message-summary"]
+    assert done.headers["Allow-Events"] == ["presence, dialog, message-summary, xcap-diff"]
     assert "application/pidf+xml" in done.headers["Accept"][0].split(", ")
     assert {"SUBSCRIBE", "PUBLISH", "NOTIFY"} <= set(done.headers["Allow"][0].split(", "))
 
@@ -257,3 +258,10 @@ def test_the_notifier_may_be_called_again_as_soon_as_it_looks(
     monkeypatch.setattr(handler.notify, "notify", lambda *_: (handler.gateway.wake(), ([], False))[1])
     server.handler.ksr_notify(None)
     assert len(ksr.tasks) == 1
+
+
+def test_every_callback_that_the_configuration_names_is_there(server: Server) -> None:
+    """Kamailio calls one that is missing nowhere, and says nothing."""
+    named = set(re.findall(r"\bksr_\w+", CONFIGURATION))
+    assert named
+    assert {name for name in named if not callable(getattr(server.handler, name, None))} == set()

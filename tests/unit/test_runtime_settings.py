@@ -87,14 +87,6 @@ def test_what_is_set_is_taken_over_and_told_once(kamailio: Kamailio) -> None:
                 "pa.default_expires = 3600 stays"
             ),
         ),
-        (
-            "subscribe_to_users",
-            "1",
-            (
-                "kamcmd: pa.subscribe_to_users = '1': needs the presence B2BUA, which is not there yet; 0 is allowed; "
-                "pa.subscribe_to_users = 0 stays"
-            ),
-        ),
     ],
 )
 def test_what_cannot_be_used_is_told_once_and_the_old_value_stays(

@@ -161,14 +161,11 @@ def test_environment_of_settings_gives_them_again_elsewhere(
         ({"KP_SET": "pa.winfo_auth=xcap"}, "KP_SET: pa.winfo_auth = 'xcap': not a choice; none or implicit is allowed"),
         (
             {"KP_SET": "pa.subscribe_to_users=1"},
-            "KP_SET: pa.subscribe_to_users = '1': needs the presence B2BUA, which is not there yet; 0 is allowed",
+            "pa.subscribe_to_users = 1 and pa.pa_subscription_uri are needed together",
         ),
         (
             {"KP_SET": "pa.pa_subscription_uri=sip:pa@example.org"},
-            (
-                "pa.pa_subscription_uri = 'sip:pa@example.org': only with pa.subscribe_to_users = 1, "
-                "which needs the presence B2BUA, which is not there yet"
-            ),
+            "pa.subscribe_to_users = 1 and pa.pa_subscription_uri are needed together",
         ),
         (
             {"KP_SET": "pa.pa_subscription_uri=sip:a@example.org,sip:b@example.org"},
@@ -213,6 +210,19 @@ def test_environment_of_settings_gives_them_again_elsewhere(
             {"KP_SET": "pa.min_expires=60;pa.default_expires=60;pa.max_subscription_expiration=60"},
             "pa.min_expires = 60: must be below pa.max_subscription_expiration = 60",
         ),
+        (
+            {"KP_SET": "rls.min_expiration=301;rls.default_expiration=301;rls.max_expiration=300"},
+            "rls.min_expiration = 301: must not be above rls.max_expiration = 300",
+        ),
+        (
+            {"KP_SET": "rls.max_expiration=3000"},
+            "rls.default_expiration = 3600: must not be below rls.min_expiration = 60 or above rls.max_expiration = 3000",
+        ),
+        ({"KP_SET": "rls.auth=xcap"}, "KP_SET: rls.auth = 'xcap': not a choice; owner or implicit or none is allowed"),
+        (
+            {"KP_SET": "rls.simple_list=list"},
+            "KP_SET: rls.simple_list = 'list': not of this form; a user name with $uid in it, or nothing is allowed",
+        ),
         ({"KP_DEFINES": "WITH-TLS"}, "KP_DEFINES: 'WITH-TLS': NAME or NAME=value is needed, several parted by commas"),
     ],
 )
@@ -226,6 +236,13 @@ def test_sip_uris_are_kept_as_canonical_addresses(configuration: Path) -> None:
     )
     assert settings.load({}, configuration).pa.publishers == ("sip:vm@example.org", "sip:gate.example.org")
     assert settings.load({"KP_SET": "pa.publishers="}, configuration).pa.publishers == ()
+
+
+def test_all_lifetimes_of_lists_may_be_one() -> None:
+    """As in SER's examples."""
+    assert settings.load(
+        {"KP_SET": "rls.min_expiration=300;rls.default_expiration=300;rls.max_expiration=300"}, PROJECT / "kamailio.cfg"
+    )
 
 
 def test_names_of_ser_that_have_no_effect_are_accepted_and_told(configuration: Path) -> None:

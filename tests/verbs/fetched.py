@@ -10,7 +10,8 @@ from kemi.xcap.cached_document import Answer, CachedDocument, Outcome, Reading
 from tests.unit.values import ALICE
 from tests.verbs.world import World
 
-ROOT = "http://xcap.example.org/xcap-root"
+SERVER = "http://xcap.example.org/"
+ROOT = f"{SERVER}xcap-root"
 RULES = b'<ruleset xmlns="urn:ietf:params:xml:ns:common-policy"/>'
 OTHER = b"<ruleset/>"
 FRESHNESS, LIMIT, TIMEOUT = 300, 86400, 5
@@ -37,8 +38,8 @@ class Cache:
     def read_all(self, xui: str = ALICE) -> list[Reading]:
         return refresh.documents(self.world.database, self.world.settings, "pres-rules", xui, self.world.now)
 
-    def claim(self, limit: int = 10) -> list[CachedDocument]:
-        return refresh.claim(self.world.database, self.world.settings, limit, self.world.now)
+    def claim(self, limit: int = 10, server: str = SERVER) -> list[CachedDocument]:
+        return refresh.claim(self.world.database, self.world.settings, server, limit, self.world.now)
 
     def answer(
         self, claimed: CachedDocument, outcome: Outcome, body: bytes = b"", changed: refresh.Changed = nothing

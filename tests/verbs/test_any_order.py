@@ -13,6 +13,7 @@ from kemi.errors import SipError
 from kemi.event_package import Decision
 from kemi.notify import Answer
 from kemi.subscription import TIMER_F
+from tests.repetitions import repeated
 from tests.unit.values import pidf
 from tests.verbs.world import World, state_of
 
@@ -151,7 +152,7 @@ EVENTS: tuple[Event, ...] = (
 @pytest.mark.rfc("TRN-025")
 @pytest.mark.rfc("PA-012")
 @settings(
-    max_examples=60,
+    max_examples=repeated(60, 1000),
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],

@@ -75,7 +75,7 @@ def test_the_package_is_served_with_its_own_body_and_expiry(calls: World) -> Non
     assert fields_of(first.headers)["Event"] == ["dialog"]
     assert fields_of(first.headers)["Content-Type"] == ["application/dialog-info+xml"]
     assert state_of(first) == "active;expires=3600"
-    assert allow_events(calls.packages) == "presence, dialog, message-summary"
+    assert allow_events(calls.packages) == "presence, dialog, message-summary, xcap-diff"
 
 
 @pytest.mark.rfc("PA-063", "PA-064")

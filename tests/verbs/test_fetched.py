@@ -11,7 +11,7 @@ from kemi.xcap import cache_store, refresh, store
 from kemi.xcap.cached_document import Outcome, Reading, State
 from kemi.xcap.path import DocumentSelector, Tree
 from tests.unit.values import ALICE, BOB, CAROL
-from tests.verbs.fetched import FRESHNESS, ROOT, RULES, TIMEOUT, Cache
+from tests.verbs.fetched import FRESHNESS, ROOT, RULES, SERVER, TIMEOUT, Cache
 from tests.verbs.world import World
 
 
@@ -41,7 +41,7 @@ def test_however_many_ask_it_is_fetched_once(cache: Cache, connect: Callable[...
         refresh.document(other.database, other.settings, "pres-rules", ALICE, other.now)
     assert len(cache.claim()) == 1
     cache.read()
-    assert refresh.claim(other.database, other.settings, 10, other.now) == []
+    assert refresh.claim(other.database, other.settings, SERVER, 10, other.now) == []
 
 
 @pytest.mark.rfc("XCC-002", "XCC-007")
@@ -213,7 +213,7 @@ def test_nobody_waits_for_who_is_about_to_save(cache: Cache, connect: Callable[.
     cache.fetched()
     world.now += FRESHNESS
     with other.database.transaction():
-        assert len(cache_store.claim(other.database, world.now, world.now + 10, 10)) == 1
+        assert len(cache_store.claim(other.database, SERVER, world.now, world.now + 10, 10)) == 1
         assert cache.read() == Reading(State.STALE, RULES)
 
 

@@ -2,13 +2,17 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
+from kemi import sip, store
 from kemi.database import Database
 from kemi.errors import BadEvent, NotAcceptable
 from kemi.event_package import Document, View
 from kemi.settings import Settings
+from kemi.subscription import Subscription
+from tests.unit.values import ALICE
 from tests.verbs.world import World, state_of
 
 
@@ -55,3 +59,46 @@ def test_subscriptions_of_two_packages_do_not_disturb_each_other(forecast: World
     assert [request.id for request in forecast.notifier()] == [presence]
     forecast.refresh(other, expires="0", event="weather", accept="text/weather")
     assert [(request.id, state_of(request)) for request in forecast.notifier()] == [(other, "terminated;reason=timeout")]
+
+
+@pytest.mark.rfc("PA-062", "PA-055")
+@pytest.mark.parametrize(("replaces", "after"), [(False, "ONE"), (True, "TWO")])
+def test_a_package_may_understand_a_body_in_subscribe(forecast: World, replaces: bool, after: str) -> None:
+    """What it asks for stays with the subscription; whether a later one takes its place is the package's business."""
+
+    def read(request: sip.Request) -> str:
+        return request.body.decode().upper()
+
+    forecast.packages["weather"] = replace(forecast.packages["weather"], read_body=read, replaces_body=replaces)
+    weather_report = {"event": "weather", "accept": "text/weather"}
+    dialog = forecast.subscribe(**weather_report, body=b"one").dialog
+    assert forecast.subscription(dialog).body == "ONE"
+    forecast.refresh(dialog, **weather_report)
+    assert forecast.subscription(dialog).body == "ONE"
+    forecast.refresh(dialog, **weather_report, body=b"two")
+    assert forecast.subscription(dialog).body == after
+    assert forecast.subscription(forecast.subscribe(**weather_report).dialog).body == ""
+
+
+@pytest.mark.rfc("PA-062")
+def test_a_package_may_tell_what_has_changed_since_what_arrived(forecast: World) -> None:
+    """It gets back what it said that the watcher knows; what did not arrive is not known."""
+
+    def tell(_database: Database, _settings: Settings, views: Sequence[View], now: float) -> dict[View, Document]:
+        return {view: report(f"since {view.aspect}: {now}")._replace(known=str(now)) for view in views}
+
+    def known(subscription: Subscription) -> str:
+        return subscription.known if subscription.notified_tag else "ever"
+
+    forecast.packages["weather"] = replace(forecast.packages["weather"], render=tell, aspect=known)
+    times, bodies = [forecast.now + number for number in range(4)], []
+    (sent,) = forecast.subscribe(event="weather", accept="text/weather").sent
+    for status, forecast.now in zip((200, 500, 200), times[1:], strict=True):
+        bodies.append(sent.body)
+        assert forecast.answer(sent, status) == []
+        with forecast.database.transaction():
+            store.mark_due(forecast.database, "weather", ALICE, forecast.now, 0)
+        (sent,) = forecast.notifier()
+    assert [*bodies, sent.body] == [
+        f"since {since}: {now}" for since, now in zip(("ever", times[0], "ever", times[2]), times, strict=True)
+    ]

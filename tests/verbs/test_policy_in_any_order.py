@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kemi import administration
 from kemi.errors import Forbidden
 from kemi.event_package import Decision
+from tests.repetitions import repeated
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.unit.xcap.rules import rule, validity
 from tests.verbs.ruled import ALL, EVERYTHING, MOOD, PERSONS, Ruled, published, sphere, time
@@ -112,7 +113,7 @@ class Story:
 
 
 @settings(
-    max_examples=25,
+    max_examples=repeated(15, 500),
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.function_scoped_fixture],

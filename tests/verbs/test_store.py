@@ -20,6 +20,7 @@ FULL = subscription(
     watcher_id="a7", display_name="Bob \"the\" <Builder> ü", watcher_event="approved", event_parameters="sip-profile=x",
     version=2**40, changes=2**40, told=2**40 - 1, suppress="*", rates="max-rate=0.5;adaptive-min-rate=0.1", recent="1.25 2.5",
     least_gap=2.0, repeat_at=NOW + 0.75, permissions='<"&ü>\n', judge_at=NOW + 0.25,
+    body='<"&ü>\n', known='{"<&ü>": "\\n"}',
 )  # fmt: skip
 
 
@@ -69,6 +70,7 @@ def test_a_refresh_saves_what_it_may_change_and_nothing_else(world: World) -> No
         "repeat_at",
         "permissions",
         "judge_at",
+        "body",
     }
     assert changed <= allowed
     assert {"remote_cseq", "state", "due_at"} <= changed
@@ -144,7 +146,7 @@ def test_removing_tells_what_is_gone(world: World) -> None:
     create(world, SUBSCRIPTION)
     with world.database.transaction():
         gone = store.remove(world.database, [("kp-1",), ("kp-unknown",)])
-    assert gone == [Removed("kp-1", "presence", ALICE, BOB, "", "", NOW, State.ACTIVE)]
+    assert gone == [Removed("kp-1", "presence", ALICE, BOB, "", "", NOW, NOW + 600, State.ACTIVE)]
     assert not world.has_subscription("kp-1")
 
 

@@ -12,6 +12,7 @@ from kemi.effects import SendRequest
 from kemi.errors import SipError
 from kemi.event_package import Decision
 from kemi.notify import Answer
+from tests.repetitions import repeated
 from tests.unit.values import ALICE, BOB, CAROL, fields_of
 from tests.verbs.watched import DAVE, WINFO, Watched
 from tests.verbs.world import World
@@ -186,7 +187,7 @@ EVENTS: tuple[Event, ...] = (
 
 @pytest.mark.rfc("WINFO-003", "WINFO-004", "WINFO-008", "WINFO-010", "WINFO-015")
 @settings(
-    max_examples=60,
+    max_examples=repeated(20, 500),
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kemi.xcap import store
+from tests.repetitions import repeated
 from tests.unit.values import ALICE, BOB
 from tests.verbs.world import World
 from tests.verbs.xcap import (
@@ -219,7 +220,7 @@ BODIES = st.sampled_from([b"", LISTS, ENTRY, b"'a'", b"<a/>", b"\xff", b"<!DOCTY
 TYPES = st.sampled_from([ELEMENT, ATTRIBUTE, "application/resource-lists+xml", "application/xcap-ns+xml", None])
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=repeated(100, 1000), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(["GET", "HEAD", "PUT", "DELETE"]), PATHS | PATHS.map((INDEX + "/~~/resource-lists/").__add__), BODIES, TYPES)
 def test_any_request_gets_one_answer(alice: Client, method: str, path: str, body: bytes, content_type: str | None) -> None:
     alice.put()

@@ -9,11 +9,13 @@ from kemi import database, notify, schema, sip, store, subscribe, sweep
 from kemi.database import NOTHING, Database, Parameters, Result, Row
 from kemi.effects import Effect, Reply, SendRequest
 from kemi.errors import SipError
-from kemi.event_package import Authorization, Authorize, Decision, EventPackage
+from kemi.event_package import LIST, Authorization, Authorize, Decision, EventPackage
 from kemi.notify import Answer
 from kemi.presence import expire, publication, publish
 from kemi.presence.package import PRESENCE
 from kemi.presence.publication import Publication
+from kemi.rls import target
+from kemi.rls.package import with_lists
 from kemi.settings import Settings
 from kemi.subscription import Subscription
 from kemi.watcher_information import with_templates
@@ -25,7 +27,7 @@ DEPTH = 2
 
 TABLES = (
     "publication", "removal", "subscription", "subscriber", "watcher", "location", "decision", "xcap_document", "xcap_service",
-    "fetched",
+    "xcap_change", "fetched", "list_document", "presentity_root",
 )  # fmt: skip
 
 
@@ -61,7 +63,7 @@ class World:
         self.url = url
         self.settings: Settings = settings_of(url, **pa)
         self.database: Database = database.connect(self.settings)
-        self.packages: dict[str, EventPackage] = with_templates([PRESENCE], DEPTH)
+        self.packages: dict[str, EventPackage] = with_lists(with_templates([PRESENCE], DEPTH))
         self.now = NOW
         self._cseq = 0
 
@@ -74,9 +76,16 @@ class World:
     def set(self, **pa: Any) -> None:
         self.settings = replace(self.settings, pa=replace(self.settings.pa, **pa))
 
+    def set_lists(self, **rls: Any) -> None:
+        self.settings = replace(self.settings, rls=replace(self.settings.rls, **rls))
+
     def decide(self, decision: Decision) -> None:
         """What the presentity's rules say of everybody from now on."""
-        self.packages["presence"] = replace(self.packages["presence"], authorize=same_for_all(decision))
+        rules = {"authorize": same_for_all(decision), "authorize_members": None}
+        self.packages = with_lists(
+            {name: each for name, each in self.packages.items() if not each.is_list}
+            | {"presence": replace(self.packages["presence"], **rules)}
+        )
 
     def serve(self, **changes: Any) -> None:
         """Serve another package, one that differs from presence in these."""
@@ -107,20 +116,28 @@ class World:
         effects = publish.publish(self.database, self.settings, self.packages, request, presentity, etag, self.now)
         return accepted(effects)
 
-    def subscribe(self, watcher: str = BOB, resource: str = ALICE, **changes: Any) -> Accepted:
-        """A SUBSCRIBE for a new dialog, every time another one."""
+    def subscribe(self, watcher: str = BOB, resource: str = ALICE, chosen: str | None = None, **changes: Any) -> Accepted:
+        """A SUBSCRIBE for a new dialog, every time another one; to a list that a script has chosen."""
         self._cseq += 1
         changes = {"call_id": f"call-{id(self)}-{self._cseq}", "from_uri": watcher, "uri": resource, "to_uri": resource} | changes
-        return self.subscribe_request(SUBSCRIBE._replace(**changes), watcher, resource)
+        return self.subscribe_request(SUBSCRIBE._replace(**changes), watcher, resource, chosen)
 
-    def subscribe_request(self, request: sip.Request, watcher: str = BOB, resource: str = ALICE) -> Accepted:
-        tag = subscribe.tag_of(request, SECRET)
-        return accepted(subscribe.subscribe(self.database, self.settings, self.packages, request, resource, watcher, tag, self.now))
+    def subscribe_request(
+        self, request: sip.Request, watcher: str = BOB, resource: str = ALICE, chosen: str | None = None
+    ) -> Accepted:
+        is_list = chosen is not None or self._is_for_list(request, watcher, resource)
+        tag = subscribe.tag_of(request, SECRET, is_list)
+        verb = (self.database, self.settings, self.packages, request, resource, watcher, tag, self.now, chosen or "")
+        return accepted(subscribe.subscribe(*verb))
+
+    def _is_for_list(self, request: sip.Request, watcher: str, resource: str) -> bool:
+        return target.is_for_list(self.database, self.settings, request, resource, watcher, self.now)
 
     def refresh(self, dialog: str, **changes: Any) -> Accepted:
         """A SUBSCRIBE in the dialog, its CSeq one higher."""
         known = self.subscription(dialog)
-        event = known.package if known.event_id is None else f"{known.package};id={known.event_id}"
+        package = known.package.removesuffix(LIST)
+        event = package if known.event_id is None else f"{package};id={known.event_id}"
         request = SUBSCRIBE._replace(
             event=event,
             uri=known.resource, from_uri=known.remote_uri, from_tag=known.remote_tag, to_tag=dialog,

@@ -1,6 +1,7 @@
 """What tests look at besides the wire: rows, processes and log of a server, and whether a condition comes true."""
 
 import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import psycopg
 
 from tests.server import Server
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 STEP = 0.01
 
 
@@ -64,16 +65,21 @@ def wait_until_settled(server: Server, condition: str = "1 = 1") -> None:
 def processes(server: Server) -> set[int]:
     """Ids of the server's living processes."""
     leader = server.process.pid if server.process is not None else 0
-    return {pid for pid, group, state in _all_kamailios() if group == leader and state != "Z"}
+    return {pid for pid in _group(leader) if _is_living_kamailio(pid)}
 
 
-def _all_kamailios() -> Iterator[tuple[int, int, str]]:
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            head, _, tail = (folder / "stat").read_text().rpartition(")")
-            state, _, group, *_ = tail.split()
-            if head.endswith("(kamailio"):
-                yield int(folder.name), int(group), state
+def _group(leader: int) -> Iterator[int]:
+    for name in (each.name for each in os.scandir("/proc") if each.name.isdigit()):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(int(name)) == leader:
+                yield int(name)
+
+
+def _is_living_kamailio(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        head, _, tail = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+        return head.endswith("(kamailio") and not tail.startswith(" Z")
+    return False
 
 
 class LogTail:

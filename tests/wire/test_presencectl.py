@@ -12,7 +12,7 @@ from tests.useragent import Message, UserAgent, pidf
 from tests.wire import validity
 from tests.wire.observe import wait_until
 
-MOMENT = 5.0
+MOMENT = 30.0
 """Seconds until something has to be there."""
 
 Agents = Callable[..., UserAgent]

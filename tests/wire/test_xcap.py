@@ -113,7 +113,7 @@ def test_of_many_changes_of_one_state_exactly_one_succeeds(server: Server, alice
 
 @pytest.mark.rfc("XCS-039")
 def test_of_many_services_with_one_uri_exactly_one_is_stored(server: Server) -> None:
-    service = '<service uri="sip:contested@example.org"><list/></service>'
+    service = '<service uri="sip:wanted-by-many@example.org"><list/></service>'
     body = f'<rls-services xmlns="urn:ietf:params:xml:ns:rls-services">{service}</rls-services>'
     head = {"Content-Type": "application/rls-services+xml"}
 

@@ -1,99 +1,30 @@
 """Documents that a plain web server has, Debian's nginx, in the running server: fetched beside SIP, however slow that is."""
 
-import subprocess
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from urllib.parse import quote
+from collections.abc import Callable
 
 import pytest
 
-from kemi import parameters
 from tests.nginx import Nginx, Silence
-from tests.server import Server, free_port
-from tests.useragent import UserAgent, pidf
-from tests.wire.observe import change, rows, wait_until
+from tests.server import Server
+from tests.useragent import pidf
+from tests.wire.observe import rows, wait_until
+from tests.wire.plainfiles import (
+    ALICE,
+    ALLOW,
+    BLOCK,
+    BROKEN,
+    RULES_FILE,
+    Agent,
+    agent,
+    ask,
+    known,
+    nginx,
+    serve,
+    silence,
+    state_told,
+)
 
-RULES_WIRED = "xcap" in parameters.known()["pa.auth"].metadata["choices"]
-needs_rules = pytest.mark.skipif(not RULES_WIRED, reason="pa.auth = xcap is not there")
-
-ALLOW = b"""<?xml version="1.0" encoding="UTF-8"?>
-<ruleset xmlns="urn:ietf:params:xml:ns:common-policy" xmlns:pr="urn:ietf:params:xml:ns:pres-rules">
-  <rule id="bob">
-    <conditions><identity><one id="sip:bob@example.org"/></identity></conditions>
-    <actions><pr:sub-handling>allow</pr:sub-handling></actions>
-    <transformations><pr:provide-services><pr:all-services/></pr:provide-services></transformations>
-  </rule>
-</ruleset>
-"""
-BLOCK = ALLOW.replace(b"allow", b"block")
-BROKEN = ALLOW.removesuffix(b"</ruleset>\n")
-RULES_FILE = "pres-rules/users/alice/presence-rules.xml"
-ALICE = "sip:alice@example.org"
-
-
-@pytest.fixture
-def nginx(tmp_path: Path) -> Iterator[Nginx]:
-    web = Nginx(tmp_path / "nginx", free_port())
-    yield web
-    web.stop()
-
-
-@pytest.fixture
-def silence(nginx: Nginx) -> Iterator[Silence]:
-    """In the place of nginx, until it is closed."""
-    silent = Silence(nginx.port)
-    yield silent
-    silent.close()
-
-
-@pytest.fixture
-def serve(start_server: Callable[..., Server], nginx: Nginx) -> Callable[..., Server]:
-    """Starts a server whose documents are there."""
-
-    def start(variables: Mapping[str, str] | None = None, **values: object) -> Server:
-        usual = {
-            "pa.notify_interval": 0, "pa.auth_rules_refresh_time": 1, "pa.pres_rules_file": "presence-rules.xml",
-            "xcap.xcap_root": nginx.root, "xcap.fetch_folder": "user", "xcap.fetch_timeout": 2,
-        }  # fmt: skip
-        settings = usual | {name.replace("__", "."): value for name, value in values.items()}
-        return start_server({"KP_SET": ";".join(f"{name}={value}" for name, value in settings.items()), **(variables or {})})
-
-    return start
-
-
-@pytest.fixture
-def agent() -> Iterator[Callable[[Server, str], UserAgent]]:
-    made: list[UserAgent] = []
-
-    def make(server: Server, user: str) -> UserAgent:
-        made.append(UserAgent(server.address, user))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
-
-
-Agent = Callable[[Server, str], UserAgent]
-
-
-def ask(server: Server, nginx: Nginx, name: str = RULES_FILE, auid: str = "pres-rules") -> None:
-    """Have a document fetched, as if somebody had needed it."""
-    change(
-        server,
-        "INSERT INTO fetched (owner, uri, auid, known, body, etag, since, asked, failures, next_at) "
-        f"VALUES ('{ALICE}', '{nginx.root}/{quote(name)}', '{auid}', 'unknown', NULL, '', 4000000000, 1, 0, 0)",
-    )
-
-
-def known(server: Server) -> str:
-    ((word, octets),) = rows(server, "SELECT known, length(body) FROM fetched")
-    return word if octets is None else f"{word} of {octets}"
-
-
-def state_told(watcher: UserAgent, timeout: float = 15.0) -> str:
-    return watcher.notify(timeout=timeout).get("Subscription-State").partition(";")[0]
-
+__all__ = ["agent", "nginx", "serve", "silence"]
 
 # Without rules: what is in the table
 
@@ -147,29 +78,9 @@ def test_documents_come_when_the_other_server_is_back(serve: Callable[..., Serve
     assert server.log.read_text().count("XCAP server answers again") == 1
 
 
-@pytest.mark.rfc("XCC-004")
-def test_documents_come_over_https_beside_kamailios_own_tls(serve: Callable[..., Server], tmp_path: Path) -> None:
-    key, own, both = (tmp_path / f"{each}.pem" for each in ("key", "certificate", "both"))
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=xcap"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(own)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    both.write_text(key.read_text() + own.read_text())
-    files = {"KP_DEFINES": "WITH_TLS", "KP_TLS_PORT": str(free_port()), "KP_TLS_KEY": str(key), "KP_TLS_CERTIFICATE": str(own)}
-    web = Nginx(tmp_path / "https", free_port(), both)
-    web.put(RULES_FILE, ALLOW)
-    web.start()
-    try:
-        server = serve(files, xcap__xcap_root=web.root, xcap__fetch_ca=own)
-        ask(server, web)
-        wait_until(lambda: known(server) == f"document of {len(ALLOW)}", "the document is there")
-    finally:
-        web.stop()
-
-
 # With rules
 
 
-@needs_rules
 @pytest.mark.rfc("XCC-001", "XCC-002", "XCC-012")
 def test_a_watcher_is_pending_while_the_other_server_says_nothing_and_active_when_it_is_back(
     serve: Callable[..., Server], nginx: Nginx, silence: Silence, agent: Agent
@@ -185,7 +96,6 @@ def test_a_watcher_is_pending_while_the_other_server_says_nothing_and_active_whe
     assert state_told(watcher) == "active"
 
 
-@needs_rules
 @pytest.mark.rfc("XCC-012", "AUTH-004", "AUTH-005")
 def test_who_watches_follows_the_file(serve: Callable[..., Server], nginx: Nginx, agent: Agent) -> None:
     nginx.put(RULES_FILE, ALLOW)

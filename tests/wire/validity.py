@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from tests import useragent, watcherinfo
+from tests import useragent, watcherinfo, xcapdiff
 from tests.useragent import Message
 
 UNIT = Path(__file__).resolve().parent.parent / "unit"
 SCHEMAS = {
     "urn:ietf:params:xml:ns:watcherinfo": watcherinfo.SCHEMA,
+    "urn:ietf:params:xml:ns:xcap-diff": xcapdiff.SCHEMA,
     "urn:ietf:params:xml:ns:dialog-info": UNIT / "packages/schemas/dialog-info.xsd",
 }
 PRESENCE = UNIT / "presence/schemas/presence.xsd"

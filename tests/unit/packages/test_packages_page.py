@@ -47,11 +47,12 @@ def test_the_packages_told_are_those_that_are_served() -> None:
     assert {name: tuple(cells) for name, *cells, _rfc in told} == {
         name: (
             package.produces[0],
-            package.consumes[0],
+            package.consumes[0] if package.consumes else "none",
             f"{package.default_expires} s" if package.default_expires else "pa.default_expires",
             f"{package.minimum_interval} s" if package.minimum_interval < STANDARD_INTERVAL else "pa.notify_interval",
         )
         for name, package in served.items()
+        if not package.is_list
     }
 
 

@@ -68,16 +68,40 @@ def test_a_password_in_a_url_is_refused_and_not_shown(configuration: Path) -> No
     assert "s3cret" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("parameter", ["pa.pres_rules_file", "rls.resource_lists_file"])
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a?b", "a b"])
-def test_rules_have_a_file_name(configuration: Path, name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"pa\.pres_rules_file = .*; a file name is allowed$"):
-        load(configuration, f'pa.pres_rules_file = "{name}"')
+def test_documents_have_a_file_name(configuration: Path, parameter: str, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{parameter} = .*; a file name is allowed$"):
+        load(configuration, f'{parameter} = "{name}"')
 
 
 def test_files_are_named_by_absolute_paths(configuration: Path) -> None:
     assert load(configuration, 'xcap.fetch_ca = "/etc/ssl/own ca.pem"').xcap.fetch_ca == "/etc/ssl/own ca.pem"
     with pytest.raises(ConfigurationError, match=r"an absolute path, or nothing is allowed$"):
         load(configuration, 'xcap.fetch_credentials = "credentials"')
+
+
+@pytest.mark.rfc("SEC-020")
+def test_a_script_may_choose_roots_that_are_written_down(configuration: Path) -> None:
+    usual, others = "http://xcap.example.org/root/", "https://a.example.org:8443/root , http://[::1]/,http://xcap.example.org/root"
+    found = load(configuration, f'xcap.xcap_root = "{usual}"\nxcap.other_roots = "{others}"').xcap
+    assert found.roots == ("http://xcap.example.org/root", "https://a.example.org:8443/root", "http://[::1]")
+    assert load(configuration, "").xcap.roots == ()
+
+
+@pytest.mark.rfc("SEC-020", "SEC-028")
+@pytest.mark.parametrize(
+    "root", ["ftp://a/", "file:///etc", "http://a/,", "http://a/ http://b/", "http://u:s3cret@a/", "http://a/?x", "a"]
+)
+def test_roots_of_other_forms_are_refused(configuration: Path, root: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"http or https URLs parted by commas, or nothing is allowed$") as refusal:
+        load(configuration, f'xcap.xcap_root = "http://a/"\nxcap.other_roots = "{root}"')
+    assert "s3cret" not in str(refusal.value)
+
+
+def test_other_roots_need_a_usual_one(configuration: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"xcap\.other_roots needs xcap\.xcap_root"):
+        load(configuration, 'xcap.other_roots = "http://a/"')
 
 
 def test_what_ser_called_so_is_taken(configuration: Path) -> None:
@@ -95,6 +119,6 @@ def test_what_ser_called_so_is_taken(configuration: Path) -> None:
     assert "pa.async_auth_queries has no effect: rules are always fetched beside the requests" in notice
 
 
-@pytest.mark.parametrize("name", ["xcap_root", "fetch_folder", "fetch_credentials", "fetch_ca"])
+@pytest.mark.parametrize("name", ["xcap_root", "other_roots", "fetch_folder", "fetch_credentials", "fetch_ca"])
 def test_whom_documents_are_fetched_from_is_settled_at_the_start(name: str) -> None:
     assert parameters.known()[f"xcap.{name}"].metadata["runtime"] is False

@@ -9,6 +9,7 @@ from kemi.xcap.edit import delete, get, put
 from kemi.xcap.errors import NotFound
 from kemi.xcap.selector import NodeSelector
 from kemi.xcap.tree import parse
+from tests.repetitions import repeated
 from tests.unit.xcap.documents import (
     DOCUMENTS,
     ELEMENTS,
@@ -93,7 +94,7 @@ def common(one: bytes, other: bytes) -> int:
 
 
 @pytest.mark.rfc("XCS-009", "XCS-010", "XCS-014")
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=repeated(100, 2000))
 @given(puts())
 def test_get_after_put_returns_the_body_and_the_rest_is_untouched(request: tuple[bytes, NodeSelector, bytes]) -> None:
     octets, chosen, body = request
@@ -117,7 +118,7 @@ def test_get_after_put_returns_the_body_and_the_rest_is_untouched(request: tuple
 
 
 @pytest.mark.rfc("XCS-012", "XCS-015")
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=repeated(100, 2000))
 @given(requests())
 def test_get_after_delete_finds_nothing_and_the_rest_is_untouched(request: tuple[bytes, NodeSelector]) -> None:
     octets, chosen = request
@@ -137,7 +138,6 @@ def test_get_after_delete_finds_nothing_and_the_rest_is_untouched(request: tuple
 
 
 @pytest.mark.rfc("XCS-009", "XCS-010", "XCS-033")
-@settings(deadline=None)
 @given(requests())
 def test_put_of_what_get_gave_changes_nothing(request: tuple[bytes, NodeSelector]) -> None:
     octets, chosen = request
@@ -149,7 +149,6 @@ def test_put_of_what_get_gave_changes_nothing(request: tuple[bytes, NodeSelector
 
 
 @pytest.mark.rfc("XCS-031", "XCS-033")
-@settings(deadline=None)
 @given(puts())
 def test_delete_of_what_put_created_gives_the_document_back(request: tuple[bytes, NodeSelector, bytes]) -> None:
     octets, chosen, body = request
@@ -166,7 +165,6 @@ def test_delete_of_what_put_created_gives_the_document_back(request: tuple[bytes
 
 
 @pytest.mark.rfc("XCS-026")
-@settings(deadline=None)
 @given(requests())
 def test_the_namespace_bindings_are_those_that_another_parser_has_in_scope(request: tuple[bytes, NodeSelector]) -> None:
     octets, chosen = request
@@ -180,7 +178,6 @@ def test_the_namespace_bindings_are_those_that_another_parser_has_in_scope(reque
     assert found.nsmap == {prefix: uri for prefix, uri in their.nsmap.items() if uri}
 
 
-@settings(deadline=None)
 @given(requests(), st.binary(max_size=20) | st.text(max_size=10).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_body_is_taken_or_refused(request: tuple[bytes, NodeSelector], body: bytes) -> None:
     octets, chosen = request

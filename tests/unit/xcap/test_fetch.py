@@ -8,7 +8,7 @@ import pytest
 from kemi.xcap import cached_document
 from kemi.xcap.cached_document import Answer, CachedDocument, Known, Outcome
 from kemi.xcap.fetch import REDIRECTIONS
-from tests.unit.xcap.webclient import RULES, NewClient, Serve, client, serve
+from tests.unit.xcap.webclient import RULES, NewClient, Serve, client, serve, taking
 from tests.webserver import Asked, Told
 
 __all__ = ["client", "serve"]
@@ -99,7 +99,7 @@ def test_a_server_that_does_not_answer_is_silent(serve: Serve, client: NewClient
     server = serve(wait)
     here = client(server.url, fetch_timeout=1)
     assert here.fetch() == Answer(Outcome.SILENT, why="no answer within 1 s")
-    assert here.warned == [f"XCAP server silent: root={server.url} why=no answer within 1 s"]
+    assert here.warned == [f"XCAP server silent: server={server.url}/ why=no answer within 1 s"]
 
 
 @pytest.mark.rfc("XCC-002")
@@ -147,7 +147,7 @@ def test_a_slow_document_does_not_hold_up_the_others(serve: Serve, client: NewCl
         ended.append(document.uri.rpartition("/")[2])
         assert answer.outcome is Outcome.DOCUMENT
 
-    here.fetcher.run(lambda limit: [waiting.pop(0) for _ in range(min(limit, len(waiting)))], done, 1000)
+    here.fetcher.run(taking(waiting), done, 1000)
     assert len(ended) == 21
     assert ended[-1] == "slow"
 
@@ -186,7 +186,7 @@ def test_redirections_to_other_servers_are_not(serve: Serve, client: NewClient, 
     server = serve(Told(302, headers={"Location": where.format(other=other.url)}))
     answer = client(server.url).fetch()
     assert answer.outcome is Outcome.REFUSED
-    assert "is another server than xcap.xcap_root" in answer.why
+    assert f"is another server than {server.url}/" in answer.why
     assert other.asked == []
 
 
@@ -197,8 +197,13 @@ def test_circles_end(serve: Serve, client: NewClient) -> None:
 
 
 def test_a_document_of_another_server_is_not_asked_for(serve: Serve, client: NewClient) -> None:
+    """Nor is one that is claimed by mistake."""
     other = serve(Told(200, RULES))
-    assert client(serve(Told(200, RULES)).url).fetch(uri=f"{other.url}/index").outcome is Outcome.REFUSED
+    here = client(serve(Told(200, RULES)).url)
+    document = here.document("index")._replace(uri=f"{other.url}/index")
+    waiting, answers = [document], list[Answer]()
+    here.fetcher.run(lambda _server, _limit: waiting[:] and [waiting.pop()], lambda _document, answer: answers.append(answer), 10)
+    assert [each.outcome for each in answers] == [Outcome.REFUSED]
     assert other.asked == []
 
 
@@ -208,3 +213,53 @@ def test_proxies_of_the_environment_are_not_looked_at(serve: Serve, client: NewC
         monkeypatch.setenv(name, proxy.url)
     client(server.url).fetch()
     assert (len(proxy.asked), len(server.asked)) == (0, 1)
+
+
+@pytest.mark.rfc("XCC-010")
+@pytest.mark.parametrize("inside", [b"", b"<extension><x:unknown xmlns:x='urn:x'/></extension>", b"<not-xml", b"<no-parent/>"])
+def test_whatever_a_conflict_says_it_is_a_conflict(serve: Serve, client: NewClient, inside: bytes) -> None:
+    body = b'<xcap-error xmlns="urn:ietf:params:xml:ns:xcap-error">%s</xcap-error>' % inside
+    server = serve(Told(409, body, {"Content-Type": "application/xcap-error+xml"}))
+    assert client(server.url).fetch() == Answer(Outcome.REFUSED, why="status 409")
+
+
+# Several servers
+
+
+def test_servers_are_asked_beside_each_other(serve: Serve, client: NewClient) -> None:
+    """What one of them does not say holds up nobody else, whichever it is."""
+    answered: list[str] = []
+
+    def wait(asked: Asked) -> Told:
+        while len(answered) < 10 and not silent.ended.wait(0.01):
+            pass
+        return Told(404)
+
+    silent, quick = serve(wait), serve(Told(200, RULES))
+    here = client(silent.url, other_roots=f"{quick.url}/a/,{quick.url}/b")
+    waiting = [here.document("slow")] + [here.document(f"{each}", f"{quick.url}/{'ab'[each % 2]}") for each in range(10)]
+
+    def done(document: CachedDocument, answer: Answer) -> None:
+        answered.append(f"{document.uri} {answer.outcome.value}")
+
+    here.fetcher.run(taking(waiting), done, 3)
+    assert [each.endswith("document") for each in answered] == [True] * 10 + [False]
+    assert {each.path.partition("/pres-rules")[0] for each in quick.asked} == {"/a", "/b"}
+
+
+def test_the_silence_of_one_server_is_not_that_of_another(serve: Serve, client: NewClient) -> None:
+    silent, heard = serve(Told(503)), serve(Told(200, RULES))
+    here = client(silent.url, other_roots=heard.url)
+    here.fetch()
+    assert here.fetch_all(here.document("other")) == {}
+    assert here.fetch_all(here.document("there", heard.url))["there"].outcome is Outcome.DOCUMENT
+    assert here.warned == [f"XCAP server silent: server={silent.url}/ why=status 503"]
+
+
+@pytest.mark.rfc("SEC-020")
+def test_a_redirection_from_one_to_the_other_is_not_followed(serve: Serve, client: NewClient) -> None:
+    usual = serve(Told(200, RULES))
+    other = serve(Told(302, headers={"Location": f"{usual.url}/xcap-root/index"}))
+    here = client(usual.url, other_roots=other.url)
+    assert here.fetch_all(here.document("there", other.url))["there"].outcome is Outcome.REFUSED
+    assert usual.asked == []

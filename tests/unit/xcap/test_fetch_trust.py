@@ -161,3 +161,30 @@ def test_a_plain_password_is_told_over_tls(
     here = client(server.url, fetch_ca=str(own), fetch_credentials=credentials)
     assert here.fetch().outcome is here.fetch("other").outcome is Outcome.DOCUMENT
     assert len(server.asked) == 3
+
+
+# Several servers
+
+
+@pytest.mark.rfc("XCC-004")
+def test_a_password_is_for_the_usual_server_alone(serve: Serve, client: NewClient, credentials: str) -> None:
+    usual, other = serve(digest_server("MD5")), serve(digest_server("MD5"))
+    here = client(usual.url, fetch_credentials=credentials, other_roots=f"{other.url}/xcap-root")
+    assert here.fetch().outcome is Outcome.DOCUMENT
+    answer = here.fetch_all(here.document("there", f"{other.url}/xcap-root"))["there"]
+    assert answer.why == "status 401"
+    assert [each.headers.get("Authorization") for each in other.asked] == [None]
+
+
+@pytest.mark.rfc("XCC-004")
+def test_the_certificate_of_every_server_has_to_be_its_own(
+    serve: Serve, client: NewClient, certificate: Callable[[str], Path]
+) -> None:
+    right, wrong = certificate("IP:127.0.0.1"), certificate("DNS:xcap.example.org")
+    usual, other = serve(Told(200, RULES), right), serve(Told(200, RULES), wrong)
+    both = right.with_name("both-authorities.pem")
+    both.write_text(right.read_text() + wrong.read_text())
+    here = client(usual.url, fetch_ca=str(both), other_roots=other.url)
+    assert here.fetch().outcome is Outcome.DOCUMENT
+    answer = here.fetch_all(here.document("there", other.url))["there"]
+    assert (answer.outcome, other.asked) == (Outcome.SILENT, [])

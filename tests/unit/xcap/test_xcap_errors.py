@@ -85,3 +85,18 @@ def test_whatever_text_it_carries_the_body_stays_valid(phrase: str, field: str, 
 def test_a_refusal_says_its_status_and_header_fields(error: XcapError, status: int, headers: tuple[tuple[str, str], ...]) -> None:
     assert (error.status, error.headers) == (status, headers)
     assert str(error) == error.reason
+
+
+def test_a_refusal_is_told_in_one_line() -> None:
+    told = {
+        errors.NotFound("there is no such document").words(): "404 Not Found: there is no such document",
+        errors.PreconditionFailed().words(): "412 Precondition Failed",
+        errors.NotUtf8().words(): "409 not-utf-8",
+        errors.SchemaValidationError("line 3: element").words(): "409 schema-validation-error: line 3: element",
+        NoParent("no such list", "/root/index").words(): "409 no-parent: no such list: what is there is /root/index",
+        NoParent("no such list").words(): "409 no-parent: no such list",
+        UniquenessFailure([Exists("a/@uri", ("x", "y")), Exists("b/@uri")], "taken").words(): (
+            "409 uniqueness-failure: taken: a/@uri, b/@uri; free: x, y"
+        ),
+    }
+    assert list(told) == list(told.values())

@@ -9,7 +9,7 @@ import pytest
 from kemi.parameters import XcapSettings
 from kemi.xcap import cached_document
 from kemi.xcap.cached_document import Answer, CachedDocument
-from kemi.xcap.fetch import Fetcher
+from kemi.xcap.fetch import Claim, Fetcher
 from tests.unit.values import ALICE, NOW
 from tests.webserver import Answering, Told, WebServer
 
@@ -42,23 +42,30 @@ class Client:
 
     def fetch_all(self, *documents: CachedDocument, most: int = 1000) -> dict[str, Answer]:
         """By the last segment of their URIs, in the order in which they ended."""
-        waiting = list(documents)
         found: dict[str, Answer] = {}
-
-        def claim(limit: int) -> list[CachedDocument]:
-            return [waiting.pop(0) for _ in range(min(limit, len(waiting)))]
 
         def done(document: CachedDocument, answer: Answer) -> None:
             found[document.uri.rpartition("/")[2]] = answer
 
-        self.fetcher.run(claim, done, most)
+        self.fetcher.run(taking(list(documents)), done, most)
         return found
 
     def fetch(self, name: str = "index", **changes: Any) -> Answer:
         return self.fetch_all(self.document(name)._replace(**changes))[name]
 
-    def document(self, name: str) -> CachedDocument:
-        return cached_document.asked_first(ALICE, f"{self.root}/pres-rules/users/{ALICE}/{name}", "pres-rules", NOW)
+    def document(self, name: str, root: str = "") -> CachedDocument:
+        return cached_document.asked_first(ALICE, f"{root or self.root}/pres-rules/users/{ALICE}/{name}", "pres-rules", NOW)
+
+
+def taking(waiting: list[CachedDocument]) -> Claim:
+    """Takes documents from a list, each once."""
+
+    def claim(server: str, limit: int) -> list[CachedDocument]:
+        claimed = [each for each in waiting if each.uri.startswith(server)][:limit]
+        waiting[:] = [each for each in waiting if each not in claimed]
+        return claimed
+
+    return claim
 
 
 @pytest.fixture

@@ -1,0 +1,60 @@
+"""What a changed document causes in the rest of the server, in the transaction that changes it, whoever does (RFC 4825).
+
+rules, and lists that rules refer to    who watches already is judged again (RFC 5025 section 3.2.1)
+hard state                              is published (RFC 4827)
+lists, and services                     who watches lists made of them is told (RFC 4662 section 4.5)
+any document                            who watches it is told (RFC 5875)
+"""
+
+from collections.abc import Callable, Mapping
+
+from kemi.database import Database
+from kemi.effects import Effect
+from kemi.event_package import Packages
+from kemi.packages import xcap_diff
+from kemi.presence import hard_state, policy
+from kemi.report import report_document
+from kemi.settings import Settings
+from kemi.xcap import refresh
+from kemi.xcap.path import Tree
+from kemi.xcap.serve import Change, Changed
+
+Consequence = Callable[[Database, Settings, Packages, Change, float], list[Effect]]
+"""What a change causes, done in its transaction. It may refuse the change by raising an XcapError."""
+
+
+def rules_change(database: Database, settings: Settings, packages: Packages, change: Change, now: float) -> list[Effect]:
+    """Who watches already is judged by the new rules, or by the lists that they refer to (RFC 5025 section 3.2.1)."""
+    if change.selector.tree is not Tree.USERS:
+        return []
+    return policy.rules_changed(database, settings, packages, change.selector.xui, now, change.selector.auid)
+
+
+def lists_change(database: Database, settings: Settings, packages: Packages, change: Change, now: float) -> list[Effect]:
+    """Lists that are made of the document are made anew; so is what rules that refer to it say.
+
+    Lists are locked before members of lists, as those do who tell them.
+    """
+    selector = change.selector
+    marked = report_document(database, selector.auid, selector.xui, now)
+    judged = rules_change(database, settings, packages, change, now) if selector.auid == refresh.LISTS else []
+    return [*judged, *marked]
+
+
+CONSEQUENCES: Mapping[str, Consequence] = {
+    hard_state.AUID: hard_state.change,
+    **dict.fromkeys(refresh.RULES, rules_change),
+    **dict.fromkeys(refresh.OF_LISTS, lists_change),
+}
+"""By application usage."""
+
+
+def follow(database: Database, settings: Settings, packages: Packages, now: float) -> Changed:
+    """What `serve` tells of every change; now is seconds since the epoch."""
+
+    def changed(change: Change) -> list[Effect]:
+        consequence = CONSEQUENCES.get(change.selector.auid)
+        effects = consequence(database, settings, packages, change, now) if consequence else []
+        return [*effects, *xcap_diff.changed(database, settings, packages, change, now)]
+
+    return changed

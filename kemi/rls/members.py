@@ -1,0 +1,340 @@
+"""Populate: the members of a list subscription are written as the list, and the rules of each, are now (RFC 4662 section 4.5).
+
+Each member is a subscription of the watcher's to one resource, without a dialog (`kemi.rls.package`). It gets its state here:
+
+resource                                                     state         reason
+-----------------------------------------------------------  ------------  -----------
+ours, its rules say allow or polite-block                    active
+ours, its rules say confirm                                  pending
+ours, its rules say block                                    terminated    rejected
+ours, and a list too                                         active: it has members of its own (RFC 4662 section 4.6)
+a list that it stands in itself, or too deep in lists        terminated    noresource
+of a domain of b2b.domains                                   as the server there says (`kemi.b2bua.outside`)
+somebody who is not there, or of another domain              terminated    noresource
+not in the list any more                                     terminated    noresource, and the row goes when that was told
+
+A list that is deleted, or is another user's now, has nobody in it. One that cannot be used stays as it was.
+
+Later the rules are asked again as of every subscription (`kemi.reauthorize`); for a member that was refused, when the watcher
+refreshes.
+
+SQL: of `source.resolve`; 2 for the rules of all members, 1 for who is a list, 1 loads, 1 creates, 1 changes, 1 removes, 2 remember
+the documents, 1 reports watchers to who watches them; however many members there are. PostgreSQL: 1 lock for each that is new.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from kemi import identity, notify, sip, watcher
+from kemi.database import Database
+from kemi.effects import Effect, Log
+from kemi.errors import NotFound, SipError
+from kemi.event_package import LIST, Authorization, Decision, EventPackage, Packages
+from kemi.report import document_key, lock_lists, report_change, report_end, wakes
+from kemi.rls import expansion, source, store
+from kemi.rls.resource_list import Member
+from kemi.settings import Settings
+from kemi.store import number
+from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription
+from kemi.xcap import refresh
+
+NORESOURCE = Authorization(Decision.BLOCK)
+"""Of somebody who is not there: nothing is shown."""
+
+BECAME = "a list now, or none any more"
+"""Why a member's subscription is removed that is opened anew."""
+
+
+class Standing(NamedTuple):
+    """What a member is to be.
+
+    Args:
+        reason: why it is terminated, None: it is not.
+        is_list: it is a list itself.
+    """
+
+    authorization: Authorization
+    reason: Reason | None = None
+    is_list: bool = False
+
+    @property
+    def state(self) -> State:
+        """Of its subscription."""
+        return State.TERMINATED if self.reason else STATE_BY_DECISION[self.authorization.decision]
+
+
+def populate(database: Database, settings: Settings, packages: Packages, subscription: Subscription, now: float) -> list[Effect]:
+    """Write the members of a list subscription, in the transaction of the caller, who has locked it.
+
+    Raises:
+        SipError: the list cannot be used (`source.resolve`), and the subscription is a new one.
+    """
+    documents: list[str] = []
+    there = source.at(settings, subscription)
+    if _is_new(subscription):
+        owner = subscription.watcher
+        owner = owner if there.rls.auth == "owner" else source.owner_of(database, there, subscription.resource, owner) or owner
+        lock_lists(database, owner)
+    effects = _populate(database, settings, there, packages, subscription, (subscription.resource,), documents, now)
+    store.save_documents(database, subscription.id, documents)
+    return effects
+
+
+def _populate(
+    database: Database,
+    settings: Settings,
+    there: Settings,
+    packages: Packages,
+    subscription: Subscription,
+    way: tuple[str, ...],
+    documents: list[str],
+    now: float,
+) -> list[Effect]:
+    """Write the members of a list, and of the lists in it.
+
+    Args:
+        there: the settings for the documents of lists; those of members may be elsewhere (`kemi.xcap.roots`).
+    """
+    try:
+        resolved = _resolved(database, there, packages, subscription, now)
+    except SipError as problem:
+        if _is_new(subscription):
+            raise
+        documents += _made_of(database, subscription)
+        return [Log(f"list not usable: id={subscription.id} resource={subscription.resource} why={problem}")]
+    documents += resolved.documents
+    base = packages[subscription.package.removesuffix(LIST)]
+    _lock_who_is_new(database, settings, subscription, resolved.members)
+    before = {each.resource: each for each in store.members(database, [subscription.id])}
+    standings = _standings(database, settings, there, base, subscription, resolved.members, way, now)
+    created, changed = _compared(subscription, before, resolved.members, standings)
+    others = [each for each in before.values() if _is_another(subscription, each, standings)]
+    kept = {resource: each for resource, each in before.items() if each not in others}
+    gone = [each for resource, each in kept.items() if resource not in standings and each.expires_at and resolved.is_known]
+    changed += [_without_resource(each) for each in gone]
+    effects = notify.remove(database, settings, packages, {each.id: BECAME for each in others}, now) if others else []
+    effects += _write(database, settings, packages, subscription, kept, created, changed, now)
+    for each in (*created, *(each for each in kept.values() if each.resource in standings)):
+        if each.package.endswith(LIST):
+            inner = _prolonged(each, subscription)
+            effects += _populate(database, settings, there, packages, inner, (*way, each.resource), documents, now)
+    return [*effects, *_lines(subscription, resolved, len(created), len(gone))]
+
+
+def _is_new(subscription: Subscription) -> bool:
+    """Whether a list is opened, and may still be refused."""
+    return not (subscription.version or subscription.changes or subscription.list_id)
+
+
+def _resolved(database: Database, there: Settings, packages: Packages, subscription: Subscription, now: float) -> source.Resolved:
+    """Who is in the list; nobody where there is no such list any more, or it is another user's now."""
+    try:
+        is_asked_again = subscription.changes > subscription.told
+        if is_asked_again and may_watch(database, there, subscription.watcher, subscription.resource, now) is not Decision.ALLOW:
+            raise NotFound("the list is another user's now")
+        return source.resolve(database, there, subscription, [name for name in packages if name + LIST in packages], now)
+    except NotFound:
+        if _is_new(subscription):
+            raise
+        return source.Resolved((), _made_of(database, subscription))
+
+
+def _made_of(database: Database, subscription: Subscription) -> tuple[str, ...]:
+    """Where a list may come back that is not there, or cannot be used: what it was made of, and the watcher's own."""
+    own = (document_key(each, subscription.watcher) for each in (refresh.SERVICES, refresh.LISTS))
+    return (*store.documents(database, [subscription.id])[subscription.id], *own)
+
+
+def _is_another(subscription: Subscription, member: Subscription, standings: Mapping[str, Standing]) -> bool:
+    """Whether a member was a user and is a list now, or the other way round: it begins anew."""
+    standing = standings.get(member.resource)
+    return standing is not None and member.package != _package(subscription, standing)
+
+
+def _package(subscription: Subscription, standing: Standing) -> str:
+    return subscription.package if standing.is_list else subscription.package.removesuffix(LIST)
+
+
+def _prolonged(member: Subscription, subscription: Subscription) -> Subscription:
+    """As `store.prolong` writes it."""
+    return member._replace(expires_at=subscription.expires_at, accept=subscription.accept, user_agent=subscription.user_agent)
+
+
+def _lock_who_is_new(database: Database, settings: Settings, subscription: Subscription, members: Sequence[Member]) -> None:
+    """Who publishes meanwhile comes wholly before a new member, or after. An active one has a row that tells.
+
+    These locks come before those of rows, as they do for who publishes.
+    """
+    realm = identity.realm(settings)
+    active = set() if _is_new(subscription) else store.active(database, subscription.id)
+    for resource in sorted({each.resource for each in members} - active):
+        if realm.is_served(sip.parse_uri(resource)) or identity.reaches(settings, resource):
+            database.lock(resource)
+
+
+def _standings(
+    database: Database,
+    settings: Settings,
+    there: Settings,
+    base: EventPackage,
+    subscription: Subscription,
+    members: Sequence[Member],
+    way: tuple[str, ...],
+    now: float,
+) -> dict[str, Standing]:
+    """What each member is to be, by canonical URI."""
+    realm = identity.realm(settings)
+    ours = [each.resource for each in members if realm.is_served(sip.parse_uri(each.resource))]
+    elsewhere = [each.resource for each in members if identity.reaches(settings, each.resource)]
+    asked = ours if settings.rls.max_list_nesting_level else []
+    lists = source.lists_among(database, there, asked, subscription.watcher, now) - {subscription.resource}
+    entered = {each for each in lists if expansion.way_into(way, each, settings.rls.max_list_nesting_level + 1)}
+    single = [each for each in ours if each not in lists and each not in way]
+    if settings.pa.presentities == "subscriber":
+        known = store.known_users(database, single)
+        single = [each for each in single if each in known]
+    says = _authorized(database, settings, base, subscription.watcher, [*single, *elsewhere], now)
+    nobody = Standing(NORESOURCE, Reason.NORESOURCE)
+    standings = {each.resource: nobody for each in members}
+    standings |= {each: _standing(authorization) for each, authorization in says.items()}
+    owners = {each: _list_standing(database, settings, subscription.watcher, each, now) for each in sorted(entered)}
+    return standings | owners
+
+
+def _authorized(
+    database: Database, settings: Settings, base: EventPackage, watcher_uri: str, resources: Sequence[str], now: float
+) -> Mapping[str, Authorization]:
+    if not resources:
+        return {}
+    if base.authorize_members is not None:
+        return base.authorize_members(database, settings, watcher_uri, resources, now)
+    return {each: base.authorization(database, settings, watcher_uri, each, now) for each in resources}
+
+
+def _standing(authorization: Authorization) -> Standing:
+    return Standing(authorization, None if authorization.decision in STATE_BY_DECISION else Reason.REJECTED)
+
+
+def _list_standing(database: Database, settings: Settings, watcher_uri: str, uri: str, now: float) -> Standing:
+    decision = may_watch(database, settings, watcher_uri, uri, now)
+    return _standing(Authorization(decision))._replace(is_list=decision is Decision.ALLOW)
+
+
+def may_watch(database: Database, settings: Settings, watcher_uri: str, uri: str, now: float) -> Decision:
+    """Who may use a list (RFC 5363 section 5.2, SER handbook section 6.3): what `rls.auth` says of one watcher."""
+    if settings.rls.auth != "owner":
+        return Decision.ALLOW
+    owner = source.owner_of(database, settings, uri, watcher_uri)
+    return Decision.ALLOW if owner in ("", watcher_uri) else Decision.BLOCK
+
+
+def _compared(
+    subscription: Subscription, before: Mapping[str, Subscription], members: Sequence[Member], standings: Mapping[str, Standing]
+) -> tuple[list[Subscription], list[Subscription]]:
+    """Members that are new, and those that differ from before."""
+    created, changed = [], []
+    empty = _empty(subscription)
+    last = max((number_of(each.id) for each in before.values()), default=0)
+    for each in members:
+        known, standing = before.get(each.resource), standings[each.resource]
+        if known is None or _is_another(subscription, known, standings):
+            last += 1
+            created.append(_member(empty, f"{subscription.id}-{last}", each, standing))
+        else:
+            after = _restored(_as(known, each, standing), subscription)
+            if after != known:
+                changed.append(after)
+    return created, changed
+
+
+def number_of(tag: str) -> int:
+    """What tells a member from the others of its list."""
+    return int(tag.rpartition("-")[2])
+
+
+def _empty(subscription: Subscription) -> Subscription:
+    """A member of a list, whoever it is."""
+    return subscription._replace(
+        event_id=None, call_id="", local_uri="", remote_uri="", remote_tag="", remote_target="", route_set="", local_cseq=0,
+        remote_cseq=0, branch="", socket="", flow="", connection=0, due_at=subscription.created_at, in_flight_since=None,
+        notified_at=0.0, notified_tag="", event_parameters="", version=0, changes=0, told=0, suppress="", rates="", recent="",
+        least_gap=0.0, repeat_at=None, body="", list_id=subscription.id,
+    )  # fmt: skip
+
+
+def _member(empty: Subscription, tag: str, member: Member, standing: Standing) -> Subscription:
+    named = empty._replace(
+        id=tag, package=_package(empty, standing), resource=member.resource, watcher_id=watcher.opaque(tag)
+    )  # fmt: skip
+    return _as(named, member, standing)
+
+
+def _as(subscription: Subscription, member: Member, standing: Standing) -> Subscription:
+    decision, permissions, changes_at = standing.authorization
+    return subscription._replace(
+        entity=member.uri, body=store.names_as_text(member.names), decision=decision, permissions=permissions, judge_at=changes_at,
+        state=standing.state, reason=standing.reason,
+    )  # fmt: skip
+
+
+def _restored(member: Subscription, subscription: Subscription) -> Subscription:
+    """A member that was gone, and is in the list again."""
+    return member if member.expires_at else member._replace(expires_at=subscription.expires_at)
+
+
+def _without_resource(member: Subscription) -> Subscription:
+    """A member that is in the list no more (RFC 4662 section 4.5)."""
+    return member._replace(
+        decision=Decision.BLOCK, state=State.TERMINATED, reason=Reason.NORESOURCE, judge_at=None, expires_at=store.GONE
+    )
+
+
+def _write(
+    database: Database,
+    settings: Settings,
+    packages: Packages,
+    subscription: Subscription,
+    before: Mapping[str, Subscription],
+    created: Sequence[Subscription],
+    changed: Sequence[Subscription],
+    now: float,
+) -> list[Effect]:
+    """Write members, and report them to who watches the watchers."""
+    came = [each for each in created if State.TERMINATED not in (each.state, subscription.state)]
+    moved = [each for each in changed if each.state is not before[each.resource].state and each.state is not State.TERMINATED]
+    left = [
+        watcher.ended(before[each.resource], each.reason or Reason.TIMEOUT, now, settings.pa.waiting_expiration)
+        for each in changed
+        if each.state is State.TERMINATED and before[each.resource].state is not State.TERMINATED
+    ]
+    watched = [(each.resource, each.package) for each in (*came, *moved)]
+    marked = [report_change(database, settings, packages, watched, now)] if watched else []
+    if left:
+        marked.append(report_end(database, settings, packages, left, now))
+    if created:
+        store.create(database, subscription, _placed(database, subscription, created), now)
+    if changed:
+        store.change(database, changed, now)
+    if moved:
+        number(database, [(each.id,) for each in moved])
+    if before:
+        store.prolong(database, subscription)
+    return [effect for each in marked for effect in wakes(each)]
+
+
+def _placed(database: Database, subscription: Subscription, created: Sequence[Subscription]) -> list[Subscription]:
+    """Who waits for a decision has one entry in watcher information: the member takes its place (RFC 3857 section 4.7.1)."""
+    pending = [each for each in created if each.state is State.PENDING]
+    base = subscription.package.removesuffix(LIST)
+    taken = store.take_waiting(database, base, subscription.watcher, [each.resource for each in pending])
+    return [each._replace(watcher_id=taken.get(each.resource, each.watcher_id)) for each in created]
+
+
+def _lines(subscription: Subscription, resolved: source.Resolved, created: int, gone: int) -> list[Effect]:
+    if not (created or gone or resolved.left_out):
+        return []
+    line = (
+        f"list populated: id={subscription.id} resource={subscription.resource} members={len(resolved.members)} "
+        f"new={created} gone={gone}"
+    )
+    return [Log(f"{line} left-out={len(resolved.left_out)}" if resolved.left_out else line)]

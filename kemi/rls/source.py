@@ -1,0 +1,300 @@
+"""Where lists come from, and who is in them (RFC 4826 section 4.5, RFC 5367, SER handbook section 6.2).
+
+A subscription to a list, or the URI of one, is looked up in this order:
+
+what it is                                                 whose it is                    SQL to find it, and to read it
+---------------------------------------------------------  -----------------------------  ------------------------------
+the list came with the SUBSCRIBE (RFC 5367)                nobody's                       0, 0
+a script has chosen a list of the watcher's own            the watcher's                  0, 1
+resource-lists document (`query_resource_list`)
+`rls.simple_list` fits: all lists of the watcher's own     the watcher's                  0, 1
+resource-lists document
+a service of our own documents                             who has the document           1, 1
+with `xcap.xcap_root` a service of the watcher's own       the watcher's, or nobody's     2, 2
+rls-services document there, or of that for everybody
+
+What came, or was chosen, stands in `Subscription.body`: an array of members, or an object that names the list, the XCAP root that a
+script has chosen for its documents, or both (JSON).
+
+References in a list are 1 statement each for every document that they lead to. Documents of another server are what is known of
+them (`kemi.xcap.refresh`).
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from kemi import identity, sip
+from kemi.database import Database
+from kemi.errors import NotFound, ServiceUnavailable, SipError
+from kemi.report import document_key
+from kemi.rls import expansion, service, store
+from kemi.rls.expansion import Expanded, Limits
+from kemi.rls.reference import Source
+from kemi.rls.resource_list import Member
+from kemi.rls.service import ServiceDefinition
+from kemi.settings import Settings
+from kemi.subscription import Subscription
+from kemi.xcap import access, refresh, roots, tree
+from kemi.xcap.cached_document import Reading, State
+from kemi.xcap.constraints import Place
+from kemi.xcap.errors import XcapError
+from kemi.xcap.path import DocumentSelector, Tree
+from kemi.xcap.tree import Document, Element
+
+RETRY_AFTER: Final = 2
+"""Seconds until a document of another server may have been fetched."""
+
+
+class NotFetchedYet(ServiceUnavailable):
+    """503: it depends on a document of another XCAP server that is not known yet, and has been asked for."""
+
+
+class Found(NamedTuple):
+    """A service and the document that it stands in.
+
+    Args:
+        owner: canonical URI; "": it is everybody's.
+    """
+
+    owner: str
+    document: Document
+    service: ServiceDefinition
+
+
+class Resolved(NamedTuple):
+    """Who is in a list.
+
+    Args:
+        documents: what it is made of (`report.document_key`).
+        left_out: references that led nowhere.
+        is_known: False: a document of another server is still to come.
+    """
+
+    members: tuple[Member, ...]
+    documents: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    is_known: bool = True
+
+
+def as_text(members: Sequence[Member]) -> str:
+    """Members that came with a SUBSCRIBE, for `Subscription.body`."""
+    return json.dumps(members, ensure_ascii=False)
+
+
+def own_list_as_text(name: str) -> str:
+    """A top-level list of the watcher's own resource-lists document, "" for all of them, for `Subscription.body`."""
+    return json.dumps({"list": name}, ensure_ascii=False)
+
+
+def below(root: str, chosen: str) -> str:
+    """The same list, for `Subscription.body`, of documents below another root than the usual one (`kemi.xcap.roots`).
+
+    Args:
+        chosen: `own_list_as_text`; "": the URI names the list.
+    """
+    return json.dumps((json.loads(chosen) if chosen else {}) | {"root": root}, ensure_ascii=False)
+
+
+def at(settings: Settings, subscription: Subscription) -> Settings:
+    """The settings for documents of a list subscription: the root that it was opened with, if that still may be asked."""
+    given = json.loads(subscription.body or "{}")
+    return roots.at(settings, roots.allowed(settings, given.get("root", ""))) if isinstance(given, dict) else settings
+
+
+def _brought(given: list[tuple[str, str, list[tuple[str, str]]]]) -> Resolved:
+    """A list that came with the SUBSCRIBE (`as_text`)."""
+    return Resolved(tuple(Member(uri, resource, tuple((each, name) for each, name in names)) for uri, resource, names in given))
+
+
+def has_list(database: Database, settings: Settings, watcher: str, name: str, now: float) -> bool:
+    """Whether a user has this list in its own resource-lists document (`own_list_as_text`). Raises as `is_list`."""
+    return _list_of(_reader(database, settings, now), watcher, name) is not None
+
+
+def is_list(database: Database, settings: Settings, uri: str, watcher: str, now: float) -> bool:
+    """Whether a URI stands for a list.
+
+    Args:
+        uri: canonical.
+        watcher: canonical URI of who asks.
+
+    Raises:
+        ServiceUnavailable: 503, a document of another server that says so is being fetched.
+    """
+    return _is_simple(settings, watcher, uri) or find(database, settings, uri, watcher, now) is not None
+
+
+def owner_of(database: Database, settings: Settings, uri: str, watcher: str) -> str:
+    """Canonical URI of the user whose list this is; "": it is nobody's, or not another's: so is what another server has."""
+    if _is_simple(settings, watcher, uri):
+        return watcher
+    return "" if settings.xcap.xcap_root else store.owner(database, uri) or ""
+
+
+def lists_among(database: Database, settings: Settings, uris: Sequence[str], watcher: str, now: float) -> set[str]:
+    """Those of these canonical URIs that are services; of another server as far as its documents are known."""
+    if not settings.xcap.xcap_root:
+        return store.services(database, uris)
+    readings = _services(database, settings, watcher, now).values()
+    documents = [parsed(each.body) for each in readings if each.state not in (State.UNKNOWN, State.MISSING)]
+    return set(uris) & {uri for each in documents if each is not None for uri in service.uris(each)}
+
+
+def _is_simple(settings: Settings, watcher: str, uri: str) -> bool:
+    return bool(settings.rls.simple_list) and service.is_implicit(settings.rls.simple_list, watcher, uri)
+
+
+def find(database: Database, settings: Settings, uri: str, watcher: str, now: float) -> Found | None:
+    """The service with this URI. Raises as `is_list`."""
+    if not settings.xcap.xcap_root:
+        stored = store.service(database, uri)
+        return _found(stored.owner, stored.body, uri) if stored else None
+    for owner, reading in _services(database, settings, watcher, now).items():
+        if reading.state is State.UNKNOWN:
+            raise NotFetchedYet("the services of the XCAP server are not known yet", RETRY_AFTER)
+        found = _found(owner, reading.body, uri) if reading.state is not State.MISSING else None
+        if found is not None:
+            return found
+    return None
+
+
+def _services(database: Database, settings: Settings, watcher: str, now: float) -> dict[str, Reading]:
+    """The services of another server that a watcher may use, its own first; both are asked for, whatever the one says."""
+    return {owner: refresh.document(database, settings, refresh.SERVICES, owner, now) for owner in (watcher, "")}
+
+
+def _found(owner: str, body: bytes, uri: str) -> Found | None:
+    document = parsed(body)
+    known = service.find(document, uri) if document else None
+    return Found(owner, document, known) if document and known else None
+
+
+@lru_cache(maxsize=128)
+def parsed(body: bytes) -> Document | None:
+    """A document, those that were read last are kept; None: it is none."""
+    try:
+        return tree.parse(body)
+    except XcapError:
+        return None
+
+
+def resolve(database: Database, settings: Settings, subscription: Subscription, served: Sequence[str], now: float) -> Resolved:
+    """Who is in the list of a subscription.
+
+    Args:
+        served: names of the event packages that lists may be of.
+
+    Raises:
+        NotFound: 404, there is no such list any more.
+        BadEvent: 489, it is for other packages.
+        BadGateway: 502, it refers to what is no list. ListTooLarge: 403.
+        ServiceUnavailable: 503, a document of another server is being fetched.
+    """
+    resolved = _resolve(database, settings, subscription, served, now)
+    members = _presentities(settings, resolved.members)
+    if len(members) > settings.rls.max_members:
+        raise expansion.ListTooLarge(f"the list has more than {settings.rls.max_members} members")
+    return resolved._replace(members=members)
+
+
+def _presentities(settings: Settings, members: Sequence[Member]) -> tuple[Member, ...]:
+    """Members by the presentities that they are; what two schemes say of one is one member, what names nobody is none."""
+    realm = identity.realm(settings)
+    found: dict[str, Member] = {}
+    for each in members:
+        try:
+            is_ours = realm.is_served(sip.parse_uri(each.resource))
+            resource = realm.presentity(each.resource) if is_ours else realm.address_of_record(each.resource)
+        except SipError:
+            continue
+        found.setdefault(resource, each._replace(resource=resource))
+    return tuple(found.values())
+
+
+def _resolve(database: Database, settings: Settings, subscription: Subscription, served: Sequence[str], now: float) -> Resolved:
+    read = _reader(database, settings, now)
+    limits = Limits(entries=settings.rls.max_members)
+    given = json.loads(subscription.body) if subscription.body and not subscription.list_id else {}
+    watcher, uri = subscription.watcher, subscription.resource
+    if isinstance(given, list):
+        return _brought(given)
+    if "list" in given:
+        return _own_list(settings, watcher, given["list"], read, limits)
+    if _is_simple(settings, watcher, uri):
+        return _simple(settings, watcher, read, limits)
+    found = find(database, settings, uri, watcher, now)
+    if found is None:
+        raise NotFound("there is no such list")
+    found.service.require_package(subscription.package.partition(";")[0], served)
+    expanded = expansion.expand_service(found.document, found.service, place_of(settings, found.owner), read, limits)
+    keys = (watcher, "") if settings.xcap.xcap_root else (found.owner,)
+    return _resolved(expanded, *(document_key(refresh.SERVICES, each) for each in keys))
+
+
+def _simple(settings: Settings, watcher: str, read: expansion.Read, limits: Limits) -> Resolved:
+    """SER's implicit list: whatever the user has in its resource-lists document."""
+    try:
+        return _own_list(settings, watcher, "", read, limits)
+    except NotFound:
+        return Resolved((), (document_key(refresh.LISTS, watcher),))
+
+
+def _own_list(settings: Settings, watcher: str, name: str, read: expansion.Read, limits: Limits) -> Resolved:
+    """A list of the user's own resource-lists document; all of them for "".
+
+    Raises:
+        NotFound: 404, it is not there.
+    """
+    key = document_key(refresh.LISTS, watcher)
+    try:
+        found = _list_of(read, watcher, name)
+    except NotFetchedYet:
+        return Resolved((), (key,), is_known=False)
+    if found is None:
+        raise NotFound("there is no such list")
+    document, element = found
+    return _resolved(expansion.expand(document, element, place_of(settings, watcher), read, limits), key)
+
+
+def _list_of(read: expansion.Read, watcher: str, name: str) -> tuple[Document, Element] | None:
+    reading = read(DocumentSelector(refresh.LISTS, Tree.USERS, watcher, ""))
+    if reading.state is State.UNKNOWN:
+        raise NotFetchedYet("the lists of the XCAP server are not known yet", RETRY_AFTER)
+    document = parsed(reading.body) if reading.state is not State.MISSING else None
+    element = service.list_named(document, name) if document else None
+    return (document, element) if document and element else None
+
+
+def _resolved(expanded: Expanded, *keys: str) -> Resolved:
+    documents = (*keys, *(_key(each) for each in expanded.documents))
+    return Resolved(expanded.members, tuple(dict.fromkeys(documents)), expanded.left_out, not expanded.unknown)
+
+
+def _key(source: Source) -> str:
+    return source if isinstance(source, str) else document_key(source.auid, source.xui)
+
+
+def place_of(settings: Settings, owner: str) -> Place:
+    """Where the documents of a user are, for the references in them."""
+    realm = identity.realm(settings)
+
+    def is_our_host(host: str) -> bool:
+        return host == realm.address or any(host == each or host.endswith(f".{each}") for each in realm.domains)
+
+    def owner_named(xui: str) -> str:
+        return access.owner_of(settings, realm, xui)
+
+    return Place(owner, settings.xcap.xcap_root or settings.xcap.root, is_our_host, owner_named)
+
+
+def _reader(database: Database, settings: Settings, now: float) -> Callable[[Source], Reading]:
+    """Reads documents below our root; those elsewhere are nobody's whom the operator named, and are not fetched."""
+
+    def read(source: Source) -> Reading:
+        if isinstance(source, str):
+            return Reading(State.MISSING)
+        return refresh.document(database, settings, source.auid, source.xui, now, source.name)
+
+    return read

@@ -1,0 +1,174 @@
+"""Rows of list subscriptions' members, as values; queries in sql/queries/list.sql. No decisions.
+
+A member is a row of the table subscription (`kemi.subscription`) without a dialog; `list_id` says whose member it is.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from kemi.database import Database, Row
+from kemi.rls.resource_list import Names
+from kemi.store import NEVER, subscription_of
+from kemi.subscription import Subscription
+
+GONE: Final = 0.0
+"""`expires_at` of a member that is in the list no more, until that is told."""
+
+
+class Stored(NamedTuple):
+    """A service of our own documents: whose it is, and the octets of the document that it stands in."""
+
+    owner: str
+    name: str
+    body: bytes
+
+
+def names_as_text(names: Names) -> str:
+    """Display names, as a member's row has them."""
+    return json.dumps(names, ensure_ascii=False) if names else ""
+
+
+def names_from_text(text: str) -> Names:
+    """The opposite of `names_as_text`."""
+    return tuple((language, name) for language, name in json.loads(text)) if text else ()
+
+
+def members(database: Database, lists: Sequence[str]) -> list[Subscription]:
+    """All members of these lists, by id, locked until the transaction ends."""
+    rows = database.execute("list_members", {}, [(each,) for each in lists]).rows() if lists else []
+    return [subscription_of(row) for row in rows]
+
+
+def active(database: Database, list_id: str) -> set[str]:
+    """Canonical URIs of a list's members that are active; takes no lock."""
+    return {resource for (resource,) in database.execute("list_active", {"list_id": list_id}).rows()}
+
+
+def lock(database: Database, lists: Sequence[tuple[str, int]]) -> None:
+    """Lock what a document of these lists will tell of, as (id, 1: in full), until the transaction ends; lists in lists too."""
+    database.execute("list_lock", {}, lists)
+
+
+def members_due(database: Database, lists: Sequence[str]) -> list[Subscription]:
+    """Those of them that have news."""
+    rows = database.execute("list_members_due", {}, [(each,) for each in lists]).rows() if lists else []
+    return [subscription_of(row) for row in rows]
+
+
+def take_waiting(database: Database, package: str, watcher: str, resources: Sequence[str]) -> dict[str, str]:
+    """Remove the entries of a watcher that waits for decisions of these resources; their ids in watcher information."""
+    rows = [(each,) for each in resources]
+    found = database.execute("list_take_waiting", {"package": package, "watcher": watcher}, rows).rows() if rows else []
+    return dict(found)
+
+
+def create(database: Database, list_subscription: Subscription, created: Sequence[Subscription], now: float) -> None:
+    """Insert members, one statement for all."""
+    parent = list_subscription
+    parameters = {
+        "watcher": parent.watcher, "accept": parent.accept, "now": now, "expires_at": parent.expires_at, "never": NEVER,
+        "user_agent": parent.user_agent, "display_name": parent.display_name, "list_id": parent.id,
+    }  # fmt: skip
+    database.execute("list_create_members", parameters, [_created(each) for each in created])
+
+
+def _created(member: Subscription) -> Row:
+    reason = member.reason.value if member.reason else None
+    return (
+        member.id, member.package, member.resource, member.entity, member.decision.value, member.state.value, reason,
+        member.watcher_id, member.permissions, member.judge_at, member.body,
+    )  # fmt: skip
+
+
+def change(database: Database, changed: Sequence[Subscription], now: float) -> None:
+    """Write what a list or the rules of a resource change of members, and that they have news; one statement for all."""
+    database.execute("list_change_members", {"now": now}, [_changed(each) for each in changed])
+
+
+def _changed(member: Subscription) -> Row:
+    reason = member.reason.value if member.reason else None
+    return (
+        member.id, member.entity, member.decision.value, member.state.value, reason, member.permissions, member.judge_at,
+        member.body, member.expires_at,
+    )  # fmt: skip
+
+
+def prolong(database: Database, list_subscription: Subscription) -> None:
+    """Members live as long as their list, and are told in its types."""
+    parent = list_subscription
+    parameters = {
+        "list_id": parent.id, "expires_at": parent.expires_at, "user_agent": parent.user_agent, "accept": parent.accept,
+    }  # fmt: skip
+    database.execute("list_prolong_members", parameters)
+
+
+def save_documents(database: Database, list_id: str, documents: Iterable[str]) -> None:
+    """Remember what a list is made of, instead of what it was made of before."""
+    database.execute("list_documents_remove", {}, [(list_id,)])
+    rows = [(each,) for each in dict.fromkeys(documents)]
+    if rows:
+        database.execute("list_documents_save", {"subscription": list_id}, rows)
+
+
+def service(database: Database, uri: str) -> Stored | None:
+    """The service with this canonical URI."""
+    rows = database.execute("list_service", {"uri": uri}).rows()
+    return Stored(rows[0][0], rows[0][1], bytes(rows[0][2])) if rows else None
+
+
+def owner(database: Database, uri: str) -> str | None:
+    """Canonical URI of the user whose service this is."""
+    rows = database.execute("list_owner", {"uri": uri}).rows()
+    return str(rows[0][0]) if rows else None
+
+
+def services(database: Database, uris: Sequence[str]) -> set[str]:
+    """Those of these canonical URIs that services have."""
+    return {uri for (uri,) in database.execute("xcap_service_known", {}, [(each,) for each in uris]).rows()} if uris else set()
+
+
+def known_users(database: Database, uris: Sequence[str]) -> set[str]:
+    """Those of these canonical URIs that users with a password have."""
+    rows = [(each, *each.removeprefix("sip:").partition("@")[::2]) for each in uris]
+    return {uri for (uri,) in database.execute("list_known_users", {}, rows).rows()} if rows else set()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What presencectl shows: read without locks
+
+
+def list_all(database: Database, packages: Sequence[str], watcher: str, resource: str, limit: int) -> list[Subscription]:
+    """Subscriptions to lists by canonical URIs, "" for all.
+
+    Args:
+        packages: names of packages of lists.
+    """
+    parameters = {"watcher": watcher, "resource": resource, "limit": limit}
+    rows = database.execute("list_all", parameters, [(each,) for each in packages]).rows() if packages else []
+    return [subscription_of(row) for row in rows]
+
+
+def states(database: Database, lists: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How many members each of these lists has, by state."""
+    found: dict[str, dict[str, int]] = {each: {} for each in lists}
+    for list_id, state, number in database.execute("list_states", {}, [(each,) for each in lists]).rows() if lists else []:
+        found[list_id][state] = number
+    return found
+
+
+def shown(database: Database, lists: Sequence[str]) -> dict[str, list[Subscription]]:
+    """The members of each of these lists; 1 statement."""
+    found: dict[str, list[Subscription]] = {each: [] for each in lists}
+    for row in database.execute("list_members_shown", {}, [(each,) for each in lists]).rows() if lists else []:
+        member = subscription_of(row)
+        found[member.list_id].append(member)
+    return found
+
+
+def documents(database: Database, lists: Sequence[str]) -> dict[str, list[str]]:
+    """The documents that each of these lists is made of (`report.document_key`)."""
+    found: dict[str, list[str]] = {each: [] for each in lists}
+    for list_id, document in database.execute("list_documents", {}, [(each,) for each in lists]).rows() if lists else []:
+        found[list_id].append(document)
+    return found

@@ -1,0 +1,63 @@
+"""Whether a SUBSCRIBE is for a list (RFC 4662 section 4.1, RFC 5367 section 3, SER handbook section 6.4).
+
+SUBSCRIBE                                     it is for
+--------------------------------------------  ---------------------------------------------------------------
+in a dialog                                   what its dialog is for, which our tag in it tells
+Require: recipient-list-subscribe             the list in its body
+Supported: eventlist, URI of a list           that list
+Supported: eventlist, another URI             a single resource
+without eventlist                             a single resource; if the URI is a list's: 421 (`kemi.subscribe`)
+
+SQL: 1 statement where the SUBSCRIBE supports lists and opens a dialog, else none.
+"""
+
+from typing import Final
+
+from kemi import sip, subscribe
+from kemi.database import Database
+from kemi.errors import BadExtension
+from kemi.rls import recipient_list, source
+from kemi.settings import Settings
+
+EVENT_LIST: Final = "eventlist"
+SUPPORTED: Final = (EVENT_LIST, recipient_list.OPTION_TAG)
+"""Option tags of a server that has lists."""
+
+
+def is_for_list(database: Database, settings: Settings, request: sip.Request, resource: str, watcher: str, now: float) -> bool:
+    """Whether it is.
+
+    Args:
+        resource: canonical URI that the Request-URI stands for; in a dialog it is not looked at.
+        watcher: canonical URI of who asks, authenticated.
+        now: seconds since the epoch.
+
+    Raises:
+        ServiceUnavailable: 503, a document of another server that says so is being fetched.
+    """
+    if request.to_tag:
+        return subscribe.is_list_tag(request.to_tag)
+    if recipient_list.is_asked(request.require):
+        return True
+    return supports_lists(request) and source.is_list(database, settings, resource, watcher, now)
+
+
+def supports_lists(request: sip.Request) -> bool:
+    """Whether the client says that it knows lists (RFC 4662 section 4.1)."""
+    return EVENT_LIST in (*options(request.supported), *options(request.require))
+
+
+def refuse_extensions(request: sip.Request, is_list: bool) -> None:
+    """What else a client requires is not known here (RFC 3261 section 8.2.2.3).
+
+    Raises:
+        BadExtension: 420.
+    """
+    unknown = [each for each in sip.split_list(request.require or "") if not (is_list and each.lower() in SUPPORTED)]
+    if unknown:
+        raise BadExtension(unknown)
+
+
+def options(value: str | None) -> list[str]:
+    """Option tags in a header field, in small letters."""
+    return [each.strip().lower() for each in sip.split_list(value)] if value else []

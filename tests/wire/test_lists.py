@@ -1,0 +1,85 @@
+"""Lists of resources from end to end: a list is put by HTTP, watched by SIP, and told in multipart/related (RFC 4662)."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.multipart import Reader, Told
+from tests.server import Server
+from tests.useragent import Message, UserAgent, pidf
+from tests.verbs.lists import ACCEPT, entries, services
+
+FRIENDS = "sip:friends@example.org"
+PATH = "/xcap-root/rls-services/users/sip:bob@example.org/index"
+TYPE = {"Content-Type": "application/rls-services+xml", "X-3GPP-Asserted-Identity": '"sip:bob@example.org"'}
+ACTIVE = ("active", None)
+
+
+def user(name: str) -> str:
+    return f"sip:{name}@example.org"
+
+
+@pytest.fixture
+def server(new_database: Callable[[Path], str], tmp_path: Path) -> Iterator[Server]:
+    parameters = "pa.notify_interval=0;rls.timer_interval=0"
+    server = Server({"KP_DB_URL": new_database(tmp_path), "KP_SET": parameters}, tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+def put(server: Server, *members: str) -> int:
+    """Bob's list has these members."""
+    with httpx.Client(base_url=f"http://{server.address[0]}:{server.http_port}") as web:
+        return web.put(PATH, content=services((FRIENDS, entries(members))), headers=TYPE).status_code
+
+
+def taken(reader: Reader, message: Message) -> Told:
+    assert (message.get("Require"), message.get("Event")) == ("eventlist", "presence")
+    return reader.take(message.get("Content-Type"), message.body)
+
+
+@pytest.mark.rfc("RLS-002", "RLS-018", "RLS-027", "RLS-032")
+def test_a_list_is_put_watched_and_changed(server: Server) -> None:
+    alice, bob = UserAgent(server.address, "alice"), UserAgent(server.address, "bob")
+    alice.publish(pidf(note="first"))
+    assert put(server, user("alice"), user("carol")) == 201
+    answer = bob.subscribe(FRIENDS, "Supported: eventlist", f"Accept: {ACCEPT}")
+    assert (answer.status, answer.get("Require")) == (200, "eventlist")
+    reader = Reader()
+    first = taken(reader, bob.notify())
+    assert (first.is_full, sorted(first.uris)) == (True, [user("alice"), user("carol")])
+    assert b"first" in first.instance(user("alice")).body
+    alice.publish(pidf(tuple_id="t2", note="second"))
+    second = taken(reader, bob.notify())
+    assert (second.is_full, second.uris, second.version) == (False, [user("alice")], 1)
+    assert put(server, user("carol"), user("dave")) == 200
+    third = taken(reader, bob.notify())
+    assert third.is_full
+    assert third.instance(user("alice")).said == ("terminated", "noresource")
+    assert third.instance(user("dave")).said == ACTIVE
+
+
+@pytest.mark.rfc("RLS-001")
+def test_a_list_is_not_told_to_who_does_not_support_lists(server: Server) -> None:
+    assert put(server, user("alice")) == 201
+    bob = UserAgent(server.address, "bob")
+    answer = bob.subscribe(FRIENDS)
+    assert (answer.status, answer.get("Require")) == (421, "eventlist")
+
+
+@pytest.mark.rfc("RLS-004")
+def test_a_list_subscription_goes_on_after_a_crash(server: Server) -> None:
+    alice, bob = UserAgent(server.address, "alice"), UserAgent(server.address, "bob")
+    assert put(server, user("alice")) == 201
+    bob.subscribe(FRIENDS, "Supported: eventlist", f"Accept: {ACCEPT}")
+    reader = Reader([user("alice")])
+    taken(reader, bob.notify())
+    server.kill()
+    server.start()
+    alice.publish(pidf(note="afterwards"))
+    while b"afterwards" not in (told := taken(reader, bob.notify())).instance(user("alice")).body:
+        pass
+    assert told.version >= 1
