@@ -1,7 +1,7 @@
-"""Where the remote side may send our requests: not to addresses that only this machine or its network reaches (RFC 3856 section 9.5).
+"""Where the remote side may send our requests: not to addresses that only we or our network reach (RFC 3856 section 9.5).
 
 Contact of a NOTIFY, of a 2xx and of a 3xx, and Record-Route, name the next hop of a SUBSCRIBE. Checked is the one that it would go
-to: a target behind a proxy may have any address. Names are left to DNS, but for those that mean an address here. Pure.
+to: a target behind a proxy may have any address. Names are left to DNS, but for those that mean an address here.
 
 the next hop is             asked if
 --------------------------  --------------------------------------------------------------------------

@@ -29,7 +29,7 @@ LAST_TRY = 10.0
 
 SOONEST = 10.0
 CREDIT = 10
-"""A dialog is refreshed no more often than each so many seconds in the long run, however little is granted; so often before that."""
+"""A dialog is refreshed no more often than each so many seconds in the long run, and so often before that."""
 
 
 class Step(NamedTuple):

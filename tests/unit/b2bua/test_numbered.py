@@ -63,3 +63,15 @@ def test_the_number_is_each_watchers_own() -> None:
     text = unnumbered(calls(17, "full").decode())
     assert f'version="{VERSION}" state="full"' in text
     assert text.startswith('<?xml version="1.0"?>')
+
+
+def test_the_root_is_no_entry() -> None:
+    """Whatever it says of itself: it is not left out as a call that is over."""
+    body = calls(3, "full", ("a", "early")).replace(b"<dialog-info ", b'<dialog-info id="x" status="terminated" ')
+    assert b'id="b"' in taken(after(3, body), CALLS, calls(4, "partial", ("b", "early"))).content
+
+
+def test_a_name_of_many_parts_costs_no_more_than_another() -> None:
+    """The number of tries is that of its tags, not the square of its letters."""
+    text = f'<r a=">" version="1"><{"a-" * 24000}a x="1"/></r>'
+    assert unnumbered(text) == text
