@@ -167,9 +167,10 @@ def _lock_who_is_new(database: Database, settings: Settings, subscription: Subsc
     """
     realm = identity.realm(settings)
     active = set() if _is_new(subscription) else store.active(database, subscription.id)
-    for resource in sorted({each.resource for each in members} - active):
-        if realm.is_served(sip.parse_uri(resource)) or identity.reaches(settings, resource):
-            database.lock(resource)
+    new = sorted({each.resource for each in members} - active)
+    known = [each for each in new if realm.is_served(sip.parse_uri(each)) or identity.reaches(settings, each)]
+    if known:
+        store.lock_resources(database, known)
 
 
 def _standings(

@@ -2,7 +2,9 @@
 
 -- What a subscription was told, in its package's own words: what its next document is a change to.
 ALTER TABLE subscription ADD COLUMN known TEXT NOT NULL DEFAULT '';
-CREATE INDEX subscription_xcap_diff ON subscription (watcher) WHERE package = 'xcap-diff';
+-- An expression, and not `package =`: SQLite would prepare every statement with `package = ?` anew each time it is run, in case the
+-- index is of use to this value.
+CREATE INDEX subscription_xcap_diff ON subscription (watcher) WHERE package || '' = 'xcap-diff';
 
 -- Changes of documents that somebody watches with patches: short-lived.
 CREATE TABLE xcap_change (

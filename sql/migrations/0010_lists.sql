@@ -2,7 +2,7 @@
 -- subscription of its own, of the package itself and without a dialog, whose notifications go into those of the list.
 ALTER TABLE subscription ADD COLUMN list_id TEXT NOT NULL DEFAULT '';       -- the list that this one is a member's of; empty: it has a dialog
 DROP INDEX subscription_watcher;
-CREATE INDEX subscription_watcher ON subscription (watcher) WHERE list_id = '';
+CREATE INDEX subscription_watcher ON subscription (watcher) WHERE list_id || '' = '';        -- an expression: see 0009
 CREATE INDEX subscription_list ON subscription (list_id) WHERE list_id <> '';
 CREATE INDEX subscription_list_due ON subscription (list_id) WHERE list_id <> '' AND due_at IS NOT NULL;
 

@@ -19,6 +19,9 @@ SELECT id FROM subscription WHERE id IN (
     SELECT id FROM told)
 ORDER BY id FOR UPDATE;
 
+-- name: list_lock_resources (postgresql)
+SELECT pg_advisory_xact_lock(hashtextextended(column1, 0)) FROM (VALUES :rows) AS wanted;
+
 -- name: list_active
 SELECT resource FROM subscription WHERE list_id = :list_id AND list_id <> '' AND state = 'active';
 

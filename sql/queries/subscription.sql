@@ -17,7 +17,7 @@ WHERE (CAST(:max_watchers AS INTEGER) = 0 OR CAST(:max_watchers AS INTEGER) >
         (SELECT COUNT(*) FROM (SELECT 1 FROM subscription WHERE resource = :resource AND package = :package
                                    AND (list_id = '' OR state <> 'terminated') LIMIT :max_watchers) AS counted))
     AND (CAST(:max_subscriptions AS INTEGER) = 0 OR CAST(:max_subscriptions AS INTEGER) >
-        (SELECT COUNT(*) FROM (SELECT 1 FROM subscription WHERE watcher = :watcher AND list_id = '' LIMIT :max_subscriptions) AS counted))
+        (SELECT COUNT(*) FROM (SELECT 1 FROM subscription WHERE watcher = :watcher AND list_id || '' = '' LIMIT :max_subscriptions) AS counted))
     AND NOT EXISTS (SELECT 1 FROM xcap_service WHERE uri = :single)
 ON CONFLICT (id) DO NOTHING;
 

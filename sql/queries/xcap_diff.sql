@@ -2,10 +2,10 @@
 
 -- name: xcap_diff_watching
 SELECT id, event_parameters, body FROM subscription
-WHERE package = 'xcap-diff' AND state = 'active' AND watcher IN (SELECT column1 FROM (VALUES :rows) AS wanted);
+WHERE package || '' = 'xcap-diff' AND state = 'active' AND watcher IN (SELECT column1 FROM (VALUES :rows) AS wanted);
 
 -- name: xcap_diff_all_watching
-SELECT id, event_parameters, body FROM subscription WHERE package = 'xcap-diff' AND state = 'active';
+SELECT id, event_parameters, body FROM subscription WHERE package || '' = 'xcap-diff' AND state = 'active';
 
 -- name: xcap_diff_mark_due
 UPDATE subscription

@@ -103,6 +103,19 @@ def test_a_statement_is_named_after_its_table(name: str) -> None:
     assert name.startswith(f"{path.stem}_") or path.stem == "server"
 
 
+def test_no_statement_is_prepared_anew_for_the_sake_of_a_partial_index() -> None:
+    """SQLite does so each time where a parameter is compared with a column that an index is limited to one value of."""
+    migrations = "\n".join(path.read_text() for path in (database.SQL / "migrations").glob("*.sql"))
+    limited = set(re.findall(r"CREATE INDEX \w+ ON (\w+) \([^)]*\)\s+WHERE (\w+) = ", migrations))
+    wrong = [
+        name
+        for name, text in QUERIES.items()
+        for table, column in limited
+        if re.search(rf"\b{table}\b", text) and re.search(rf"(?<![.\w]){column} = :", text)
+    ]
+    assert wrong == []
+
+
 def test_every_statement_is_used_and_every_one_used_is_there() -> None:
     source = "\n".join(path.read_text() for path in Path(database.__file__).parent.rglob("*.py"))
     used = set(re.findall(r"execute\(\s*\"([a-z]\w*)\"", source))
