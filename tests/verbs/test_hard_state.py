@@ -50,6 +50,7 @@ def test_watchers_are_told_of_every_change_at_once(alice: Alice) -> None:
     assert "hard" not in notify.body
 
 
+@pytest.mark.rfc("PUB-027")
 def test_it_stands_beside_what_devices_publish_and_outlives_it(alice: Alice) -> None:
     alice.put(PATH, AWAY)
     alice.world.publish(pidf("soft", note="here"))

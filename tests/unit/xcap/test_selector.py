@@ -62,7 +62,7 @@ def test_an_attribute_or_the_namespace_bindings_may_end_a_selector() -> None:
     assert selector("a").target is Target.ELEMENT
 
 
-@pytest.mark.rfc("XCS-002", "XCS-021")
+@pytest.mark.rfc("XCS-002", "XCS-021", "SEC-007")
 @pytest.mark.parametrize(
     "text",
     ["@a", "namespace::*", "a/@b/c", "a/namespace::*/b", "a/namespace::a", "a[]", "a[-1]", "a[+1]", "a[1.0]", "a[ 1]", "a[last()]",
