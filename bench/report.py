@@ -11,6 +11,7 @@ from pathlib import Path
 import beside_cases
 import cases
 import documents
+import list_cases
 import xcap_cases
 from measure import Figures
 from rich.console import Console
@@ -32,6 +33,8 @@ TITLES = {
     "xcap-304-8": "XCAP GET: 304, 8 connections",
     "xcap-put-8": "XCAP PUT, 8 connections",
     "xcap-entry-8": "XCAP element PUT, 8 connections",
+    "list-subscribe": "SUBSCRIBE to a list, for each member told",
+    "list-change": "one NOTIFY of a list after a change",
     "beside": "SIP beside another XCAP server",
     "needed": "SUBSCRIBE that needs its documents",
 }
@@ -78,6 +81,9 @@ TARGETS = [
     Target("xcap-entry", "ours-sqlite-full", "peer-xcap", 1.3),
     Target("xcap-entry", "ours-sqlite-full", "peer-xcap-wal", 1.3),
     Target("xcap-get-8", "ours-sqlite", "peer-xcap", 1.0),
+    Target("list-subscribe", "ours-pg", "peer-rls", 0.2),
+    Target("list-change", "ours-pg", "peer-rls", 0.2),
+    Target("list-change", "ours-pg", "peer-rls", 1.0, "p99"),
     *(Target("beside", f"beside-{manner}", "alone", 1.2, "p50") for manner in documents.ABOUT),
     *(Target("beside", f"beside-{manner}", "alone", 1.5, "p99") for manner in documents.ABOUT if manner != "fast"),
     *(Target("needed", f"beside-{manner}", "alone", 1.5, "p50") for manner in documents.ABOUT),
@@ -86,6 +92,7 @@ TARGETS = [
 
 COMPLETE = [("publish", "ours-sqlite"), ("publish", "ours-pg"), ("fanout", "ours-sqlite"), ("fanout", "ours-pg")]
 COMPLETE += [(case, "ours-sqlite") for case in xcap_cases.CASES]
+COMPLETE += [(case, setup) for case in list_cases.CASES for setup in ("ours-sqlite", "ours-pg")]
 COMPLETE += [("beside", f"beside-{manner}") for manner in documents.ABOUT]
 
 
@@ -128,7 +135,7 @@ def _ratio(target: Target, measured: Round) -> float | None:
 
 def show(console: Console, rounds: list[Round]) -> None:
     """Print everything."""
-    for make in (_presence_table, _xcap_table, _latency_table, _answers_table, _target_table, _incomplete_table):
+    for make in (_presence_table, _list_table, _xcap_table, _latency_table, _answers_table, _target_table, _incomplete_table):
         table = make(rounds)
         if table.row_count:
             console.print(table)
@@ -171,6 +178,11 @@ def _presence_table(rounds: list[Round]) -> Table:
     )
 
 
+def _list_table(rounds: list[Round]) -> Table:
+    title = "Lists of 100 users: CPU microseconds of one operation: server + database, median of the rounds"
+    return _cpu_table(rounds, title, {case: TITLES[case] for case in list_cases.CASES})
+
+
 def _xcap_table(rounds: list[Round]) -> Table:
     names = {case: case.removeprefix("xcap-") for case in xcap_cases.CASES}
     return _cpu_table(
@@ -202,7 +214,7 @@ def _cpu_cell(figures: list[Figures]) -> str:
 
 
 def _latency_table(rounds: list[Round]) -> Table:
-    columns = {"latency": "one watcher", "fanout": "fan-out"}
+    columns = {"latency": "one watcher", "fanout": "fan-out", "list-change": "lists"}
     return _time_table(rounds, "PUBLISH to NOTIFY in ms, p50 / p99, median of the rounds", columns)
 
 

@@ -76,7 +76,7 @@ SETUPS = [
     Setup("peer-sqlite-2", False, "sqlite", 2, "C presence, SQLite as shipped", "sqlite.cfg", by_default=False),
     Setup("peer-xcap", False, "sqlite", 2, "C xcap_server, SQLite as shipped", "xcap.cfg", groups=(XCAP,)),
     Setup("peer-xcap-wal", False, "sqlite", 1, "C xcap_server, SQLite in WAL mode, 1 worker", "xcap.cfg", "wal", groups=(XCAP,)),
-    Setup("peer-rls", False, "pg", 2, "C rls, PostgreSQL, DB only; 5 lists", "rls.cfg", groups=(LISTS,), lists=5),
+    Setup("peer-rls", False, "pg", 2, "C rls, PostgreSQL, DB only; 4 lists", "rls.cfg", groups=(LISTS,), lists=4),
     Setup("alone", True, "sqlite", 2, "rules of its own", settings=RULES, groups=(BESIDE,)),
     *(
         Setup(f"beside-{origin}", True, "sqlite", 2, about, settings=RULES, groups=(BESIDE,), origin=origin)
