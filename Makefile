@@ -30,7 +30,8 @@ certificate: install  ## make a self-signed certificate in var/ to try TLS with 
 	@mkdir -p $${KP_VAR:-var}
 	@openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=$${KP_DOMAINS:-example.org} \
 		-keyout $${KP_VAR:-var}/key.pem -out $${KP_VAR:-var}/certificate.pem 2>/dev/null \
-		&& echo "certificate    $${KP_VAR:-var}/certificate.pem, $${KP_VAR:-var}/key.pem"
+		&& echo "certificate    $${KP_VAR:-var}/certificate.pem, $${KP_VAR:-var}/key.pem" \
+		&& { test -z "$$KP_VAR" || echo "to use it      KP_TLS_CERTIFICATE=$$KP_VAR/certificate.pem KP_TLS_KEY=$$KP_VAR/key.pem KP_DEFINES=WITH_TLS make run"; }
 
 demo: install-demo  ## play a short story on spare ports: alice is watched by bob
 	@.venv/bin/python demo/play.py

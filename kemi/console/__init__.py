@@ -48,12 +48,19 @@ def one_line_errors() -> Iterator[None]:
     except XcapError as error:
         raise click.ClickException(one_line(error.words())) from error
     except EXPECTED as error:
-        raise click.ClickException(one_line(error)) from error
+        raise click.ClickException(one_line(words_of(error))) from error
     except Exception as error:
         if sys.flags.dev_mode:
             raise
         hint = "an error in presencectl itself; PYTHONDEVMODE=1 shows where"
         raise click.ClickException(f"{type(error).__name__}: {one_line(error)} ({hint})") from error
+
+
+def words_of(error: Exception) -> str:
+    """What is wrong; of a file without the number that the system has for it."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def command_of(error: click.UsageError) -> str:

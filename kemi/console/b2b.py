@@ -100,7 +100,10 @@ def one(session: Session, watcher: str, resource: str, package: str) -> Outgoing
     key = session.watcher(watcher), session.watcher(resource), package
     found = store.look(session.database, key)
     if found is None:
-        raise ValueError(f"there is no subscription of the server's own for {key[0]} to {key[1]}, {package}")
+        session.require_served(package)
+        others = " and ".join(f"--package '{each.package}'" for each in store.listed(session.database, key[0], key[1]))
+        hint = f"; there is one with {others}" if others else ""
+        raise ValueError(f"there is no subscription of the server's own for {key[0]} to {key[1]}, {package}{hint}")
     return found
 
 

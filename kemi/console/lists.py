@@ -70,7 +70,8 @@ def show_list(configuration: Path, watcher: str, uri: str, package: str, as_json
     with begin(configuration) as session:
         found = wanted(session, watcher, uri, package)
         if not found:
-            raise ValueError(f"{session.watcher(watcher)} watches no list {session.watcher(uri)}")
+            session.require_served(package)
+            raise ValueError(f"{session.watcher(watcher)} watches no list {session.watcher(uri)}, {package}")
         inside = all_members(session, found)
         rows = [of_list(session, each) | {"members": of_members(session, each.id, inside)} for each in found]
     show(rows, as_json, lambda: click.echo(clean("\n".join(line for each in rows for line in shown_lines(each)))))
@@ -160,6 +161,7 @@ def traced(session: Session, found: Sequence[Subscription]) -> list[Facts]:
         {
             "subscription": of_watching(session, each),
             "documents": documents[each.id],
+            "is_elsewhere": each.resource.rpartition("@")[2] not in session.settings.domains,
             "members": of_members(session, each.id, inside),
         }
         for each in found
@@ -198,6 +200,9 @@ def member_lines(inside: Sequence[Facts]) -> Iterator[str]:
 
 def page(found: Sequence[Facts]) -> Iterator[str]:
     """Everything, for people."""
+    if not found:
+        yield "nobody watches a list"
+        return
     for each in found:
         yield from (*traced_lines(each), "")
     yield f"subscription count: {len(found)}"
@@ -224,4 +229,5 @@ def traced_lines(found: Facts) -> Iterator[str]:
 
 def made_of(found: Facts) -> str:
     """Where the list comes from."""
-    return ", ".join(found["documents"]) or "what the SUBSCRIBE brought"
+    unnamed = "what the other server tells" if found["is_elsewhere"] else "what the SUBSCRIBE brought"
+    return ", ".join(found["documents"]) or unnamed

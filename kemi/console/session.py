@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 from kemi import account_store, database, identity, options, packages, schema, settings, sip
 from kemi.database import Conflict, Database
 from kemi.effects import Effect, Wake
-from kemi.errors import ConfigurationError
+from kemi.errors import ConfigurationError, SipError
 from kemi.event_package import Packages
 from kemi.identity import Realm
 from kemi.settings import Settings
@@ -33,9 +33,10 @@ class Session(NamedTuple):
         """Canonical URI of one of ours; sip: need not be written.
 
         Raises:
-            SipError: it is no URI, or not of a domain that is served.
+            ValueError: it is no URI, or not of a domain that is served.
         """
-        return self.realm.presentity(with_scheme(text))
+        with named(text):
+            return self.realm.presentity(with_scheme(text))
 
     def known_presentity(self, text: str) -> str:
         """The same of one that exists (`pa.presentities`).
@@ -49,9 +50,23 @@ class Session(NamedTuple):
             raise ValueError(f"there is no user {username}@{domain}, and pa.presentities is subscriber")
         return found
 
+    def require_served(self, package: str) -> None:
+        """Make sure that there is such an event package.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if package not in self.packages:
+            raise ValueError(f"the package {package} is not served")
+
     def watcher(self, text: str) -> str:
-        """Canonical URI of anybody."""
-        return self.realm.address_of_record(with_scheme(text))
+        """Canonical URI of anybody.
+
+        Raises:
+            ValueError: it is no URI.
+        """
+        with named(text):
+            return self.realm.address_of_record(with_scheme(text))
 
 
 class Server(Enum):
@@ -103,6 +118,15 @@ def shown_url(found: Settings) -> str:
 def with_scheme(text: str) -> str:
     """A URI as people write it."""
     return text if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) else f"sip:{text}"
+
+
+@contextmanager
+def named(text: str) -> Iterator[None]:
+    """Have what is wrong with a URI told together with it."""
+    try:
+        yield
+    except SipError as error:
+        raise ValueError(f"{text}: {error}") from error
 
 
 def again(work: Callable[[], T]) -> T:

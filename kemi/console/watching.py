@@ -41,6 +41,8 @@ def watchers(configuration: Path, uri: str, package: str, as_json: bool) -> None
     """
     with begin(configuration) as session:
         rows = facts.watchers_of(session, session.presentity(uri), package)
+        if not rows:
+            session.require_served(package)
     show(rows, as_json, lambda: table(WATCHERS, rows, "nobody watches"))
 
 
@@ -62,6 +64,8 @@ def subscriptions(configuration: Path, watcher: str, resource: str, package: str
         by = session.watcher(watcher) if watcher else ""
         found = administration.subscriptions(session.database, of, package, by, limit + 1)
         rows = [facts.of_subscription(session, each) for each in found[:limit]]
+        if package and not rows:
+            session.require_served(package)
     show(rows, as_json, lambda: table(SUBSCRIPTIONS, rows, "no subscriptions"))
     if len(found) > limit:
         click.echo(f"there are more; --limit shows more than {limit}", err=True)

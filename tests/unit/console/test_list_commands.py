@@ -54,7 +54,7 @@ def watch(lists: Lists, watcher: str = BOB) -> Subscriber:
 
 def test_nobody_watches_a_list(control: Run) -> None:
     assert control("rls", "list").stdout == "nobody watches a list\n"
-    assert control("rls", "trace").stdout == "subscription count: 0\n"
+    assert control("rls", "trace").stdout == "nobody watches a list\n"
 
 
 def test_each_subscription_to_a_list_is_a_line(control: Run, lists: Lists) -> None:

@@ -311,7 +311,7 @@ def test_all_prefixes_are_in_the_help(control: Run) -> None:
     [
         (("explain", "bob@example.org"), 2, "Missing argument 'PRESENTITY'."),
         (("explain", "bob@example.org", "alice@elsewhere.example"), 1, "this domain is not served here"),
-        (("explain", *WHO, "--rules", "missing.xml"), 1, "No such file or directory: 'missing.xml'"),
+        (("explain", *WHO, "--rules", "missing.xml"), 1, "missing.xml: No such file or directory"),
         (("explain", *WHO, "--rules", "kamailio.cfg"), 1, "409 not-well-formed: line 1, column 2: "),
         (("allow", "bob@example.org"), 2, "Missing option '--for'."),
         (("block", "alice@example.org", "--for", "alice@example.org"), 1, "the presentity itself may always watch"),
@@ -319,7 +319,7 @@ def test_all_prefixes_are_in_the_help(control: Run) -> None:
         (("xcap", "get", "pres-rules"), 1, "404 Not Found: the path names no document"),
         (("xcap", "get", f"{INDEX}/~~/p:ruleset?xmlns(q=urn:x)"), 1, "400 Bad Request: the query binds no namespace to the"),
         (("xcap", "put", INDEX, "kamailio.cfg"), 1, "409 not-well-formed: line 1, column 2: "),
-        (("xcap", "put", INDEX, "missing.xml"), 1, "No such file or directory: 'missing.xml'"),
+        (("xcap", "put", INDEX, "missing.xml"), 1, "missing.xml: No such file or directory"),
         (("xcap", "put", f"{INDEX}/~~/cp:ruleset", "kamailio.cfg"), 1,
          f"409 no-parent: there is no such document: what is there is /xcap-root/pres-rules/users/{ALICE}"),
         (("xcap", "put", "xcap-caps/global/index", "kamailio.cfg"), 1, "405 Method Not Allowed: the server makes this document"),
