@@ -13,6 +13,7 @@ from kemi.console.facts import Facts
 from kemi.console.output import clean, json_option, say, seconds, show, table
 from kemi.console.session import Session, again, begin, tell, told
 from kemi.event_package import Authorization, Decision, Document, View
+from kemi.parameters import YEAR
 from kemi.presence import manage, pidf, store
 from kemi.presence.manage import ACTIVITIES, Managed
 from kemi.presence.outline import CLOSED, OPEN, outline
@@ -97,7 +98,7 @@ def show_presentity(configuration: Path, uri: str, watcher: str | None, as_json:
     "--activity", "activities", type=click.Choice(ACTIVITIES), multiple=True, metavar="NAME",
     help=f"What the presentity is doing, several times where it is more: {', '.join(ACTIVITIES)}.",
 )  # fmt: skip
-@click.option("--expires", type=click.IntRange(0), metavar="SECONDS", help="0: until unpublish. Default: pa.default_expires.")
+@click.option("--expires", type=click.IntRange(0, YEAR), metavar="SECONDS", help="0: until unpublish. Default: pa.default_expires.")
 @click.option("--document", type=click.Path(path_type=Path), metavar="FILE", help="Publish this document instead of STATUS.")
 @click.option("--content-type", default=pidf.MEDIA_TYPE, show_default=True, metavar="TYPE", help="Type of that document.")
 @json_option

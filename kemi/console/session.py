@@ -63,8 +63,10 @@ class Session(NamedTuple):
         """Canonical URI of anybody.
 
         Raises:
-            ValueError: it is no URI.
+            ValueError: it is no URI, or a word that could be a user or a host.
         """
+        if "@" not in text and ":" not in text:
+            raise ValueError(f"{text}: a watcher is named as bob@example.org")
         with named(text):
             return self.realm.address_of_record(with_scheme(text))
 
