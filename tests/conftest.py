@@ -21,6 +21,18 @@ PROCESSES_FOR_A_CORE = 2
 repetitions.load_profile()
 
 
+TESTS = Path(__file__).resolve().parent
+ON_THE_WIRE = {"crash", "docs", "hostile", "interop", "wire", "test_examples.py", "test_stories.py"}
+"""Tests with real processes, real time and UDP."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What meets the machine as it is may fail because of it, once: played again, and told as R in the summary. Nothing else is."""
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] in ON_THE_WIRE:
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """What `-n auto` means."""
     return PROCESSES_FOR_A_CORE * len(os.sched_getaffinity(0))
