@@ -66,6 +66,9 @@ class Database(Protocol):
     def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
         """Run the named statement; `rows` fills its `VALUES :rows`."""
 
+    def foresee(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> None:
+        """The same will be executed later in this transaction, which does not change what it gives: it may be sent ahead."""
+
     def lock(self, resource: str) -> None:
         """Until this transaction ends, no other one that locked the same resource goes on."""
 
@@ -215,6 +218,9 @@ class SQLiteDatabase:
             return SQLiteResult(self._connection.execute(text, values))
         except sqlite3.Error as error:
             raise Unavailable(str(error)) from error
+
+    def foresee(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> None:
+        """Nothing is sent anywhere."""
 
     def lock(self, resource: str) -> None:
         """A transaction that writes is alone anyway."""

@@ -101,6 +101,7 @@ Render = Callable[[Database, Settings, Sequence[View], float], Mapping[View, Doc
 
 
 AuthorizeMembers = Callable[[Database, Settings, str, Sequence[str], float], Mapping[str, Authorization]]
+Foresee = Callable[[Database, str, float], None]
 Populate = Callable[[Database, Settings, "Subscription", float], list["Effect"]]
 
 
@@ -132,6 +133,7 @@ class EventPackage:
         negotiate: value of Accept -> the body type of NOTIFYs, None: none suits. None: one of `produces`.
         authorize_members: (database, settings, watcher, resources, now) -> what the rules of each resource say of one watcher, in
             a few statements. None: `authorize` is asked for each.
+        foresee: (database, resource, now): what `render` will ask for is sent ahead (`Database.foresee`).
         populate: (database, settings, subscription, now): what a subscription has besides its row is written, when it is opened,
             when it is refreshed, and when what it is made of changes. Its first NOTIFY is then left to the notifier.
         read_body: SUBSCRIBE with a body -> what the body asks for, in the package's own words (`Subscription.body`); raises
@@ -152,6 +154,7 @@ class EventPackage:
     parameters: tuple[str, ...] = ()
     negotiate: Callable[[str | None], str | None] | None = None
     authorize_members: AuthorizeMembers | None = None
+    foresee: Foresee | None = None
     populate: Populate | None = None
     read_body: Callable[[sip.Request], str] | None = None
     replaces_body: bool = False

@@ -1,7 +1,8 @@
 """A connection to PostgreSQL, statement by statement through libpq (psycopg.pq): the only importer of psycopg.
 
-A transaction is one pipeline (libpq, "Pipeline Mode"): BEGIN, the statements and COMMIT are sent together, and only a result that
-is asked for its rows is waited for. psycopg's own cursors send and adapt each statement by itself, which costs the worker several
+A transaction is one pipeline (libpq, "Pipeline Mode"): its statements are sent together, and only a result that is asked for its
+rows is waited for. What stands before a Sync message is one transaction of the server's, without BEGIN and COMMIT; rows are had in
+between by asking the server to flush. psycopg's own cursors send and adapt each statement by itself, which costs the worker several
 times as much.
 
 Statements are prepared once for each combination of parameter types. `VALUES :rows` becomes one array for each column, so that a
@@ -11,7 +12,7 @@ no type: such a place needs a CAST in the statement.
 
 import re
 import select
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Final
@@ -20,7 +21,7 @@ import psycopg
 from psycopg import errors
 from psycopg.adapt import Transformer
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import Conninfo, ExecStatus, TransactionStatus
+from psycopg.pq import Conninfo, ExecStatus
 from psycopg.pq.abc import PGresult
 
 from kemi.database import NAMED, NOTHING, NOTHING_DONE, ROWS_MARK, Conflict, Parameters, Result, Row, Unavailable, statements_of
@@ -32,6 +33,16 @@ UNKNOWN: Final = 0
 OIDS: Final[Mapping[type, int]] = {str: 25, int: 20, float: 701, bool: 16, bytes: 17, type(None): UNKNOWN}
 """PostgreSQL's type of each of ours."""
 
+WRITTEN: Final[Mapping[type, Callable[[Any], bytes | None]]] = {
+    str: str.encode,
+    int: b"%d".__mod__,
+    float: lambda value: repr(value).encode(),
+    bool: lambda value: b"t" if value else b"f",
+    bytes: lambda value: value,
+    type(None): lambda value: value,
+}
+"""A parameter as libpq wants it, by its type; NUL is in no text of PostgreSQL's."""
+
 ARRAYS: Final[Mapping[type, str]] = {str: "text", int: "bigint", float: "double precision", bool: "boolean", bytes: "bytea"}
 LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 Key = tuple[str, tuple[type, ...]]
@@ -40,6 +51,9 @@ Key = tuple[str, tuple[type, ...]]
 BY_INDEX: Final = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 """Each statement finds its rows by an index. Without this a plan that was made while a table was small reads all of it, until
 statistics tell that it has grown."""
+
+PLANNED_ONCE: Final = "-c plan_cache_mode=force_generic_plan"
+"""By index there is one plan, whatever the parameters are. Left to itself the server makes it anew for each SUBSCRIBE."""
 
 FAILED: Final = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE)
 
@@ -152,7 +166,7 @@ class Pipeline:
                 self._url,
                 autocommit=True,
                 connect_timeout=self._timeout,
-                options=f"-c lock_timeout={self._timeout * 1000} -c client_min_messages=warning {BY_INDEX}",
+                options=f"-c lock_timeout={self._timeout * 1000} -c client_min_messages=error {BY_INDEX} {PLANNED_ONCE}",
             )
         except psycopg.Error as error:
             raise Unavailable(str(error).strip()) from error
@@ -176,50 +190,69 @@ class Pipeline:
         self._enter()
         try:
             result = self._send(text, values)
-            self.collect()
+            self._finish()
             return result
         finally:
             self._leave()
 
     def begin(self) -> None:
-        """BEGIN, and what follows goes behind it."""
+        """What follows is one transaction."""
         self._enter()
-        self._send("BEGIN", [])
 
     def commit(self) -> None:
-        """COMMIT: all of it takes effect, or nothing does."""
-        self._send("COMMIT", [])
-        self.collect()
+        """All of it takes effect, or nothing does."""
+        self._finish()
         self._leave()
 
     def rollback(self) -> None:
         """Give up what was sent, whatever became of it."""
-        with suppress(Unavailable):
-            self.collect()
+        if not self.connection.closed and self._pgconn.pipeline_status:
+            with suppress(Unavailable):
+                self._send("ROLLBACK", [])
+                self._finish()
         self._leave()
-        if not self.connection.closed and self._pgconn.transaction_status != TransactionStatus.IDLE:
-            self._pgconn.exec_(b"ROLLBACK")
 
     def collect(self) -> None:
-        """Wait for everything that was sent.
+        """Wait for everything that was sent; the transaction goes on.
 
         Raises:
             Conflict, Unavailable: the first statement that failed; those behind it were not run.
         """
-        awaited, self._awaited = self._awaited, []
-        failure: PGresult | None = None
+        with self._lost_when_broken():
+            self._pgconn.send_flush_request()
+            self._pgconn.flush()
+            failure = self._results()
+        if failure is not None:
+            raise _named(errors.error_from_result(failure))
+
+    def _finish(self) -> None:
+        """Wait for everything that was sent, which takes effect by that.
+
+        Raises:
+            Conflict, Unavailable: as above; nothing took effect.
+        """
         with self._lost_when_broken():
             self._pgconn.pipeline_sync()
-            for each in awaited:
-                each.result = self._next()
-                failure = failure or (each.result if each.result.status in FAILED else None)
-                self._pgconn.get_result()  # the end of this statement's results
-            self._next()
+            failure = self._results()
+            end = self._next()
+            while end.status != ExecStatus.PIPELINE_SYNC:
+                failure = failure or end
+                end = self._next()
         if failure is not None:
-            for each in awaited:
-                if each.prepares and each.result and each.result.status != ExecStatus.COMMAND_OK:
-                    del self._prepared[each.prepares]
             raise _named(errors.error_from_result(failure))
+
+    def _results(self) -> PGresult | None:
+        """Take the results of what was sent; the first failure among them."""
+        awaited, self._awaited = self._awaited, []
+        failure: PGresult | None = None
+        for each in awaited:
+            each.result = self._next()
+            self._pgconn.get_result()  # the end of this statement's results
+            if each.result.status in FAILED:
+                failure = failure or each.result
+            if each.prepares and each.result.status != ExecStatus.COMMAND_OK:
+                del self._prepared[each.prepares]
+        return failure
 
     def loaded(self, result: PGresult) -> list[Row]:
         """The rows of a result."""
@@ -230,18 +263,23 @@ class Pipeline:
 
     def _send(self, text: str, values: list[Any]) -> PostgreSQLResult:
         result = PostgreSQLResult(self)
-        key = (text, tuple(map(type, values)))
-        with self._lost_when_broken():
-            name = self._prepared.get(key)
-            if name is None:
-                self._number += 1
-                name = self._prepared[key] = b"s%d" % self._number
-                self._pgconn.send_prepare(name, text.encode(), [OIDS[kind] for kind in key[1]] or None)
-                self._awaited.append(PostgreSQLResult(self, key))
-            formats = [BINARY if isinstance(value, bytes) else TEXT for value in values]
-            self._pgconn.send_query_prepared(name, list(map(_sent, values)), formats)
+        kinds = tuple(map(type, values))
+        formats = [BINARY if kind is bytes else TEXT for kind in kinds] if bytes in kinds else None
+        try:
+            name = self._prepared.get((text, kinds)) or self._prepare((text, kinds))
+            written = [WRITTEN[kind](value) for kind, value in zip(kinds, values, strict=True)]
+            self._pgconn.send_query_prepared(name, written, formats)
+        except psycopg.Error as error:
+            raise self._lost(error) from error
         self._awaited.append(result)
         return result
+
+    def _prepare(self, key: Key) -> bytes:
+        self._number += 1
+        name = self._prepared[key] = b"s%d" % self._number
+        self._pgconn.send_prepare(name, key[0].encode(), [OIDS[kind] for kind in key[1]] or None)
+        self._awaited.append(PostgreSQLResult(self, key))
+        return name
 
     def _next(self) -> PGresult:
         while self._pgconn.is_busy():
@@ -265,12 +303,15 @@ class Pipeline:
 
     @contextmanager
     def _lost_when_broken(self) -> Iterator[None]:
-        """What libpq refuses it refuses for good: the connection is closed."""
         try:
             yield
         except psycopg.Error as error:
-            self.connection.close()
-            raise _named(error) from error
+            raise self._lost(error) from error
+
+    def _lost(self, error: psycopg.Error) -> Unavailable:
+        """What libpq refuses it refuses for good: the connection is closed."""
+        self.connection.close()
+        return _named(error)
 
 
 class PostgreSQLDatabase:
@@ -281,13 +322,19 @@ class PostgreSQLDatabase:
     def __init__(self, settings: Settings, queries: Mapping[str, str]) -> None:
         self._statements = {name: NumberedStatement(text) for name, text in queries.items()}
         self._pipeline = Pipeline(settings.db_url, settings.db.busy_timeout)
+        self._foreseen: dict[tuple[Any, ...], Result] = {}
 
     def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
         statement = self._statements[name]
         if statement.is_empty:
             return NOTHING_DONE
         text, values = statement.fill(parameters, rows)
-        return self._pipeline.run(text, values)
+        foreseen = self._foreseen.pop((text, *values), None) if self._foreseen else None
+        return foreseen or self._pipeline.run(text, values)
+
+    def foresee(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> None:
+        text, values = self._statements[name].fill(parameters, rows)
+        self._foreseen[text, *values] = self._pipeline.run(text, values)
 
     def lock(self, resource: str) -> None:
         self._pipeline.run(LOCK, [resource])
@@ -300,7 +347,8 @@ class PostgreSQLDatabase:
             self._pipeline.run(statement, [])
 
     def transaction(self) -> "PostgreSQLTransaction":
-        """One pipeline from BEGIN to COMMIT: a single round trip where nothing is asked for in between."""
+        """One pipeline: a single round trip where nothing is asked for in between."""
+        self._foreseen.clear()
         return PostgreSQLTransaction(self._pipeline)
 
     def close(self) -> None:
@@ -308,7 +356,7 @@ class PostgreSQLDatabase:
 
 
 class PostgreSQLTransaction:
-    """BEGIN ... COMMIT as one pipeline; written out as a class because it is on the way of every request."""
+    """One pipeline; written out as a class because it is on the way of every request."""
 
     __slots__ = ("_pipeline",)
 
@@ -327,15 +375,6 @@ class PostgreSQLTransaction:
         except Unavailable:
             self._pipeline.rollback()
             raise
-
-
-def _sent(value: Any) -> bytes | None:
-    """A parameter as libpq wants it; NUL is in no text of PostgreSQL's."""
-    if value is None or isinstance(value, bytes):
-        return value
-    if isinstance(value, str):
-        return value.encode()
-    return repr(value).encode() if not isinstance(value, bool) else (b"t" if value else b"f")
 
 
 def _named(error: psycopg.Error) -> Unavailable:

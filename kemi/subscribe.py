@@ -102,6 +102,9 @@ def _open(database: Database, settings: Settings, packages: Packages, subscripti
     opened = None
     with database.transaction():
         database.lock(subscription.resource)
+        foresee = packages[subscription.package].foresee
+        if foresee is not None:
+            foresee(database, subscription.resource, subscription.created_at)
         subscription = _authorized(database, settings, packages, subscription, lifetime)
         if subscription.decision in STATE_BY_DECISION:
             opened = _insert(database, settings, packages, subscription)
@@ -114,15 +117,20 @@ def _open(database: Database, settings: Settings, packages: Packages, subscripti
     word = "fetched" if lifetime == 0 else "created"
     reply = refresh.accepted(subscription, lifetime, packages)
     line = refresh.log_line(word, subscription, lifetime)
-    return [reply, *opened.effects, line, Status(subscription.state.value, subscription, new=True)]
+    return [reply, *opened.effects, *wakes(opened.marked), line, Status(subscription.state.value, subscription, new=True)]
 
 
 class _Opened(NamedTuple):
-    """A subscription, whether its row was created (count), and what is to be done: its first NOTIFY, or to wake who sends it."""
+    """A subscription, whether its row was created (count), and what is to be done: its first NOTIFY, or to wake who sends it.
+
+    Args:
+        marked: who watches the watchers; asked for after the transaction, which then waits for nothing.
+    """
 
     subscription: Subscription
     created: Result
     effects: list[Effect]
+    marked: Result | None = None
 
 
 def _insert(database: Database, settings: Settings, packages: Packages, subscription: Subscription) -> _Opened:
@@ -141,7 +149,7 @@ def _insert(database: Database, settings: Settings, packages: Packages, subscrip
     created = store.create(database, told, settings.pa.max_watchers, settings.pa.max_subscriptions)
     if waiting and subscription.state is State.PENDING:
         watcher_store.taken(database, waiting, subscription.id)
-    return _Opened(subscription, created, [first, *wakes(marked), *notify.too_large(subscription, first, settings)])
+    return _Opened(subscription, created, [first, *notify.too_large(subscription, first, settings)], marked)
 
 
 def _populate(database: Database, settings: Settings, populate: Populate, subscription: Subscription) -> _Opened:

@@ -65,6 +65,11 @@ def render(database: Database, settings: Settings, views: Sequence[View], now: f
     return documents
 
 
+def foresee(database: Database, resource: str, now: float) -> None:
+    """`render` will ask for what this one published."""
+    store.foresee_many(database, NAME, [resource], now)
+
+
 class _Input(NamedTuple):
     """All of a publication that a document depends on."""
 
@@ -132,4 +137,5 @@ PRESENCE = EventPackage(
     check_body=check_body,
     aspect=aspect,
     authorize_members=policy.authorize_members,
+    foresee=foresee,
 )

@@ -52,10 +52,17 @@ def load_many(database: Database, package: str, presentities: Sequence[str], now
 
     Registered contacts come last: many clients read the first tuple only, and what the user says counts more than where it is.
     """
-    rows = database.execute(
-        "publication_load_many", {"package": package, "now": now}, [(presentity,) for presentity in presentities]
-    ).rows()
+    rows = database.execute("publication_load_many", *_of_many(package, presentities, now)).rows()
     return [_publication(row) for row in rows]
+
+
+def foresee_many(database: Database, package: str, presentities: Sequence[str], now: float) -> None:
+    """`load_many` will be called with the same."""
+    database.foresee("publication_load_many", *_of_many(package, presentities, now))
+
+
+def _of_many(package: str, presentities: Sequence[str], now: float) -> tuple[dict[str, Any], list[Row]]:
+    return {"package": package, "now": now}, [(presentity,) for presentity in presentities]
 
 
 def _publication(row: Row) -> Publication:

@@ -166,6 +166,38 @@ def test_what_is_committed_is_seen_by_others_and_nothing_else(connection: Databa
     other.close()
 
 
+def test_rows_that_are_asked_for_on_the_way_commit_nothing(connection: Database, url: str) -> None:
+    other = database.connect(settings_of(url))
+
+    def halfway() -> None:
+        save(connection, "a")
+        assert saved(connection, "a") == ["x"]
+        assert saved(other, "a") == []
+        save(connection, "b")
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        fail_halfway(connection, "c", halfway)
+    assert [saved(connection, name) for name in "abc"] == [[], [], []]
+    other.close()
+
+
+def test_what_is_foreseen_is_as_it_was_when_nothing_was_changed(connection: Database) -> None:
+    save(connection, "a")
+    with connection.transaction():
+        connection.foresee("server_value", {"name": "a"})
+        save(connection, "b")
+        assert [saved(connection, name) for name in "baa"] == [["x"], ["x"], ["x"]]
+
+
+def test_what_was_foreseen_in_vain_is_forgotten_with_its_transaction(connection: Database) -> None:
+    with connection.transaction():
+        connection.foresee("server_value", {"name": "a"})
+        save(connection, "a")
+    with connection.transaction():
+        assert saved(connection, "a") == ["x"]
+
+
 def test_tidying_up_keeps_everything(connection: Database) -> None:
     save(connection, "a")
     connection.tidy()
@@ -208,3 +240,13 @@ def test_on_postgresql_a_transaction_is_one_pipeline(connection: Database) -> No
     with connection.transaction():
         assert inner.pipeline_status == PipelineStatus.ON
     assert inner.pipeline_status == PipelineStatus.OFF
+
+
+def test_on_postgresql_what_was_foreseen_travels_with_what_is_asked_for_first(connection: Database) -> None:
+    if connection.engine == "sqlite":
+        pytest.skip("there is no network to wait for")
+    with connection.transaction():
+        connection.foresee("server_value", {"name": "b"})
+        saved(connection, "a")
+        result: Any = connection.execute("server_value", {"name": "b"})
+        assert result.result is not None

@@ -233,7 +233,7 @@ class Counting:
         self._inner = inner
         self.engine = inner.engine
         self.names: list[str] = []
-        self.transaction = inner.transaction
+        self.transaction, self.foresee = inner.transaction, inner.foresee
         self.tidy, self.script, self.close = inner.tidy, inner.script, inner.close
 
     def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
