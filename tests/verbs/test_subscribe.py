@@ -17,6 +17,7 @@ from kemi.errors import (
     UnsupportedMediaType,
 )
 from kemi.event_package import Decision, Document
+from kemi.postgresql import Pipeline
 from kemi.presence.package import PRESENCE
 from tests.unit.values import ALICE, BOB, CAROL, PIDF, SUBSCRIBE, fields_of, pidf
 from tests.verbs.world import World, state_of
@@ -318,6 +319,25 @@ def test_a_new_subscription_is_three_statements(world: World) -> None:
     with world.counted() as names:
         world.subscribe()
     assert names == ["lock", "subscription_mark_telling", "publication_load_many", "subscription_create"]
+
+
+def test_on_postgresql_a_new_subscription_waits_for_the_network_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what management decided, together with what is shown; and for all that is written."""
+    if world.database.engine == "sqlite":
+        pytest.skip("there is no network to wait for")
+    world.publish()
+    world.subscribe(watcher=CAROL)
+    waits: list[str] = []
+    taken = Pipeline._results
+
+    def waiting(pipeline: Pipeline) -> Any:
+        waits.append("wait")
+        return taken(pipeline)
+
+    monkeypatch.setattr(Pipeline, "_results", waiting)
+    (first,) = world.subscribe().sent
+    assert first.body
+    assert len(waits) == 2
 
 
 def test_where_nobody_may_watch_the_watchers_it_is_two(world: World) -> None:
