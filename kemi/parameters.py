@@ -92,6 +92,9 @@ class PresenceAgentSettings:
         "confirm", ("block", "confirm", "polite-block", "allow"), "what rules say that a user does not have (pa.auth = xcap)"
     )
     draft_rules: int = _number(0, 0, 1, "", "1: rules may be written as SER's were too")
+    rules_without_transformations: str = _choice(
+        "oma", ("nothing", "oma", "all"), "which documents' rules show everything where they say nothing about what is shown"
+    )
     winfo_auth: str = _choice("implicit", ("none", "implicit"), "who may watch the watchers: everybody, or only one's own")
     winfo_watchers: tuple[str, ...] = _uris("who may watch everybody's watchers")
     publishers: tuple[str, ...] = _uris("who may publish for everybody")
@@ -198,6 +201,7 @@ class B2buaSettings:
     max_error_retry_time: int = _number(3600, 1, 604800, "seconds", "that wait grows no further")
     wait_for_term_notify: int = _number(30, 1, 3600, "seconds", "patience with the last NOTIFY after an unsubscribe")
     max_subscribe_delay: int = _number(0, 0, 3600, "seconds", "a first SUBSCRIBE is put off at random up to this, 0 = at once")
+    fetch_wait: int = _number(5, 0, 25, "seconds", "a fetch waits so long for what is not known yet, 0 = it is told at once")
     presence_route: str = _text("", ROUTE, "Route of a first SUBSCRIBE")
     presence_outbound_proxy: str = _text("", NEXT_HOP, "next hop of a first SUBSCRIBE")
     additional_presence_headers: str = _text("", HEADERS, "header lines in every SUBSCRIBE")
@@ -231,6 +235,16 @@ def known() -> dict[str, Field[Any]]:
     return {f"{group}.{parameter.name}": parameter for group, kind in GROUPS.items() for parameter in fields(kind)}
 
 
+def allowed(parameter: Field[Any]) -> str:
+    """What its value may be, for people."""
+    rule = parameter.metadata
+    if "choices" in rule:
+        return ", ".join(rule["choices"])
+    if "uris" in rule:
+        return "a SIP URI, or nothing" if rule["uris"] == 1 else "SIP URIs parted by commas, or nothing"
+    return str(rule["pattern"][1]) if "pattern" in rule else "{} to {}".format(*rule["range"])
+
+
 def values(given: Mapping[str, tuple[int | str, str]]) -> dict[str, dict[str, Value]]:
     """Check values and put them into the form that the groups hold.
 
@@ -253,9 +267,11 @@ def values(given: Mapping[str, tuple[int | str, str]]) -> dict[str, dict[str, Va
 
 
 def _unknown(name: str, place: str, parameters: Mapping[str, Field[Any]]) -> ConfigurationError:
-    nearest = difflib.get_close_matches(name, parameters, n=1)
-    advice = f"did you mean {nearest[0]}?" if nearest else f"known are: {', '.join(parameters)}"
-    return ConfigurationError(f"{place}: there is no parameter {name!r}; {advice}")
+    same = [known for known in parameters if known.partition(".")[2] == name.rpartition(".")[2].lower()]
+    near = same or difflib.get_close_matches(name, parameters, n=3, cutoff=0.7)
+    nearest = near or difflib.get_close_matches(name, parameters, n=1)
+    advice = f"did you mean {' or '.join(nearest)}? " if nearest else ""
+    return ConfigurationError(f"{place}: there is no parameter {name!r}; {advice}presencectl parameters lists all")
 
 
 def _value(name: str, value: int | str, parameter: Field[Any]) -> Value:

@@ -19,6 +19,7 @@ from kemi.xcap.conditions import in_words
 from kemi.xcap.explanation import Moment, RuleExplained
 
 REMOVED: Final = ("part", "element", "needs")
+BARE: Final = {True: "everything is shown", False: "nothing is shown"}
 NO_RULES: Final[Facts] = {"shows": None, "then": None, "sphere": None, "sphere_in": None, "documents": [], "rules": []}
 
 
@@ -149,9 +150,11 @@ def page(found: Facts) -> Iterator[str]:
 
 def rule_lines(rule: Facts) -> Iterator[str]:
     """One rule with its conditions."""
-    shows = f"; {granted(rule['shows'])}" if rule["decision"] == Decision.ALLOW.value else ""
+    allows = rule["decision"] == Decision.ALLOW.value
     words = "matches, grants" if rule["matches"] else "does not match, would grant"
-    yield f"  {rule['rule']}: {words} {rule['decision']}{shows}"
+    yield f"  {rule['rule']}: {words} {rule['decision']}" + (f"; {granted(rule['shows'])}" if allows else "")
+    if allows and rule["is_bare"]:
+        yield f"    it has no transformations: {BARE[bool(rule['shows']['attributes'])]} (pa.rules_without_transformations)"
     for each in rule["conditions"]:
         yield f"    {'true ' if each['holds'] else 'false'}  {each['asks']}: {each['why']}"
     if not rule["conditions"]:

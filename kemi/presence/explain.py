@@ -132,7 +132,8 @@ def _by_rules(database: Database, settings: Settings, watcher: str, presentity: 
         there = roots.of(database, settings, presentity)
         documents = _tried(settings, rules.load(database, there, presentity, now), trial)
     asking = policy.asking(database, settings, presentity, now, documents)
-    context = asking.context(watcher, now)
+    identities = decision_store.said(database, NAME, presentity, (watcher,), now).identities.get(watcher, ())
+    context = asking.context(watcher, identities, now)
     found = explanation.explain(asking.rulesets, context, asking.default, asking.is_complete)
     asks_for_sphere = any(each.has_sphere for each in asking.documents)
     return ByRules(asking, found, _sphere_until(database, presentity, now) if asks_for_sphere else None)
@@ -142,7 +143,7 @@ def _tried(settings: Settings, documents: list[Rules], trial: Trial) -> list[Rul
     """All documents, with this one in its place; checked as our server checks what is put, another one has its own ways."""
     if not settings.xcap.xcap_root:
         validation.read(usages.find(AUID, Tree.USERS), trial.body)
-    read = rules.read(trial.body, trial.name, bool(settings.pa.draft_rules))
+    read = rules.read(settings, AUID, trial.body, trial.name)
     if not read.ruleset.is_readable:
         raise SchemaValidationError(read.note)
     name = AUID if settings.xcap.xcap_root else f"{AUID}/index"

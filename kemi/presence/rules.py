@@ -13,9 +13,9 @@ read last are kept in their parsed form, by content.
 SQL for lists: 1 statement (with xcap.xcap_root 1 for each document), only where a rule refers to one.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from kemi import identity
 from kemi.database import Database
@@ -31,6 +31,14 @@ from kemi.xcap.refresh import LISTS
 from kemi.xcap.ruleset import Ruleset
 
 P = TypeVar("P")
+
+GENEROUS: Final[Mapping[str, frozenset[str]]] = {
+    "nothing": frozenset(),
+    "oma": frozenset({"org.openmobilealliance.pres-rules"}),
+    "all": refresh.RULES,
+}
+"""Application usages of documents whose allowing rules show everything where they have no transformations, by
+`pa.rules_without_transformations`."""
 
 LARGE = 16384
 """Octets of a document of which only few are kept."""
@@ -58,44 +66,42 @@ def load(database: Database, settings: Settings, owner: str, now: float) -> list
         owner: canonical URI.
         now: seconds since the epoch.
     """
-    draft = bool(settings.pa.draft_rules)
     if settings.xcap.xcap_root:
-        return [each for auid in sorted(refresh.RULES) for each in _fetched(database, settings, auid, owner, now, draft)]
+        return [each for auid in sorted(refresh.RULES) for each in _fetched(database, settings, auid, owner, now)]
     rows = database.execute("policy_documents", {"owner": owner}).rows()
-    return [read(bytes(body), f"{auid}/{name}", draft) for auid, name, body in rows]
+    return [read(settings, auid, bytes(body), f"{auid}/{name}") for auid, name, body in rows]
 
 
 def load_many(database: Database, settings: Settings, owners: Sequence[str]) -> dict[str, list[Rules]]:
     """The rules of several users, from our own documents, by canonical URI. One statement."""
-    draft = bool(settings.pa.draft_rules)
     found: dict[str, list[Rules]] = {each: [] for each in owners}
     for owner, auid, name, body in database.execute("policy_documents_of_many", {}, [(each,) for each in owners]).rows():
-        found[owner].append(read(bytes(body), f"{auid}/{name}", draft))
+        found[owner].append(read(settings, auid, bytes(body), f"{auid}/{name}"))
     return found
 
 
-def _fetched(database: Database, settings: Settings, auid: str, owner: str, now: float, draft: bool) -> Iterator[Rules]:
+def _fetched(database: Database, settings: Settings, auid: str, owner: str, now: float) -> Iterator[Rules]:
     reading = refresh.document(database, settings, auid, owner, now)
     if reading.state is State.UNKNOWN:
         yield _unreadable(auid, "it is not known what the other server has")
     elif reading.state is not State.MISSING:
-        found = read(reading.body, auid, draft)
+        found = read(settings, auid, reading.body, auid)
         yield found._replace(note=found.note or "old, to be fetched again") if reading.state is State.STALE else found
 
 
-def read(body: bytes, name: str, draft: bool = False) -> Rules:
-    """Read a document, whatever it is.
+def read(settings: Settings, auid: str, body: bytes, name: str) -> Rules:
+    """Read a document, whatever it is, as `pa.draft_rules` and `pa.rules_without_transformations` say.
 
     Args:
         name: the document's, for people.
-        draft: SER's spelling is read too.
     """
-    return _kept(body, name, draft) if len(body) <= LARGE else _kept_if_large(body, name, draft)
+    keeping = _kept if len(body) <= LARGE else _kept_if_large
+    return keeping(body, name, bool(settings.pa.draft_rules), auid in GENEROUS[settings.pa.rules_without_transformations])
 
 
-def _read(body: bytes, name: str, draft: bool) -> Rules:
+def _read(body: bytes, name: str, draft: bool, generous: bool) -> Rules:
     try:
-        ruleset = pres_rules.parse(body, name, draft)
+        ruleset = pres_rules.parse(body, name, draft, generous)
     except XcapError as error:
         return _unreadable(name, f"it cannot be read: {error}")
     return Rules(ruleset, *depends_on(ruleset))

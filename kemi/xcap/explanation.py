@@ -72,6 +72,7 @@ class RuleExplained(NamedTuple):
         matches: whether it grants what it has.
         decision, shows: its action and its transformations.
         changes_at: seconds since the epoch of the next moment at which time may change whether it matches; None: there is none.
+        is_bare: it has no transformations at all (`pa.rules_without_transformations`).
     """
 
     document: str
@@ -81,6 +82,7 @@ class RuleExplained(NamedTuple):
     decision: Decision
     shows: Shown
     changes_at: float | None
+    is_bare: bool
 
 
 class Moment(NamedTuple):
@@ -144,8 +146,8 @@ def explain(rulesets: Sequence[Ruleset[Permissions]], context: Context, default:
 def _rule(rule: Rule[Permissions], asked: Asked, case: Case) -> RuleExplained:
     conditions = tuple([_condition(each, case) for each in rule.conditions])
     changes_at = common_policy.rule_changes_at(rule.conditions, case)
-    granted = rule.permissions
-    return RuleExplained(asked.document, rule.id, asked.failed is None, conditions, granted.decision, in_words(granted), changes_at)
+    decision, shows = rule.permissions.decision, in_words(rule.permissions)
+    return RuleExplained(asked.document, rule.id, asked.failed is None, conditions, decision, shows, changes_at, rule.is_bare)
 
 
 def _condition(condition: Condition, case: Case) -> ConditionExplained:

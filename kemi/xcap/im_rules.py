@@ -39,7 +39,7 @@ def evaluate(rulesets: Sequence[Ruleset[Decision]], context: Context, default: D
     return common_policy.evaluate(VOCABULARY, rulesets, context, default)
 
 
-def _read(actions: Sequence[Node], _transformations: Sequence[Node]) -> Decision:
+def _read(actions: Sequence[Node], _transformations: Sequence[Node] | None) -> Decision:
     return common_policy.handling(actions, NAMESPACE, "im-handling")
 
 

@@ -12,10 +12,14 @@
 10.2). Permissions that mean the same are equal. What they do to a document: `kemi.presence.privacy`.
 
 OMA adds permissions for its own attributes and the member service-id, all in its own namespace.
+
+A rule without an element transformations shows nothing (RFC 5025 section 3.3). Clients that write OMA's documents know servers that
+show everything then: read generously, such a rule that allows shows everything (`pa.rules_without_transformations`). What a rule
+grants still depends on itself alone, so no rule takes away what another one grants.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -118,9 +122,9 @@ def without_policy(decision: Decision) -> Permissions:
     return EVERYTHING if decision is Decision.ALLOW else Permissions(decision)
 
 
-def parse(octets: bytes, document: str = "", draft: bool = False) -> Ruleset[Permissions]:
+def parse(octets: bytes, document: str = "", draft: bool = False, generous: bool = False) -> Ruleset[Permissions]:
     """Read a document of presence rules (`ruleset.parse`); raises XcapError, 409 or 413."""
-    return ruleset.parse(VOCABULARY, octets, document, draft)
+    return ruleset.parse(GENEROUS if generous else VOCABULARY, octets, document, draft)
 
 
 def evaluate(rulesets: Sequence[Ruleset[Permissions]], context: Context, default: Decision) -> Evaluation[Permissions]:
@@ -159,7 +163,13 @@ _COMPONENTS = {
 }
 
 
-def _read(actions: Sequence[Node], transformations: Sequence[Node]) -> Permissions:
+def _read_generously(actions: Sequence[Node], transformations: Sequence[Node] | None) -> Permissions:
+    granted = _read(actions, transformations)
+    return EVERYTHING if transformations is None and granted.decision is Decision.ALLOW else granted
+
+
+def _read(actions: Sequence[Node], transformations: Sequence[Node] | None) -> Permissions:
+    transformations = transformations or ()
     own = [node for node in transformations if node.namespace == NAMESPACE]
     granted = Permissions(
         decision=common_policy.handling(actions, NAMESPACE, "sub-handling"),
@@ -207,6 +217,7 @@ def _attribute(node: Node) -> str:
 
 
 VOCABULARY = Vocabulary(NAMESPACE, _read, Permissions(), Permissions.__or__)
+GENEROUS = replace(VOCABULARY, read=_read_generously)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -72,11 +72,12 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rule(Generic[P]):
-    """One rule: `permissions` for whom all conditions hold."""
+    """One rule: `permissions` for whom all conditions hold; a bare one has no element transformations."""
 
     id: str
     conditions: tuple[Condition, ...]
     permissions: P
+    is_bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +101,13 @@ class Vocabulary(Generic[P]):
 
     Args:
         namespace: of its actions and transformations.
-        read: (actions, transformations) of one rule -> what they grant.
+        read: (actions, transformations) of one rule -> what they grant. None: there is no element transformations.
         lowest: what no rule at all grants (RFC 4745 section 10.2).
         combine: what two rules grant together; never less than each of them.
     """
 
     namespace: str
-    read: Callable[[Sequence[Node], Sequence[Node]], P]
+    read: Callable[[Sequence[Node], Sequence[Node] | None], P]
     lowest: P
     combine: Callable[[P, P], P]
 
@@ -163,10 +164,13 @@ def _below(rule: Node, name: str) -> list[Node]:
 
 def _rule(vocabulary: Vocabulary[P], rule: Node, draft: bool) -> Rule[P]:
     conditions = tuple([_condition(node, draft) for node in _below(rule, "conditions")])
-    granting = [_below(rule, name) for name in ("actions", "transformations")]
+    actions, transformations = (_below(rule, name) for name in ("actions", "transformations"))
     if draft:
-        granting = [[_moved(node, vocabulary.namespace) for node in nodes] for nodes in granting]
-    return Rule(rule.attributes.get("id", ""), conditions, vocabulary.read(*granting))
+        actions, transformations = ([_moved(node, vocabulary.namespace) for node in each] for each in (actions, transformations))
+    # One of another namespace is a mistake, and who makes it wants something shown, but not everything.
+    is_bare = all(node.name != "transformations" for node in rule.children)
+    permissions = vocabulary.read(actions, None if is_bare else transformations)
+    return Rule(rule.attributes.get("id", ""), conditions, permissions, is_bare)
 
 
 def _moved(node: Node, namespace: str) -> Node:

@@ -34,10 +34,6 @@ xmlns:ocp="urn:oma:xml:xdm:common-policy">{}</cp:ruleset>"""
 RULE = (
     '<cp:rule id="{}"><cp:conditions>{}</cp:conditions><cp:actions><pr:sub-handling>{}</pr:sub-handling></cp:actions>{}</cp:rule>'
 )
-EVERYTHING = (
-    "<cp:transformations><pr:provide-services><pr:all-services/></pr:provide-services><pr:provide-persons><pr:all-persons/>"
-    "</pr:provide-persons><pr:provide-all-attributes/></cp:transformations>"
-)
 
 
 class Document(NamedTuple):
@@ -135,12 +131,12 @@ class Blink:
         )
         return self.put(SERVICES, f'<rls-services xmlns="urn:ietf:params:xml:ns:rls-services">{services}</rls-services>')
 
-    def put_rules(self, unlisted: str = "confirm", shown: str = EVERYTHING) -> int:
+    def put_rules(self, unlisted: str = "confirm", shown: str = "") -> int:
         """Who may watch it.
 
         Args:
             unlisted: what is said of those who are in none of its lists.
-            shown: transformations. It writes none itself, and counts on servers that show everything then.
+            shown: transformations, in their element. It writes none itself, and counts on servers that show everything then.
         """
         rules = (
             ("wp_prs_grantedcontacts", self._external(GRANTED), "allow"),

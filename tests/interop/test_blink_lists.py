@@ -100,10 +100,13 @@ def test_two_blinks_find_and_lose_each_other(blinks: tuple[Blink, Blink]) -> Non
         assert last in (ACTIVE, PENDING)
 
 
-def test_rules_without_transformations_show_nobodys_services(blinks: tuple[Blink, Blink]) -> None:
-    """Blink writes none, and without them nothing is granted (RFC 5025 section 3.3): the watcher is active all the same."""
+@pytest.mark.rfc("AUTH-012")
+def test_a_rule_with_transformations_shows_what_they_say_and_nothing_else(blinks: tuple[Blink, Blink]) -> None:
+    """Blink itself writes none, and everything is shown; with them RFC 5025 counts, and the watcher is active all the same."""
     alice, bob = blinks
     begin(alice)
-    assert (alice.put_lists({GRANTED: [BOB]}), alice.put_rules(shown="")) == (200, 200)
+    assert (alice.put_lists({GRANTED: [BOB]}), alice.put_rules(shown="<cp:transformations/>")) == (200, 200)
     told = begin(bob, ALICE)
     assert (said(told), is_shown(told, ALICE)) == ({ALICE: ACTIVE}, False)
+    assert alice.put_rules() == 200
+    assert is_shown(bob.told_contacts(), ALICE)

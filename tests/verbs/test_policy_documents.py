@@ -6,7 +6,7 @@ from kemi.xcap.cached_document import Outcome
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.unit.xcap.rules import document, external_list, identity, one, rule
 from tests.verbs.fetched import FRESHNESS, ROOT, Cache
-from tests.verbs.ruled import CAROLS, Ruled, allow, outcome
+from tests.verbs.ruled import BOBS, CAROLS, MOOD, Ruled, allow, first, outcome, published
 from tests.verbs.world import World
 
 HOME = f"https://xcap.example.net/xcap-root/resource-lists/users/{ALICE}/index"
@@ -126,6 +126,55 @@ def test_rules_of_another_server_are_fetched_again_though_they_refuse_everybody(
     world.now += FRESHNESS
     assert outcome(world) == "refused"
     assert len(cache.claim()) == 2
+
+
+OMA = "org.openmobilealliance.pres-rules"
+BARE = rule(BOBS, "allow")
+EMPTY = BARE.replace("</cp:rule>", "<cp:transformations/></cp:rule>")
+
+
+@pytest.mark.rfc("AUTH-012")
+@pytest.mark.parametrize(
+    ("value", "shown"), [("nothing", (False, False)), ("oma", (False, True)), ("all", (True, True))], ids=["nothing", "oma", "all"]
+)
+def test_what_a_rule_without_transformations_shows_is_the_operators_choice(
+    ruled: Ruled, value: str, shown: tuple[bool, bool]
+) -> None:
+    world = ruled.world
+    world.set(rules_without_transformations=value)
+    world.publish(published())
+    for written, wanted in ((BARE, shown), (EMPTY, (False, False))):
+        found = []
+        for auid in ("pres-rules", OMA):
+            ruled.put(written, auid=auid)
+            found.append(MOOD in first(world).body)
+            ruled.remove(auid=auid)
+        assert tuple(found) == wanted
+
+
+@pytest.mark.rfc("AUTH-012")
+@pytest.mark.parametrize("value", ["nothing", "oma", "all"])
+def test_rules_of_another_server_without_transformations(ruled: Ruled, value: str) -> None:
+    cache, world = Cache(ruled.world), ruled.world
+    world.set(rules_without_transformations=value)
+    world.publish(published())
+    assert outcome(world) == "pending"
+    for each in cache.claim():
+        cache.answer(each, Outcome.DOCUMENT, document(BARE) if each.auid == OMA else document())
+    assert (MOOD in first(world).body) is (value != "nothing")
+
+
+def test_the_choice_counts_for_the_next_subscribe_and_refresh(ruled: Ruled) -> None:
+    world = ruled.world
+    world.publish(published())
+    ruled.put(BARE)
+    dialog = world.watch()
+    world.set(rules_without_transformations="all")
+    assert MOOD in first(world).body
+    world.refresh(dialog)
+    assert MOOD in next(each for each in world.told() if each.id == dialog).body
+    world.set(rules_without_transformations="nothing")
+    assert MOOD not in first(world).body
 
 
 def test_rules_as_ser_had_them(ruled: Ruled) -> None:

@@ -99,6 +99,24 @@ def test_explain_tells_every_rule_and_why(ruled: Run, put: Callable[..., Result]
     assert "secret" not in printed
 
 
+@pytest.mark.parametrize(
+    ("value", "shown", "line"),
+    [
+        ("nothing", "services none; persons none; devices none; attributes none", "nothing is shown"),
+        ("all", "services all; persons all; devices all; attributes all", "everything is shown"),
+    ],
+)
+def test_explain_says_what_a_rule_without_transformations_shows(
+    ruled: Run, put: Callable[..., Result], value: str, shown: str, line: str
+) -> None:
+    put(rule(None, "allow", name="bare"), rule(None, "allow", "<x:y/>", "not"), rule(None, "block", name="out"))
+    why = f"    it has no transformations: {line} (pa.rules_without_transformations)\n"
+    printed = ruled("explain", *WHO, KP_SET=f"pa.auth=xcap;pa.rules_without_transformations={value}").stdout
+    assert f"sees           {shown}\n" in printed
+    assert f"  bare: matches, grants allow; {shown}\n{why}" in printed
+    assert printed.count("it has no transformations") == 1
+
+
 def test_explain_prints_documents_when_it_is_asked_to(ruled: Run, put: Callable[..., Result]) -> None:
     put(rule(None, "allow", SERVICES))
     ruled("publish", "alice@example.org", "open", "--note", "secret")

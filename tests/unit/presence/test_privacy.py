@@ -311,8 +311,10 @@ def test_without_services_offline_and_nothing_left_are_the_same_octets() -> None
 
 # Whatever comes
 
-PERMISSIONS = st.lists(TRANSFORMATIONS, max_size=6).map(
-    lambda parts: pres_rules.parse(document(rule(None, "allow", "".join(parts)))).rules[0].permissions
+PERMISSIONS = st.builds(
+    lambda parts, generous: pres_rules.parse(document(rule(None, "allow", "".join(parts))), generous=generous).rules[0].permissions,
+    st.lists(TRANSFORMATIONS, max_size=6),
+    st.booleans(),
 )
 
 

@@ -61,9 +61,13 @@ def context(*identities: str, sphere: str | None = None, now: float = NOW, is_li
 
 
 def evaluated(
-    *documents: bytes, by: Context | None = None, default: Decision = Decision.CONFIRM, draft: bool = False
+    *documents: bytes,
+    by: Context | None = None,
+    default: Decision = Decision.CONFIRM,
+    draft: bool = False,
+    generous: bool = False,
 ) -> Evaluation[Permissions]:
-    rulesets = [pres_rules.parse(each, f"document {number}", draft) for number, each in enumerate(documents)]
+    rulesets = [pres_rules.parse(each, f"document {number}", draft, generous) for number, each in enumerate(documents)]
     return pres_rules.evaluate(rulesets, by or context(BOB), default)
 
 

@@ -310,10 +310,10 @@ def test_documents_without_matching_rule_block_and_no_document_is_the_default() 
     assert decided(document(rule(identity(one(CAROL)))), document(rule(None)), default=Decision.CONFIRM) is Decision.ALLOW
 
 
-@given(st.lists(RULES, max_size=5), RULES, rules.CONTEXTS)
-def test_a_rule_more_never_takes_a_permission_away(written: list[str], more: str, who: Context) -> None:
-    before = evaluated(document(*written), by=who).permissions
-    after = evaluated(document(*written, more), by=who).permissions
+@given(st.lists(RULES, max_size=5), RULES, rules.CONTEXTS, st.booleans())
+def test_a_rule_more_never_takes_a_permission_away(written: list[str], more: str, who: Context, generous: bool) -> None:
+    before = evaluated(document(*written), by=who, generous=generous).permissions
+    after = evaluated(document(*written, more), by=who, generous=generous).permissions
     assert after | before == after
 
 

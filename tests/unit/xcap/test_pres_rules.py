@@ -12,9 +12,12 @@ from tests.unit.xcap.rules import BOB, HANDLINGS, TRANSFORMATIONS, context, deci
 ALLOW, POLITE, CONFIRM, BLOCK = Decision.ALLOW, Decision.POLITE_BLOCK, Decision.CONFIRM, Decision.BLOCK
 
 PERMISSIONS = st.builds(
-    lambda handling, transformations: parse(document(rule(None, handling, "".join(transformations)))).rules[0].permissions,
+    lambda handling, transformations, generous: (
+        parse(document(rule(None, handling, "".join(transformations))), generous=generous).rules[0].permissions
+    ),
     HANDLINGS,
     st.lists(TRANSFORMATIONS, max_size=8),
+    st.booleans(),
 )
 
 
@@ -68,6 +71,34 @@ def test_without_policy_only_who_is_allowed_sees_something() -> None:
 @pytest.mark.rfc("AUTH-003", "AUTH-012", "AUTH-013")
 def test_a_rule_without_transformations_shows_nothing() -> None:
     assert granted("") == Permissions(ALLOW)
+
+
+@pytest.mark.parametrize("handling", ["", "block", "confirm", "polite-block", "allow", "later"])
+def test_read_generously_a_rule_that_allows_shows_everything_without_transformations(handling: str) -> None:
+    bare = evaluated(document(rule(None, handling)), generous=True).permissions
+    assert bare == (EVERYTHING if handling == "allow" else Permissions(decided(document(rule(None, handling)))))
+
+
+@pytest.mark.rfc("AUTH-003", "AUTH-012")
+@pytest.mark.parametrize(
+    "element", ["<cp:transformations/>", "<cp:transformations><x:all/></cp:transformations>", "<transformations/>"]
+)
+def test_read_generously_a_rule_with_transformations_shows_what_they_say(element: str) -> None:
+    body = document(rule(None).replace("</cp:rule>", f"{element}</cp:rule>"))
+    assert evaluated(body, generous=True).permissions == evaluated(body).permissions == Permissions(ALLOW)
+
+
+def test_what_a_rule_without_transformations_shows_is_added_to_what_others_show() -> None:
+    services = rule(None, "allow", provided("services", "<all-services/>"))
+    assert evaluated(document(services, rule(None, "confirm")), generous=True).permissions == Permissions(ALLOW, services=ALL)
+    assert evaluated(document(services, rule(None)), generous=True).permissions == EVERYTHING
+    assert evaluated(document(services, rule("<x:never/>")), generous=True).permissions == Permissions(ALLOW, services=ALL)
+
+
+def test_rules_in_the_spelling_of_ser_have_transformations_too() -> None:
+    body = b'<ruleset><rule id="a"><actions><sub-handling>allow</sub-handling></actions>%b</rule></ruleset>'
+    assert evaluated(body % b"", draft=True, generous=True).permissions == EVERYTHING
+    assert evaluated(body % b"<transformations/>", draft=True, generous=True).permissions == Permissions(ALLOW)
 
 
 @pytest.mark.rfc("AUTH-028", "AUTH-036")
