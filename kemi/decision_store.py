@@ -1,16 +1,20 @@
 """Rows of what is decided about watchers, as values; queries in sql/queries/decision.sql. No decisions are made here.
 
-The table `decision` has what management said, by presencectl. Subscriptions and waiting watchers are those that it is about.
+The table `decision` has what management said, by presencectl. Subscriptions and waiting watchers are those that it is about. What
+it says of messages stands under MESSAGE, in the place of an event package.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from kemi.database import Database, Row
 from kemi.event_package import Decision
 from kemi.store import subscription_of
 from kemi.subscription import Subscription
 from kemi.watcher import Ended
+
+MESSAGE: Final = "MESSAGE"
+"""No event package has this name."""
 
 
 class Made(NamedTuple):
@@ -38,6 +42,58 @@ def made_of_many(database: Database, package: str, resources: Sequence[str], wat
     return {resource: Decision(text) for resource, text in rows}
 
 
+class Said(NamedTuple):
+    """What is known of watchers before their rules are asked.
+
+    Args:
+        decisions: what management says of them, without those that it leaves to the rules; by watcher, or by resource.
+        identities: what else trusted sources have called them, by watcher; without those that have one identity.
+    """
+
+    decisions: dict[str, Decision]
+    identities: dict[str, tuple[str, ...]]
+
+
+def said(database: Database, package: str, resource: str, watchers: Sequence[str], now: float) -> Said:
+    """What is known of these watchers. One statement, and none without any."""
+    wanted = [(each,) for each in watchers]
+    parameters = {"package": package, "resource": resource, "now": now}
+    return _said(database.execute("decision_made_and_identities", parameters, wanted).rows() if wanted else [])
+
+
+def said_of_many(database: Database, package: str, resources: Sequence[str], watcher: str, now: float) -> Said:
+    """What is known of one watcher of these presentities; its identities stand at "". One statement."""
+    wanted = [(each,) for each in resources]
+    parameters = {"package": package, "watcher": watcher, "now": now}
+    return _said(database.execute("decision_made_of_many_and_identities", parameters, wanted).rows() if wanted else [])
+
+
+def _said(rows: Sequence[Row]) -> Said:
+    identities: dict[str, tuple[str, ...]] = {}
+    for name, text, identity in rows:
+        if not text:
+            identities[name] = (*identities.get(name, ()), identity)
+    return Said({name: Decision(text) for name, text, _ in rows if text}, identities)
+
+
+def remember(database: Database, watcher: str, identities: Sequence[str], longest: float, now: float) -> None:
+    """What a trusted source says of a watcher besides its address takes the place of what was said before.
+
+    SQL: 1 statement; 3 where it is not so yet, or has to be renewed.
+
+    Args:
+        identities: all but the address, one at least.
+        longest: seconds that a subscription of now may last: so long it has to count, and it may twice as long.
+    """
+    known: dict[str, float] = dict(database.execute("decision_identities", {"watcher": watcher}).rows())
+    if known.keys() == set(identities) and min(known.values()) >= now + longest:
+        return
+    with database.transaction():
+        database.execute("decision_identities_forget", {"watcher": watcher, "now": now})
+        rows = [(each,) for each in dict.fromkeys(identities)]
+        database.execute("decision_identities_save", {"watcher": watcher, "until": now + 2 * longest}, rows)
+
+
 def save(database: Database, decided: Made) -> None:
     """Write a decision, in the place of the one before."""
     database.execute("decision_save", decided._asdict() | {"decision": decided.decision.value})
@@ -55,9 +111,19 @@ def list_all(database: Database, resource: str, package: str = "") -> list[Made]
 
 
 def live(database: Database, package: str, resource: str, watcher: str) -> list[Subscription]:
-    """A presentity's subscriptions that have not ended, locked until the transaction ends; "" for every watcher."""
+    """A presentity's subscriptions that have not ended, and members of lists that were refused, locked until the transaction ends.
+
+    Args:
+        watcher: canonical URI, "" for every one.
+    """
     rows = database.execute("decision_live", {"package": package, "resource": resource, "watcher": watcher}).rows()
     return [subscription_of(row) for row in rows]
+
+
+def watchers(database: Database, package: str, resource: str, most: int) -> int:
+    """How many watchers a presentity has, as `store.create` counts them; `most` where there are more."""
+    rows = database.execute("decision_watchers", {"package": package, "resource": resource, "most": most}).rows()
+    return int(rows[0][0])
 
 
 def waiting(database: Database, package: str, resource: str, watcher: str) -> list[Ended]:
@@ -80,5 +146,6 @@ def _applied(subscription: Subscription) -> Row:
     reason = subscription.reason.value if subscription.reason else None
     return (
         subscription.id, subscription.decision.value, subscription.state.value, reason, subscription.watcher_event,
-        subscription.due_at, subscription.next_at, subscription.permissions, subscription.judge_at,
+        subscription.due_at, subscription.next_at, subscription.permissions, subscription.judge_at, subscription.created_at,
+        subscription.watcher_id,
     )  # fmt: skip

@@ -29,7 +29,7 @@ from kemi.event_package import LIST, Decision, allow_events
 from kemi.gateway import authentication, outgoing, proxy
 from kemi.message import Verdict
 from kemi.options import is_wake
-from kemi.presence import online, publication, publish, registrar, subscribed
+from kemi.presence import online, policy, publication, publish, registrar, subscribed
 from kemi.presence.package import PRESENCE
 from kemi.process import Process
 from kemi.rls import source, target
@@ -76,10 +76,18 @@ class Requests(Process):
         proved = authentication.proved(self.database, self.settings, self.realm, source, from_uri, in_script)
         return () if proved is None else (proved,)
 
+    def _watcher(self, source: str, from_uri: str, in_script: bool = False) -> str | None:
+        """The same of a SUBSCRIBE: rules may name any of its identities, now and later."""
+        identities = self._identities(source, from_uri, in_script)
+        if len(identities) > 1:
+            self._again(partial(policy.identified, self.database, self.settings, identities, time.time()))
+        return next(iter(identities), None)
+
     def _event(self, method: str, in_script: bool = False) -> bool:
         """SUBSCRIBE and PUBLISH; whether a 2xx was sent."""
         request = gateway.read_request(method)
-        who = self._who(request.source_address, request.from_uri, in_script)
+        ask = self._watcher if method == "SUBSCRIBE" else self._who
+        who = ask(request.source_address, request.from_uri, in_script)
         if who is None:
             return False
         return self._subscribe(request, who) if method == "SUBSCRIBE" else self._publish(request, who)
@@ -267,6 +275,7 @@ class Requests(Process):
     def _deliver(self, uri: str, recipient: str) -> None:
         if self.realm.is_own(sip.parse_uri(uri)):
             proxy.retarget(recipient)
+        proxy.answer_in_time()
         self._relay_to_registered()
 
     def _relay_to_registered(self) -> None:
@@ -308,6 +317,8 @@ class Requests(Process):
             return True
         if not (routed and gateway.value("$tt")) or gateway.text("$rm") == "MESSAGE":
             raise NotFound("this server is no proxy for other domains")
+        if gateway.text("$rm") != "INVITE":
+            proxy.answer_in_time()
         proxy.relay()
         return False
 

@@ -154,7 +154,7 @@ class Script(ser.Script):
         try:
             request = gateway.read_request("SUBSCRIBE")
             self._require_list_dialog(request)
-            who = self._who(request.source_address, request.from_uri, in_script=True)
+            who = self._watcher(request.source_address, request.from_uri, in_script=True)
             if who is None:
                 return END
             chosen = self._list_of(request, who)

@@ -14,6 +14,12 @@ Asked in this order, the first that says something counts:
     one of them, or a list that they refer to,     at least confirm: it may grant  what the others grant
     not known (yet), or not readable               more; never allow for it
 
+A watcher is known by one address: that is what is subscribed, and what management decides about. A trusted source may assert more
+identities of it (RFC 3325). `identified` keeps these, and rules are asked about all: whoever is named by one of them is meant, and
+whoever is excepted by one of them is not (RFC 5025 section 3.1.1.2). They are the watcher's wherever it watches: in another dialog,
+in lists, when the rules are asked again, and where it comes with its password. What was said last counts, as long as a subscription
+may last that was made then, and at most twice as long.
+
 What the rules say changes with their documents, with the presentity's sphere and with the clock. Then live subscriptions and
 waiting watchers are judged again (`kemi.reauthorize`), of all packages that ask these rules:
 
@@ -21,16 +27,17 @@ waiting watchers are judged again (`kemi.reauthorize`), of all packages that ask
     publications may tell another sphere  `published`, in the transaction that changes them
     the clock reaches `changes_at`        the sweep, once a second
 
-SQL: 1 statement (management); with xcap what `kemi.presence.rules` needs, 1 more where a rule asks for the sphere, and 1 more where
-there are several XCAP roots (`kemi.xcap.roots`). However many watchers are asked about.
+SQL: 1 statement (management, identities); with xcap what `kemi.presence.rules` needs, 1 more where a rule asks for the sphere, and
+1 more where there are several XCAP roots (`kemi.xcap.roots`). However many watchers are asked about.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from kemi import decision_store, reauthorize
 from kemi.database import Database
+from kemi.decision_store import Said
 from kemi.effects import Effect
 from kemi.errors import SipError
 from kemi.event_package import Authorization, Decision, Packages
@@ -48,6 +55,9 @@ PACKAGE: Final = "presence"
 
 
 NO_RULES: Final = "no rules"
+
+MAX_IDENTITIES: Final = 8
+"""So many identities of a watcher are kept besides its address; RFC 3325 knows one."""
 
 
 class Asking(NamedTuple):
@@ -74,9 +84,13 @@ class Asking(NamedTuple):
         """Whether all documents and lists are known, and can be read."""
         return self.lists.is_complete and all(each.is_readable for each in self.rulesets)
 
-    def context(self, watcher: str, now: float) -> Context:
-        """As `pres_rules.evaluate` wants it."""
-        return Context((watcher,), self.sphere, now, self.lists.is_listed)
+    def context(self, watcher: str, identities: Sequence[str], now: float) -> Context:
+        """As `pres_rules.evaluate` wants it.
+
+        Args:
+            identities: what else the watcher is called (RFC 5025 section 3.1.1.2).
+        """
+        return Context((watcher, *identities), self.sphere, now, self.lists.is_listed)
 
 
 def authorize(
@@ -89,14 +103,34 @@ def authorize(
         resource: canonical URI of the presentity.
         now: seconds since the epoch.
     """
-    made = decision_store.made(database, PACKAGE, resource, [each for each in watchers if each != resource])
+    known = said(database, settings, [each for each in watchers if each != resource], resource, now)
     says = {each: Authorization(Decision.ALLOW) for each in watchers if each == resource}
-    says |= {each: Authorization(decision) for each, decision in made.items()}
-    left = [each for each in watchers if each not in says]
+    says |= {each: Authorization(decision) for each, decision in known.decisions.items()}
+    left = {each: known.identities.get(each, ()) for each in watchers if each not in says}
     if settings.pa.auth == "xcap" and left:
         return says | _by_rules(database, settings, left, resource, now)
     otherwise = Authorization(Decision.ALLOW if settings.pa.auth == "none" else Decision.CONFIRM)
     return says | dict.fromkeys(left, otherwise)
+
+
+def said(database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float) -> Said:
+    """What management says of watchers; and what else they are called, where rules are asked. One statement."""
+    if settings.pa.auth == "xcap":
+        return decision_store.said(database, PACKAGE, resource, watchers, now)
+    return Said(decision_store.made(database, PACKAGE, resource, watchers), {})
+
+
+def identified(database: Database, settings: Settings, identities: Sequence[str], now: float) -> None:
+    """A trusted source has said who sends a SUBSCRIBE.
+
+    SQL: none for somebody with one identity, 1 statement for others; 3 when they are new, and now and then.
+
+    Args:
+        identities: the address that the watcher is known by first.
+    """
+    if settings.pa.auth == "xcap" and len(identities) > 1:
+        longest = max(settings.pa.max_subscription_expiration, settings.rls.max_expiration)
+        decision_store.remember(database, identities[0], identities[1 : MAX_IDENTITIES + 1], longest, now)
 
 
 def authorize_members(
@@ -107,24 +141,32 @@ def authorize_members(
     SQL: 1 statement (management), 1 more with xcap for the documents of all; what a presentity's rules refer to besides, or where
     they are another server's, as for `authorize`.
     """
-    made = decision_store.made_of_many(database, PACKAGE, [each for each in resources if each != watcher], watcher)
+    known = _said_of_many(database, settings, [each for each in resources if each != watcher], watcher, now)
     says = {each: Authorization(Decision.ALLOW) for each in resources if each == watcher}
-    says |= {each: Authorization(decision) for each, decision in made.items()}
+    says |= {each: Authorization(decision) for each, decision in known.decisions.items()}
     left = [each for each in resources if each not in says]
     if settings.pa.auth != "xcap" or not left:
         return says | dict.fromkeys(left, Authorization(Decision.ALLOW if settings.pa.auth == "none" else Decision.CONFIRM))
-    known = {} if settings.xcap.xcap_root else rules.load_many(database, settings, left)
+    loaded = {} if settings.xcap.xcap_root else rules.load_many(database, settings, left)
+    identities = known.identities.get("", ())
     for each in left:
-        with_these = asking(database, settings, each, now, known.get(each))
-        evaluation = pres_rules.evaluate(with_these.rulesets, with_these.context(watcher, now), with_these.default)
+        with_these = asking(database, settings, each, now, loaded.get(each))
+        evaluation = pres_rules.evaluate(with_these.rulesets, with_these.context(watcher, identities, now), with_these.default)
         says[each] = pres_rules.authorization(evaluation, with_these.is_complete)
     return says
+
+
+def _said_of_many(database: Database, settings: Settings, resources: Sequence[str], watcher: str, now: float) -> Said:
+    if settings.pa.auth == "xcap":
+        return decision_store.said_of_many(database, PACKAGE, resources, watcher, now)
+    return Said(decision_store.made_of_many(database, PACKAGE, resources, watcher), {})
 
 
 def matching(database: Database, settings: Settings, watcher: str, resource: str, now: float) -> str:
     """Which rules speak for a watcher, for people: `pres-rules/index friends`; what is written instead where none does."""
     with_these = asking(database, settings, resource, now)
-    evaluation = pres_rules.evaluate(with_these.rulesets, with_these.context(watcher, now), with_these.default)
+    identities = said(database, settings, (watcher,), resource, now).identities.get(watcher, ())
+    evaluation = pres_rules.evaluate(with_these.rulesets, with_these.context(watcher, identities, now), with_these.default)
     if not evaluation.is_policy:
         return NO_RULES
     return (
@@ -133,11 +175,11 @@ def matching(database: Database, settings: Settings, watcher: str, resource: str
 
 
 def _by_rules(
-    database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
+    database: Database, settings: Settings, watchers: Mapping[str, Sequence[str]], resource: str, now: float
 ) -> dict[str, Authorization]:
     with_these = asking(database, settings, resource, now)
     rulesets, default, is_complete = with_these.rulesets, with_these.default, with_these.is_complete
-    contexts = {each: with_these.context(each, now) for each in watchers}
+    contexts = {each: with_these.context(each, identities, now) for each, identities in watchers.items()}
     evaluations = {each: pres_rules.evaluate(rulesets, context, default) for each, context in contexts.items()}
     return {each: pres_rules.authorization(evaluation, is_complete) for each, evaluation in evaluations.items()}
 

@@ -8,6 +8,30 @@ WHERE resource = :resource AND package = :package AND watcher IN (SELECT column1
 SELECT resource, decision FROM decision
 WHERE package = :package AND watcher = :watcher AND resource IN (SELECT column1 FROM (VALUES :rows) AS wanted);
 
+-- The same, and what else these watchers are called.
+-- name: decision_made_and_identities
+WITH wanted AS (SELECT column1 FROM (VALUES :rows) AS given)
+SELECT watcher, decision, '' FROM decision
+WHERE resource = :resource AND package = :package AND watcher IN (SELECT column1 FROM wanted)
+UNION ALL SELECT watcher, '', identity FROM asserted_identity
+WHERE until > :now AND watcher IN (SELECT column1 FROM wanted);
+
+-- name: decision_made_of_many_and_identities
+SELECT resource, decision, '' FROM decision
+WHERE package = :package AND watcher = :watcher AND resource IN (SELECT column1 FROM (VALUES :rows) AS wanted)
+UNION ALL SELECT '', '', identity FROM asserted_identity WHERE until > :now AND watcher = :watcher;
+
+-- name: decision_identities
+SELECT identity, until FROM asserted_identity WHERE watcher = :watcher;
+
+-- name: decision_identities_forget
+DELETE FROM asserted_identity WHERE watcher = :watcher OR until <= :now;
+
+-- name: decision_identities_save
+INSERT INTO asserted_identity (watcher, identity, until)
+SELECT :watcher, column1, CAST(:until AS DOUBLE PRECISION) FROM (VALUES :rows) AS asserted WHERE true
+ON CONFLICT (watcher, identity) DO UPDATE SET until = excluded.until;
+
 -- name: decision_save
 INSERT INTO decision (resource, package, watcher, decision, decided_at)
 VALUES (:resource, :package, :watcher, :decision, :decided_at)
@@ -21,14 +45,22 @@ SELECT resource, package, watcher, decision, decided_at FROM decision
 WHERE resource = :resource AND (:package = '' OR package = :package)
 ORDER BY package, watcher;
 
+-- Subscriptions that have not ended; and members of lists that were refused, which are asked for again. Not so one that is a list
+-- itself, and another user's.
 -- name: decision_live
 SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
     remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
     due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
     version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
 FROM subscription
-WHERE resource = :resource AND package = :package AND (:watcher = '' OR watcher = :watcher) AND state <> 'terminated'
+WHERE resource = :resource AND package = :package AND (:watcher = '' OR watcher = :watcher)
+    AND (state <> 'terminated' OR (list_id <> '' AND reason IN ('rejected', 'giveup') AND expires_at > 0
+                                   AND NOT EXISTS (SELECT 1 FROM xcap_service WHERE uri = subscription.resource)))
 ORDER BY id FOR UPDATE;
+
+-- name: decision_watchers
+SELECT COUNT(*) FROM (SELECT 1 FROM subscription WHERE resource = :resource AND package = :package
+                          AND (list_id = '' OR state <> 'terminated') LIMIT :most) AS counted;
 
 -- name: decision_waiting
 SELECT id, resource, package, watcher, display_name, status, event, subscribed_at, expires_at FROM watcher
@@ -36,12 +68,16 @@ WHERE resource = :resource AND package = :package AND (:watcher = '' OR watcher 
 ORDER BY id FOR UPDATE;
 
 -- name: decision_to_judge
-SELECT DISTINCT resource, package FROM subscription WHERE judge_at <= :now AND state <> 'terminated'
+SELECT DISTINCT resource, package FROM subscription
+WHERE judge_at <= :now
+    AND (state <> 'terminated' OR (list_id <> '' AND reason IN ('rejected', 'giveup') AND expires_at > 0
+                                   AND NOT EXISTS (SELECT 1 FROM xcap_service WHERE uri = subscription.resource)))
 ORDER BY resource, package LIMIT :limit;
 
 -- name: decision_applied
 UPDATE subscription SET decision = decided.column2, state = decided.column3, reason = decided.column4,
     watcher_event = decided.column5, due_at = CAST(decided.column6 AS DOUBLE PRECISION), next_at = decided.column7,
-    permissions = decided.column8, judge_at = CAST(decided.column9 AS DOUBLE PRECISION)
+    permissions = decided.column8, judge_at = CAST(decided.column9 AS DOUBLE PRECISION), created_at = decided.column10,
+    watcher_id = decided.column11
 FROM (VALUES :rows) AS decided
 WHERE subscription.id = decided.column1;

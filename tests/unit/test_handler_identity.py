@@ -6,9 +6,13 @@ from typing import Any
 import pytest
 
 from kemi import account, account_store
+from kemi.xcap import store as documents
+from kemi.xcap.store import Stored
 from tests.ksr import KSR, Response
 from tests.unit.kamailio import STRANGER, Server
-from tests.unit.values import BOB, pidf
+from tests.unit.values import ALICE, BOB, pidf
+from tests.unit.xcap.rules import document, identity, one, rule
+from tests.verbs.ruled import selector_of
 
 
 @pytest.fixture
@@ -96,6 +100,35 @@ def test_an_asserted_identity_counts_from_a_trusted_source_only(server: Server, 
     assert server.request("PUBLISH", asserted, body=pidf("t1"), uri=BOB).status == 200
     assert server.request("PUBLISH", asserted, body=pidf("t1")).status == 403
     assert proved(server, asserted, uri=BOB).status == 403
+
+
+ASSERTED = ("P-Asserted-Identity", f'"B" <{BOB}>, <tel:+15551234>')
+
+
+@pytest.mark.rfc("AUTH-021")
+@pytest.mark.parametrize("header", [ASSERTED, ("P-Asserted-Identity", f"<tel:+1-555-1234>, <{BOB}>")])
+def test_presence_rules_are_asked_about_all_asserted_identities(server: Server, header: tuple[str, str]) -> None:
+    rules = document(rule(identity(one("tel:+15551234")), "allow"))
+    server.set(pa=replace(server.settings.pa, auth="xcap"))
+    documents.create(server.database, Stored(selector_of(), "1", "application/auth-policy+xml", rules, 0.0), 0)
+    assert server.request("SUBSCRIBE").status == 403
+    assert server.request("SUBSCRIBE", header).status == 200
+
+
+@pytest.mark.rfc("SEC-004")
+def test_what_a_stranger_asserts_besides_is_not_kept(server: Server, alice: account.Account) -> None:
+    server.set(pa=replace(server.settings.pa, auth="xcap"), auth=replace(server.settings.auth, check_from=0))
+    assert proved(server, ASSERTED, method="SUBSCRIBE").status == 200
+    assert server.database.execute("decision_identities", {"watcher": ALICE}).rows() == []
+
+
+@pytest.mark.parametrize("method", ["PUBLISH", "SUBSCRIBE"])
+def test_identities_are_kept_of_watchers_whose_rules_may_ask(server: Server, method: str) -> None:
+    body = pidf("t1") if method == "PUBLISH" else b""
+    for auth, kept in (("none", 0), ("xcap", 1 if method == "SUBSCRIBE" else 0)):
+        server.set(pa=replace(server.settings.pa, auth=auth))
+        assert server.request(method, ASSERTED, body=body, uri=BOB).status == 200
+        assert len(server.database.execute("decision_identities", {"watcher": BOB}).rows()) == kept
 
 
 def test_a_user_registers_only_itself(server: Server, ksr: KSR, alice: account.Account) -> None:

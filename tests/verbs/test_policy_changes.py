@@ -205,7 +205,7 @@ def test_the_statements_do_not_grow_with_the_watchers(ruled: Ruled) -> None:
             ruled.put(allow(None))
         counts.append(list(names))
     assert counts[0] == counts[1]
-    assert counts[0].count("policy_documents") == counts[0].count("decision_made") == 1
+    assert counts[0].count("policy_documents") == counts[0].count("decision_made_and_identities") == 1
 
 
 def test_every_package_that_asks_the_same_rules_follows_them(ruled: Ruled) -> None:

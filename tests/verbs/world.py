@@ -27,7 +27,7 @@ DEPTH = 2
 
 TABLES = (
     "publication", "removal", "subscription", "subscriber", "watcher", "location", "decision", "xcap_document", "xcap_service",
-    "xcap_change", "fetched", "list_document", "presentity_root",
+    "xcap_change", "fetched", "list_document", "presentity_root", "asserted_identity",
 )  # fmt: skip
 
 
