@@ -1,7 +1,8 @@
 """Administration: decisions about watchers by management, and what there is to see (`presencectl`; SER handbook section 3).
 
 A decision counts for one pair of presentity and watcher, before any rule, until it is taken away. It is written, and applied to
-the watcher's live subscriptions, in one transaction (`kemi.reauthorize`); a SUBSCRIBE asks for it (the package's `authorize`).
+the watcher's live subscriptions, in one transaction (`kemi.reauthorize`); a SUBSCRIBE asks for it (the package's `authorize`). One
+about messages is asked for by the next MESSAGE (`kemi.message`).
 """
 
 from collections import defaultdict
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from kemi import decision_store, reauthorize
 from kemi.database import Database
-from kemi.decision_store import Made
+from kemi.decision_store import MESSAGE, Made
 from kemi.effects import Effect
 from kemi.event_package import Decision, EventPackage, Packages
 from kemi.settings import Settings
@@ -85,6 +86,26 @@ def decide(
         for name in reauthorize.asking_the_same(packages, package_name):
             effects += reauthorize.apply(database, settings, packages, name, resource, now, watcher)
     return effects
+
+
+def decide_messages(database: Database, recipient: str, sender: str, decision: Decision | None, now: float) -> None:
+    """Decide what becomes of messages, in the place of the recipient's rules; it counts for the next one (`kemi.message`).
+
+    Args:
+        recipient, sender: canonical URIs.
+        decision: None leaves the sender to the rules again.
+
+    Raises:
+        ValueError: users may always send to themselves.
+    """
+    if sender == recipient:
+        raise ValueError("users may always send to their own devices")
+    with database.transaction():
+        database.lock(recipient)
+        if decision is None:
+            decision_store.remove(database, MESSAGE, recipient, sender)
+        else:
+            decision_store.save(database, Made(recipient, MESSAGE, sender, decision, now))
 
 
 def _refuse_useless(database: Database, settings: Settings, package: EventPackage, made: Made) -> None:

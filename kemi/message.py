@@ -4,7 +4,8 @@ Every MESSAGE is judged, one with a tag in To as well: a tag proves no dialog. A
 counts:
 
 1. the recipient itself may always send to its own devices;
-2. its rules (`kemi.xcap.im_rules`):
+2. management (`presencectl authorize --package MESSAGE`); what it says of one who watches is another matter, as rules are;
+3. its rules (`kemi.xcap.im_rules`):
 
     documents                                                  decision
     ---------------------------------------------------------  --------------------------------------------------------------
@@ -25,8 +26,8 @@ Nothing is kept for later, so nothing is answered 202 (RFC 3428 section 7): what
 Documents are those below the user's im-rules: of our own all, as with presence rules, or the one that a script names; of another
 server (xcap.xcap_root) the one that is named, else `pa.im_rules_file`. Nobody waits for that server.
 
-SQL: 1 statement; 1 more where a rule asks for the sphere, 1 where one refers to resource lists. With xcap.xcap_root 1 for each
-document, 1 more where it is old or unknown.
+SQL: 1 statement for management, 1 for the documents; 1 more where a rule asks for the sphere, 1 where one refers to resource lists.
+With xcap.xcap_root 1 for each document, 1 more where it is old or unknown.
 """
 
 import re
@@ -34,7 +35,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from kemi import sip
+from kemi import decision_store, sip
 from kemi.database import Database
 from kemi.effects import Effect, Log, Reply
 from kemi.errors import Forbidden, NotFound, TemporarilyUnavailable, UnsupportedUriScheme
@@ -42,7 +43,7 @@ from kemi.event_package import Decision
 from kemi.identity import Realm
 from kemi.presence import policy, rules
 from kemi.settings import Settings
-from kemi.xcap import im_rules, refresh
+from kemi.xcap import common_policy, im_rules, refresh
 from kemi.xcap.cached_document import State
 from kemi.xcap.conditions import Context
 from kemi.xcap.errors import XcapError
@@ -110,6 +111,9 @@ def authorize(
     """
     if recipient in senders:
         return Verdict(Decision.ALLOW)
+    made = decided(database, senders, recipient)
+    if made is not None:
+        return Verdict(made)
     documents = _documents(database, settings, recipient, name, now)
     rulesets = [each.ruleset for each in documents]
     sphere = policy.sphere_of(database, recipient, now) if any(each.has_sphere for each in documents) else None
@@ -118,6 +122,12 @@ def authorize(
     decision = im_rules.evaluate(rulesets, context, Decision(settings.pa.im_rules_default)).permissions
     is_complete = lists.is_complete and all(each.is_readable for each in rulesets)
     return Verdict(Decision.CONFIRM if decision is Decision.BLOCK and not is_complete else decision, is_complete)
+
+
+def decided(database: Database, senders: Sequence[str], recipient: str) -> Decision | None:
+    """What management says; of somebody with several identities the least, as an except counts for all. None: nothing."""
+    made = decision_store.made(database, decision_store.MESSAGE, recipient, senders)
+    return min(made.values(), key=common_policy.HANDLING.__getitem__, default=None)
 
 
 def answer(settings: Settings, verdict: Verdict, senders: Sequence[str], recipient: str) -> list[Effect]:

@@ -1,15 +1,17 @@
 """presencectl watchers, subscriptions, authorize: who watches whom, and decisions about it by management."""
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import click
 
-from kemi import administration
+from kemi import administration, message
 from kemi.console import facts
 from kemi.console.facts import Facts
 from kemi.console.output import json_option, say, show, table
-from kemi.console.session import Session, again, begin, tell, told
+from kemi.console.session import Server, Session, again, begin, tell, told
+from kemi.decision_store import MESSAGE
 from kemi.event_package import Decision
 from kemi.presence.package import NAME
 from kemi.reauthorize import asking_the_same
@@ -77,7 +79,7 @@ def subscriptions(configuration: Path, watcher: str, resource: str, package: str
 @click.argument("decision", type=click.Choice([each.value for each in reversed(Decision)]), required=False)
 @click.option("--remove", is_flag=True, help="Leave this watcher to the rules again.")
 @click.option("--list", "listed", is_flag=True, help="List what is decided.")
-@package_option
+@click.option("--package", default=NAME, show_default=True, metavar="NAME", help="Event package, or MESSAGE for messages to URI.")
 @json_option
 @click.pass_obj
 def authorize(
@@ -96,8 +98,12 @@ def authorize(
 
     The decision stays, before all rules and before pa.auth, until --remove. It counts at once for subscriptions that are there.
 
+    It says nothing about messages: who may not watch may still send MESSAGE. --package MESSAGE decides about these alone. allow:
+    delivered. polite-block: 200, but not delivered. confirm: 480. block: 403.
+
     \b
     Example: presencectl authorize alice@example.org bob@example.org allow
+    Example: presencectl authorize alice@example.org bob@example.org block --package MESSAGE
     Example: presencectl authorize alice@example.org bob@example.org --remove
     Example: presencectl authorize alice@example.org --list
     """
@@ -110,11 +116,27 @@ def authorize(
             show(rows, as_json, lambda: table(DECISIONS, rows, "nothing is decided by management"))
             return
         wanted = None if remove else Decision(decision or Decision.ALLOW.value)
-        found = decided(session, resource, session.watcher(watcher), package, wanted)
+        decide = decided_messages if package.upper() == MESSAGE else partial(decided, package=package)
+        found = decide(session, resource, session.watcher(watcher), decision=wanted)
         show(found, as_json, lambda: print_decided(session, found))
 
 
 COMMANDS = (watchers, subscriptions, authorize)
+
+
+def decided_messages(session: Session, recipient: str, sender: str, decision: Decision | None) -> Facts:
+    """Decide about messages, and tell what becomes of the next one."""
+    again(lambda: administration.decide_messages(session.database, recipient, sender, decision, session.now))
+    verdict = message.authorize(session.database, session.settings, (sender,), recipient, session.now)
+    return {
+        "presentity": recipient,
+        "watcher": sender,
+        "package": MESSAGE,
+        "decision": verdict.decision,
+        "because": "the rules for messages" if decision is None else "presencectl authorize",
+        "subscriptions": [],
+        "server": Server.NOT_NEEDED,
+    }
 
 
 def decided(session: Session, resource: str, who: str, package: str, decision: Decision | None) -> Facts:
@@ -140,6 +162,7 @@ def print_decided(session: Session, found: Facts) -> None:
     """What was decided, for people."""
     say("decision", f"{found['watcher']} -> {found['presentity']}, {found['package']}: {found['decision'].value}")
     say("because of", found["because"])
-    say("subscriptions", f"{len(found['subscriptions'])}; {told(session, found['server'])}")
+    if found["package"] != MESSAGE:
+        say("subscriptions", f"{len(found['subscriptions'])}; {told(session, found['server'])}")
     if found["subscriptions"]:
         table(CHANGED, found["subscriptions"], "")

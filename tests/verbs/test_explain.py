@@ -19,6 +19,7 @@ from tests.verbs.fetched import FRESHNESS, Cache
 from tests.verbs.ruled import BOBS, CAROLS, EVERYTHING, Ruled, allow, published, sphere, time
 from tests.verbs.world import World
 
+STATEMENTS = ("decision_made", "decision_made_and_identities", "policy_documents", "publication_load_many")
 SERVICES = "<provide-services><all-services/></provide-services>"
 
 
@@ -196,7 +197,7 @@ def test_a_trial_changes_nothing(ruled: Ruled) -> None:
         found = explained(world, trial=document(allow()))
     assert (found.authorization.decision, found.now.decision) == (Decision.ALLOW, Decision.BLOCK)
     assert matching(found) == ["new.xml r"]
-    assert not [name for name in statements if name not in ("decision_made", "policy_documents", "publication_load_many")]
+    assert not [name for name in statements if name not in STATEMENTS]
     assert explained(world).authorization.decision is Decision.BLOCK
 
 

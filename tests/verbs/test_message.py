@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from kemi import message
+from kemi import administration, message
 from kemi.event_package import Decision
 from kemi.message import Verdict
 from kemi.xcap.cached_document import Outcome
 from tests.unit.values import ALICE, BOB, CAROL, NOW
 from tests.unit.xcap.rules import SCOPE, external_list, identity, many, one, validity
 from tests.verbs.fetched import ROOT, Cache
-from tests.verbs.ruled import BOBS, CAROLS, Ruled, sphere, time
+from tests.verbs.ruled import BOBS, CAROLS, Ruled, outcome, sphere, time
 from tests.verbs.world import World
 
 ALLOW, POLITE, CONFIRM, BLOCK = Decision.ALLOW, Decision.POLITE_BLOCK, Decision.CONFIRM, Decision.BLOCK
@@ -46,6 +46,9 @@ class Messages:
 
     def put_list(self) -> None:
         self._rules.put(body=FRIENDS.encode(), auid="resource-lists")
+
+    def manage(self, decision: Decision | None, sender: str = BOB) -> None:
+        administration.decide_messages(self.world.database, ALICE, sender, decision, self.world.now)
 
     def verdict(self, *senders: str, recipient: str = ALICE, name: str = "") -> Verdict:
         world = self.world
@@ -134,6 +137,53 @@ def test_rules_as_ser_had_them(messages: Messages) -> None:
     assert messages.verdict() == Verdict(CONFIRM, is_complete=False)
     messages.world.set(draft_rules=1)
     assert messages.verdict() == Verdict(BLOCK)
+
+
+# Management
+
+
+@pytest.mark.rfc("MSG-001")
+@pytest.mark.parametrize("decision", list(Decision))
+@pytest.mark.parametrize("handling", ["allow", "block"])
+def test_management_decides_before_all_rules(messages: Messages, decision: Decision, handling: str) -> None:
+    messages.put(rule(ANYBODY, handling))
+    messages.manage(decision)
+    with messages.world.counted() as statements:
+        assert messages.verdict() == Verdict(decision)
+    assert statements == ["decision_made"]
+    others = [messages.decision(CAROL), messages.decision(recipient=CAROL)]
+    assert [each.value for each in others] == [handling, "allow"]
+    messages.manage(None)
+    assert messages.decision().value == handling
+
+
+def test_management_decides_where_a_script_names_a_document_too(messages: Messages) -> None:
+    messages.put(rule(BOBS, "allow"), name="index")
+    messages.manage(BLOCK)
+    assert messages.decision(name="index") is BLOCK
+
+
+def test_what_management_says_of_one_identity_counts_for_all(messages: Messages) -> None:
+    messages.manage(BLOCK)
+    assert messages.decision(CAROL, BOB) is BLOCK
+    messages.manage(ALLOW, CAROL)
+    assert messages.decision(CAROL, BOB) is messages.decision(BOB, CAROL) is BLOCK
+
+
+def test_decisions_about_watching_and_about_messages_are_two(messages: Messages) -> None:
+    world = messages.world
+    ask = (world.database, world.settings, world.packages, "presence", ALICE, BOB)
+    administration.decide(*ask, BLOCK, world.now)
+    assert (messages.decision(), outcome(world)) == (ALLOW, "refused")
+    administration.decide(*ask, None, world.now)
+    messages.manage(BLOCK)
+    assert (messages.decision(), outcome(world)) == (BLOCK, "pending")
+
+
+def test_management_takes_nobodys_messages_to_its_own_devices(messages: Messages) -> None:
+    with pytest.raises(ValueError, match="own devices"):
+        messages.manage(BLOCK, ALICE)
+    assert messages.decision(ALICE) is ALLOW
 
 
 # Conditions
@@ -271,29 +321,29 @@ def test_what_is_fetched_is_not_kept_for_ever(messages: Messages, cache: Cache) 
 # Statements
 
 
-def test_a_message_costs_one_statement(messages: Messages) -> None:
+def test_a_message_costs_two_statements(messages: Messages) -> None:
     for handling in Decision:
         messages.put(rule(BOBS, handling.value))
         with messages.world.counted() as statements:
             messages.decision()
-        assert statements == ["policy_message_documents"]
+        assert statements == ["decision_made", "policy_message_documents"]
 
 
 def test_sphere_and_lists_cost_one_more_each(messages: Messages) -> None:
     messages.put(rule('<cp:sphere value="work"/>', "allow"))
     with messages.world.counted() as statements:
         messages.decision()
-    assert len(statements) == 2
+    assert len(statements) == 3
     messages.put(rule(external_list(ANCHOR), "allow"), name="more")
     with messages.world.counted() as statements:
         messages.decision()
-    assert len(statements) == 3
+    assert len(statements) == 4
 
 
-def test_a_document_of_another_server_costs_one_statement_and_one_more_when_it_is_old(messages: Messages, cache: Cache) -> None:
+def test_a_document_of_another_server_costs_two_statements_and_one_more_when_it_is_old(messages: Messages, cache: Cache) -> None:
     fetched(cache, Outcome.DOCUMENT, rule(BOBS, "allow"))
     world = messages.world
-    for pause, number in ((0.0, 1), (1000.0, 2), (0.0, 1)):
+    for pause, number in ((0.0, 2), (1000.0, 3), (0.0, 2)):
         world.now += pause
         with world.counted() as statements:
             messages.decision()

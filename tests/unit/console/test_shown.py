@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import Result
 
 from kemi import store
@@ -214,6 +215,23 @@ def test_the_keys_of_decisions(control: Run, rows: Database) -> None:
     assert (done["decision"], done["because"]) == ("allow", "pa.auth = none")
 
 
+@pytest.mark.parametrize("name", ["MESSAGE", "message"])
+def test_messages_are_decided_about_for_themselves(control: Run, name: str) -> None:
+    done = control("authorize", "alice@example.org", "bob@example.org", "block", "--package", name)
+    assert done.stdout == (
+        "decision       sip:bob@example.org -> sip:alice@example.org, MESSAGE: block\nbecause of     presencectl authorize\n"
+    )
+    assert done.stdout in REFERENCE
+    (decision,) = found(control("authorize", "alice@example.org", "--list", "--json"))
+    assert (decision["package"], decision["decision"]) == ("MESSAGE", "block")
+    assert "sip:bob@example.org  block (MESSAGE), since " in control("trace", "alice@example.org").stdout
+    taken_back = found(control("authorize", "alice@example.org", "bob@example.org", "--remove", "--package", name, "--json"))
+    assert set(taken_back) == keys("decided")
+    assert (taken_back["decision"], taken_back["because"]) == ("allow", "the rules for messages")
+    refused = control("authorize", "alice@example.org", "alice@example.org", "block", "--package", name)
+    assert (refused.exit_code, refused.stderr) == (1, "Error: users may always send to their own devices\n")
+
+
 def test_no_word_means_allow(control: Run) -> None:
     """As SER's pa.authorize had it."""
     done = found(control("authorize", "alice@example.org", "bob@example.org", "--json", KP_SET="pa.auth=implicit"))
@@ -249,3 +267,4 @@ def test_the_keys_of_users_and_steps(control: Run) -> None:
     done = control("check", "--json", KP_WORKERS="many")
     (step,) = json.loads(done.stdout)
     assert (done.exit_code, set(step), step["ok"]) == (1, keys("step"), False)
+    assert set(found(control("parameters", "--json"))[0]) == keys("parameter")
