@@ -17,6 +17,13 @@ def load(database: Database, username: str, domain: str) -> Account | None:
     return Account(*rows[0]) if rows else None
 
 
+def is_user(database: Database, uri: str) -> bool:
+    """Whether somebody is known to have this canonical URI, with an account or by what he does. One statement."""
+    username, _, domain = uri.partition(":")[2].rpartition("@")
+    ((known,),) = database.execute("account_is_user", {"username": username, "domain": domain, "uri": uri}).rows()
+    return bool(known)
+
+
 def remove(database: Database, username: str, domain: str) -> bool:
     """Take an account away.
 

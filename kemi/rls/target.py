@@ -8,12 +8,16 @@ Supported: eventlist, URI of a list           that list
 Supported: eventlist, another URI             a single resource
 without eventlist                             a single resource; if the URI is a list's: 421 (`kemi.subscribe`)
 
-SQL: 1 statement where the SUBSCRIBE supports lists and opens a dialog, else none.
+While it is not known which lists another server has, a URI that is known to be a user's is a single resource: who cannot be
+reached keeps nobody from watching users. Others, and who requires eventlist, come back later.
+
+SQL: 1 statement where the SUBSCRIBE supports lists and opens a dialog, else none; with another server 2, 1 more while its lists are
+not known.
 """
 
 from typing import Final
 
-from kemi import sip, subscribe
+from kemi import account_store, sip, subscribe
 from kemi.database import Database
 from kemi.errors import BadExtension
 from kemi.rls import recipient_list, source
@@ -39,7 +43,14 @@ def is_for_list(database: Database, settings: Settings, request: sip.Request, re
         return subscribe.is_list_tag(request.to_tag)
     if recipient_list.is_asked(request.require):
         return True
-    return supports_lists(request) and source.is_list(database, settings, resource, watcher, now)
+    if not supports_lists(request):
+        return False
+    try:
+        return source.is_list(database, settings, resource, watcher, now)
+    except source.NotFetchedYet:
+        if EVENT_LIST in options(request.require) or not (resource == watcher or account_store.is_user(database, resource)):
+            raise
+        return False
 
 
 def supports_lists(request: sip.Request) -> bool:

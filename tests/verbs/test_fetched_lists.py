@@ -1,18 +1,20 @@
 """Documents of another XCAP server that lists are made of: when they are fetched, and what follows for members."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from kemi import account_store
 from kemi.effects import Status
 from kemi.rls.source import NotFetchedYet
 from kemi.xcap.cached_document import Outcome
 from kemi.xcap.fetching import Fetching, rules_changed
-from tests.unit.values import ALICE, BOB, CAROL
+from tests.unit.values import ALICE, BOB, CAROL, NOW, fields_of
 from tests.unit.xcap.rules import document, identity, one, rule
 from tests.verbs.fetched import FRESHNESS, LIMIT, ROOT, Cache
 from tests.verbs.lists import FRIENDS, Lists, Subscriber, entries, services
-from tests.verbs.world import World
+from tests.verbs.world import World, state_of
 
 OWN, INDEX = f"{ROOT}/rls-services/users/{BOB}/index", f"{ROOT}/rls-services/global/index"
 LISTS = f"{ROOT}/resource-lists/users/{BOB}/index"
@@ -78,6 +80,70 @@ def test_a_list_that_is_not_known_is_looked_for_in_both_documents_at_once(fetche
         fetched.lists.subscribe()
     assert fetched.fetch() == [INDEX, OWN]
     assert fetched.lists.watch(ALICE).said() == {ALICE: ACTIVE}
+
+
+# Users, while nobody knows what is a list
+
+
+def has_account(world: World) -> None:
+    account_store.save(world.database, "alice", "example.org", "", "")
+
+
+def has_device(world: World) -> None:
+    world.database.execute("location_save", {}, [(ALICE, "1", "alice", "example.org", "sip:a@192.0.2.1", *LOCATION)])
+
+
+def publishes(world: World) -> None:
+    world.publish()
+
+
+def watches(world: World) -> None:
+    world.watch(ALICE, resource=CAROL)
+
+
+LOCATION = ("", NOW + 600, -1.0, "call", 1, "agent", "", None, None, 0)
+
+
+@pytest.mark.rfc("XCC-001")
+@pytest.mark.parametrize("does", [has_account, has_device, publishes, watches])
+def test_a_user_is_watched_while_another_server_does_not_answer(fetched: Fetched, does: Callable[[World], None]) -> None:
+    does(fetched.world)
+    (first,) = fetched.lists.subscribe(uri=ALICE).sent
+    assert "Require" not in fields_of(first.headers)
+    assert state_of(first).startswith("active")
+    assert fetched.fetch() == [INDEX, OWN]
+    with pytest.raises(NotFetchedYet):
+        fetched.lists.subscribe(CAROL, uri=FRIENDS)
+
+
+def test_everybody_may_watch_himself_meanwhile(fetched: Fetched) -> None:
+    assert len(fetched.lists.subscribe(uri=BOB).sent) == 1
+
+
+def test_others_and_who_requires_a_list_come_back(fetched: Fetched) -> None:
+    with pytest.raises(NotFetchedYet):
+        fetched.lists.subscribe(uri=ALICE)
+    fetched.world.publish()
+    with pytest.raises(NotFetchedYet):
+        fetched.lists.subscribe(uri=ALICE, require="eventlist")
+
+
+def test_what_is_known_to_be_a_list_is_one_whoever_has_its_name(fetched: Fetched) -> None:
+    fetched.put(ALICE)
+    fetched.world.publish(presentity=FRIENDS)
+    first = fetched.lists.subscribe()
+    assert len(first.sent) == 1
+    fetched.fetch()
+    assert fetched.lists.watch(ALICE).said() == {ALICE: ACTIVE}
+
+
+def test_what_a_user_is_costs_a_statement_only_while_lists_are_not_known(fetched: Fetched) -> None:
+    fetched.world.publish()
+    for expected in (1, 0):
+        with fetched.world.counted() as statements:
+            fetched.lists.subscribe(uri=ALICE)
+        assert statements.count("account_is_user") == expected
+        fetched.fetch()
 
 
 @pytest.mark.rfc("XCC-012", "RLS-027")
