@@ -103,6 +103,8 @@ Render = Callable[[Database, Settings, Sequence[View], float], Mapping[View, Doc
 AuthorizeMembers = Callable[[Database, Settings, str, Sequence[str], float], Mapping[str, Authorization]]
 Foresee = Callable[[Database, str, float], None]
 Populate = Callable[[Database, Settings, "Subscription", float], list["Effect"]]
+Rewrite = Callable[[bytes, str, str, str], Document | None]
+Awaits = Callable[[Database, Settings, "Subscription", float], float | None]
 
 
 def same_for_all(_subscription: "Subscription") -> str:
@@ -138,6 +140,10 @@ class EventPackage:
             when it is refreshed, and when what it is made of changes. Its first NOTIFY is then left to the notifier.
         read_body: SUBSCRIBE with a body -> what the body asks for, in the package's own words (`Subscription.body`); raises
             UnsupportedMediaType (415) for one that is not understood. None: no body is (RFC 6665 section 5.4.4).
+        awaits: (database, settings, subscription, now) -> until when the one NOTIFY of a fetch waits for a state that others were
+            asked for just now, None: it does not wait. No function: no fetch waits.
+        rewrite: (body, its Content-Type, entity, the type that is asked for) -> what somebody elsewhere has told, in another of
+            `produces`; None: it cannot be written so. No function: nothing can.
         is_served: settings -> whether it is served at all.
         replaces_body: whether the body of a SUBSCRIBE in a dialog takes the place of the first one's; else that one stays.
     """
@@ -158,6 +164,8 @@ class EventPackage:
     populate: Populate | None = None
     read_body: Callable[[sip.Request], str] | None = None
     replaces_body: bool = False
+    awaits: Awaits | None = None
+    rewrite: Rewrite | None = None
     is_served: Callable[[Settings], bool] = always
 
     @property

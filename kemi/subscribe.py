@@ -20,7 +20,7 @@ from kemi.errors import ExtensionRequired, Forbidden, LoopDetected, ServiceUnava
 from kemi.event_package import WATCHER_INFORMATION, Decision, Packages, Populate, allow_events, interval_of
 from kemi.report import report_change, report_end, wakes
 from kemi.settings import Settings
-from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, answer_deadline, authorized
+from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, answer_deadline, authorized, fetched
 
 RETRY_AFTER = 60
 """Seconds a watcher is asked to wait when a limit is reached."""
@@ -137,6 +137,8 @@ def _insert(database: Database, settings: Settings, packages: Packages, subscrip
     package, now = packages[subscription.package], subscription.created_at
     if package.populate is not None:
         return _populate(database, settings, package.populate, subscription)
+    if subscription.in_flight_since is None:
+        return _hold(database, settings, subscription)
     waiting = _waiting(database, subscription)
     subscription = subscription._replace(watcher_id=waiting or watcher.opaque(subscription.id))
     marked = _report_new(database, settings, packages, subscription)
@@ -152,11 +154,19 @@ def _insert(database: Database, settings: Settings, packages: Packages, subscrip
     return _Opened(subscription, created, [first, *notify.too_large(subscription, first, settings)], marked)
 
 
+def _hold(database: Database, settings: Settings, subscription: Subscription) -> _Opened:
+    """Insert a fetch whose NOTIFY has to wait. The notifier tells it: when what it waits for comes, or its time."""
+    subscription = subscription._replace(watcher_id=watcher.opaque(subscription.id))
+    created = store.create(database, subscription, settings.pa.max_watchers, settings.pa.max_subscriptions)
+    return _Opened(subscription, created, [])
+
+
 def _populate(database: Database, settings: Settings, populate: Populate, subscription: Subscription) -> _Opened:
     """Insert the subscription and what it consists of. The notifier tells it: it waits for nobody who changes a part of it."""
     now = subscription.created_at
+    next_at = now if subscription.in_flight_since is not None else subscription.next_at
     subscription = subscription._replace(
-        in_flight_since=None, due_at=now, next_at=now, notified_at=0.0, watcher_id=watcher.opaque(subscription.id)
+        in_flight_since=None, due_at=now, next_at=next_at, notified_at=0.0, watcher_id=watcher.opaque(subscription.id)
     )
     created = store.create(database, subscription, settings.pa.max_watchers, settings.pa.max_subscriptions)
     existing = store.load(database, subscription.id)
@@ -174,7 +184,7 @@ def _authorized(
     authorization = package.authorization(database, settings, subscription.watcher, subscription.resource, now)
     subscription = authorized(subscription, authorization)
     if lifetime == 0:
-        return subscription._replace(state=State.TERMINATED, reason=Reason.TIMEOUT)
+        return fetched(subscription, package.awaits(database, settings, subscription, now) if package.awaits else None)
     return subscription._replace(state=STATE_BY_DECISION.get(authorization.decision, State.TERMINATED))
 
 

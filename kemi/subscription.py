@@ -212,6 +212,16 @@ def ended(subscription: Subscription, reason: Reason, now: float) -> Subscriptio
     return due(subscription._replace(state=State.TERMINATED, reason=reason), now)
 
 
+def fetched(subscription: Subscription, until: float | None) -> Subscription:
+    """The new subscription of a fetch: there is nothing but its one NOTIFY (RFC 6665 section 4.4.3).
+
+    Args:
+        until: that one waits for a state that is not known yet, so long at most; None: it is in flight at once.
+    """
+    over = subscription._replace(state=State.TERMINATED, reason=Reason.TIMEOUT)
+    return over if until is None else over._replace(due_at=until, in_flight_since=None, notified_at=0.0, next_at=until)
+
+
 def due(subscription: Subscription, now: float) -> Subscription:
     """The subscription with a NOTIFY to send; while one is in flight, its answer comes first."""
     waiting = subscription.in_flight_since is not None

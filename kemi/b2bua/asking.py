@@ -60,6 +60,7 @@ class Asking:
         self._untaken: list[Answered] = []
         self._second, self._used = 0, 0
         self._swept_at = 0.0
+        self._reachable: tuple[str, ...] | None = None
 
     def tick(self, database: Database, has_answers: bool, now: float) -> None:
         """Once a second, in one process."""
@@ -79,6 +80,7 @@ class Asking:
         if at.now >= self._swept_at + SWEEP - 1:
             self._swept_at = at.now
             self._execute([*sending.sweep(at, chance), *sending.sources(at, chance)])
+        self._leave_unreachable(at)
         more = True
         while more:
             self._untaken += self._take(ANSWERS)
@@ -88,6 +90,14 @@ class Asking:
             self._used += number
             self._execute(effects)
             more = len(answers) == ANSWERS
+
+    def _leave_unreachable(self, at: Setting) -> None:
+        """Once after each change of `b2b.domains`, and after the start."""
+        reachable = at.settings.b2b.reachable
+        if reachable != self._reachable:
+            effects, is_all = sending.leave_unreachable(at, chance)
+            self._reachable = reachable if is_all else None
+            self._execute(effects)
 
     def _room(self, settings: Settings, now: float) -> int:
         """How many more may be looked at in this second."""

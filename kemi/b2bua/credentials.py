@@ -2,6 +2,9 @@
 
 A challenge is a header line as it came: `WWW-Authenticate: Digest realm="far.example.net", nonce="...", qop="auth"`. Of several for
 one realm the first is answered whose algorithm is known here (RFC 8760 section 2.4). Basic is never answered.
+
+Proxies on the way and the server may ask one after the other, 407 and then 401, each for its own realm: a request carries the
+credentials for all of them (RFC 3261 section 22.3). So challenges are kept, until another one for the same realm takes its place.
 """
 
 import hashlib
@@ -12,6 +15,9 @@ from typing import NamedTuple
 ANSWERS = {"www-authenticate": "Authorization", "proxy-authenticate": "Proxy-Authorization"}
 ALGORITHMS = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
 SESSION = "-SESS"
+
+MOST_REALMS = 4
+"""That a request has credentials for: the server's, and those of proxies on the way."""
 
 _PARAMETER = re.compile(r'([A-Za-z0-9_-]+)\s*=\s*(?:"((?:\\.|[^"\\])*)"|([^\s,"]+))')
 
@@ -31,6 +37,24 @@ class Challenge(NamedTuple):
     realm: str
     algorithm: str
     parameters: Mapping[str, str]
+    line: str
+
+    @property
+    def is_stale(self) -> bool:
+        """Only the nonce is too old (RFC 7616 section 3.3)."""
+        return self.parameters.get("stale", "").lower() == "true"
+
+
+class Kept(NamedTuple):
+    """Challenges that requests answer.
+
+    Args:
+        challenge: a line for each, the oldest first, behind the number of requests that carried credentials before it came.
+        tried: how many of them, the last ones, came since a request was accepted: credentials for these were refused, or not seen.
+    """
+
+    challenge: str
+    tried: int
 
 
 def challenges_of(lines: Iterable[str]) -> list[Challenge]:
@@ -44,7 +68,7 @@ def challenges_of(lines: Iterable[str]) -> list[Challenge]:
         algorithm = parameters.get("algorithm", "MD5").upper()
         usable = header and scheme.lower() == "digest" and algorithm.removesuffix(SESSION) in ALGORITHMS
         if usable and "nonce" in parameters and "realm" in parameters and _quality(parameters) is not None:
-            challenge = Challenge(header, re.sub(r"\\(.)", r"\1", parameters["realm"]), algorithm, parameters)
+            challenge = Challenge(header, re.sub(r"\\(.)", r"\1", parameters["realm"]), algorithm, parameters, line)
             found.setdefault((header, challenge.realm), challenge)
     return list(found.values())
 
@@ -67,15 +91,42 @@ def answerable(lines: Sequence[str], secrets: Sequence[Secret]) -> bool:
     return bool(asked) and all(secret_for(each.realm, secrets) is not None for each in asked)
 
 
-def authorization(lines: Sequence[str], secrets: Sequence[Secret], method: str, uri: str, count: int, cnonce: str) -> str:
+def renewed(kept: Kept, count: int, lines: Iterable[str]) -> Kept | None:
+    """With these challenges, in the place of those for the same realms.
+
+    Args:
+        count: requests that carried credentials so far.
+
+    Returns:
+        None: nothing that is new is asked for. Credentials for one of these realms were just refused (RFC 3261 section 22.1), and
+        not because a nonce was too old, or too many ask.
+    """
+    asked = {(each.header, each.realm): each for each in challenges_of(lines)}
+    known = {(each.header, each.realm): (since, each) for since, each in _read(kept.challenge)}
+    fresh = list(known)[len(known) - kept.tried :]
+    refused = [key for key in fresh if key in asked and not (asked[key].is_stale and not known[key][1].is_stale)]
+    tried = len(asked) + sum(key not in asked for key in fresh)
+    if not asked or refused or tried > MOST_REALMS:
+        return None
+    challenges = [each for key, each in known.items() if key not in asked] + [(count, each) for each in asked.values()]
+    return Kept("\n".join(f"{since} {each.line}" for since, each in challenges[-MOST_REALMS:]), tried)
+
+
+def _read(challenge: str) -> list[tuple[int, Challenge]]:
+    split = (each.partition(" ") for each in challenge.split("\n") if each)
+    return [(int(since), each) for since, _, line in split for each in challenges_of([line])]
+
+
+def authorization(challenge: str, secrets: Sequence[Secret], method: str, uri: str, count: int, cnonce: str) -> str:
     """The header lines that answer challenges, CRLF after each; "" where none can be answered.
 
     Args:
-        count: how often this nonce has been used, this request included.
+        challenge: those that are kept (`Kept`).
+        count: requests that carried credentials, this one included: each nonce counts those since it came.
         cnonce: random.
     """
-    answered = ((each, secret_for(each.realm, secrets)) for each in challenges_of(lines))
-    return "".join(_line(each, secret, method, uri, count, cnonce) for each, secret in answered if secret is not None)
+    answered = ((count - since, each, secret_for(each.realm, secrets)) for since, each in _read(challenge))
+    return "".join(_line(each, secret, method, uri, used, cnonce) for used, each, secret in answered if secret is not None)
 
 
 def _line(challenge: Challenge, secret: Secret, method: str, uri: str, count: int, cnonce: str) -> str:

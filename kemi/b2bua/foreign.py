@@ -18,7 +18,7 @@ from kemi.database import Database
 from kemi.effects import Effect
 from kemi.event_package import Authorization, Authorize, Decision, Document, EventPackage, View
 from kemi.settings import Settings
-from kemi.subscription import Subscription
+from kemi.subscription import State, Subscription
 
 
 def with_foreign(packages: Mapping[str, EventPackage], settings: Settings) -> dict[str, EventPackage]:
@@ -35,6 +35,7 @@ def _with_foreign(package: EventPackage, settings: Settings) -> EventPackage:
         authorize_members=partial(_authorize_members, package),
         render=partial(_render, package),
         aspect=partial(_aspect, package, settings),
+        awaits=partial(_awaits, package.name),
     )
 
 
@@ -55,7 +56,18 @@ def _populate(
 ) -> list[Effect]:
     if package.populate is None or identity.reaches(settings, subscription.resource):
         return []
-    return package.populate(database, settings, subscription, now)
+    effects = package.populate(database, settings, subscription, now)
+    if subscription.state is State.TERMINATED and settings.b2b.fetch_wait:
+        store.hold_list(database, subscription.id, subscription.watcher, now + settings.b2b.fetch_wait)
+    return effects
+
+
+def _awaits(name: str, database: Database, settings: Settings, subscription: Subscription, now: float) -> float | None:
+    """Until when a fetch waits for what somebody elsewhere says."""
+    if not settings.b2b.fetch_wait or not identity.reaches(settings, subscription.resource):
+        return None
+    is_awaited = outside.is_awaited(database, (subscription.watcher, subscription.resource, name))
+    return now + settings.b2b.fetch_wait if is_awaited else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +118,7 @@ def _render(
     ours = [view for view in views if view not in foreign]
     documents = dict(package.render(database, settings, ours, now)) if ours else {}
     known = store.shown(database, sorted(set(foreign.values())))
-    return documents | {view: _document(view, known.get(key)) for view, key in foreign.items()}
+    return documents | {view: _document(package, view, known.get(key)) for view, key in foreign.items()}
 
 
 def _is_taken(view: View, media_type: str) -> bool:
@@ -114,10 +126,14 @@ def _is_taken(view: View, media_type: str) -> bool:
     return media_type in (view.content_type, event_list.MULTIPART)
 
 
-def _document(view: View, known: Known | None) -> Document:
-    """No content where nothing came, or what came is of a type that this watcher does not take."""
-    if view.decision is not Decision.ALLOW or known is None or not _is_taken(view, sip.media_type(known.content_type)):
-        return Document("", view.content_type, "none")
+def _document(package: EventPackage, view: View, known: Known | None) -> Document:
+    """No content where nothing came, or what came is of a type that this watcher does not take, and cannot be written so."""
+    nothing = Document("", view.content_type, "none")
+    if view.decision is not Decision.ALLOW or known is None or not known.content_type:
+        return nothing
+    if not _is_taken(view, sip.media_type(known.content_type)):
+        rewritten = package.rewrite(known.body, known.content_type, view.entity, view.content_type) if package.rewrite else None
+        return rewritten or nothing
     tag = hashlib.blake2b(known.body, digest_size=8, person=view.content_type.encode()[-16:]).hexdigest()
     content = known.body.decode()
     return Document(numbered.unnumbered(content) if known.version >= 0 else content, known.content_type, tag)

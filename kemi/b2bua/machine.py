@@ -8,7 +8,7 @@ phase        event                                   becomes
 waiting      refresh_at                              subscribing; gone where nobody wants it
 subscribing  NOTIFY active, pending                  established; answered or not
 subscribing  2xx                                     subscribing, until Timer N
-subscribing  401, 407 | 423 | 3xx                    asked again: credentials | Min-Expires | the Contact; once each
+subscribing  401, 407 | 423 | 3xx                    asked again: credentials, once a realm | Min-Expires | the Contact, once
 subscribing  403, 603 | 404, 410, 604 | GIVING_UP    stopped: rejected | noresource | giveup
 subscribing  other, none, or Timer N                 waiting: on_error_retry_time, growing; Retry-After
 established  refresh_at                              established, refresh in flight; leaving where nobody wants it
@@ -25,10 +25,11 @@ leaving      NOTIFY terminated, error, time          gone; waiting, at once, whe
 A NOTIFY for none of these raises: 481, or 500 where it is out of order (RFC 3261 section 12.2.2).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from kemi.b2bua import moves
+from kemi.b2bua import credentials, moves
+from kemi.b2bua.credentials import Kept
 from kemi.b2bua.moves import LONGEST, Moment, Step
 from kemi.b2bua.outgoing import (
     Action,
@@ -60,8 +61,8 @@ FINAL = ("rejected", "noresource", "invariant")
 CHALLENGES = (401, 407)
 TOO_BRIEF = 423
 
-MOST_ASKED = 6
-"""SUBSCRIBEs before the first NOTIFY of a dialog: two passwords, Min-Expires, a redirection, and an outdated nonce."""
+MOST_ASKED = 8
+"""SUBSCRIBEs before the first NOTIFY of a dialog: some passwords, Min-Expires, a redirection, and an outdated nonce."""
 
 
 def step(outgoing: Outgoing, event: Event, timing: Timing, now: float, token: str) -> Step:
@@ -111,9 +112,11 @@ def _due(outgoing: Outgoing, _event: Due, at: Moment) -> Step:
 
 
 def _due_waiting(outgoing: Outgoing, at: Moment) -> Step:
+    if moves.has_come(outgoing.expires_at, at):
+        return moves.forgotten(outgoing, at)
     if moves.has_come(outgoing.refresh_at, at):
         return moves.begin(outgoing, at) if outgoing.wanted else Step(None)
-    return moves.forgotten(outgoing, at)
+    return Step(outgoing)
 
 
 def _due_subscribing(outgoing: Outgoing, at: Moment) -> Step:
@@ -176,7 +179,7 @@ def _answered(outgoing: Outgoing, event: Answered, at: Moment) -> Step:
         return Step(outgoing)
     outgoing = outgoing._replace(in_flight_until=None)
     if 200 <= event.status < 300:
-        return _accepted(outgoing._replace(tried=False), event, at)
+        return _accepted(outgoing._replace(tried=0), event, at)
     again = _asked_again(outgoing, event, at)
     if again is not None:
         return again
@@ -217,10 +220,9 @@ def _asked_again(outgoing: Outgoing, event: Answered, at: Moment) -> Step | None
         return None
     if outgoing.phase is Phase.SUBSCRIBING and outgoing.local_cseq >= MOST_ASKED:
         return None
-    is_new = not outgoing.tried or (_is_stale(event.challenges) and not _is_stale(outgoing.challenge.split("\n")))
-    if event.status in CHALLENGES and event.challenges and is_new:
-        challenged = outgoing._replace(challenge="\n".join(event.challenges), nonce_count=0, tried=True)
-        return moves.ask(challenged, lifetime, at)
+    if event.status in CHALLENGES:
+        kept = credentials.renewed(Kept(outgoing.challenge, outgoing.tried), outgoing.nonce_count, event.challenges)
+        return None if kept is None else moves.ask(outgoing._replace(challenge=kept.challenge, tried=kept.tried), lifetime, at)
     is_first = outgoing.phase is Phase.SUBSCRIBING
     if event.status == TOO_BRIEF and 0 < lifetime < event.min_expires <= LONGEST and (is_first or not outgoing.failures):
         failures = outgoing.failures + (not is_first)
@@ -228,11 +230,6 @@ def _asked_again(outgoing: Outgoing, event: Answered, at: Moment) -> Step | None
     if 300 <= event.status < 400 and event.contact and is_first and not outgoing.redirect:
         return moves.ask(outgoing._replace(redirect=event.contact), lifetime, at)
     return None
-
-
-def _is_stale(challenges: Iterable[str]) -> bool:
-    """Only the nonce is too old (RFC 7616 section 3.3); so said twice in a row, it is not believed."""
-    return any("stale=true" in each.lower().replace('"', "").replace(" ", "") for each in challenges)
 
 
 # NOTIFY

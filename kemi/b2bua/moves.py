@@ -65,7 +65,7 @@ def begin(outgoing: Outgoing, at: Moment) -> Step:
     fresh = outgoing._replace(
         phase=Phase.SUBSCRIBING, dialog=TAG + at.token[:20], call_id="kb-" + at.token[8:], remote_tag="", remote_target="",
         route_set="", local_cseq=0, remote_cseq=-1, refresh_at=None, began_at=at.now, redirect="", version=-1, etag="",
-        tried=False,
+        tried=0,
     )  # fmt: skip
     return ask(fresh, at.timing.expiration, at)
 
@@ -86,7 +86,7 @@ def ask(outgoing: Outgoing, lifetime: int, at: Moment) -> Step:
 
 def leave(outgoing: Outgoing, at: Moment) -> Step:
     """Unsubscribe; the dialog stays until the last NOTIFY (RFC 6665 section 4.1.2.3)."""
-    leaving = outgoing._replace(phase=Phase.LEAVING, refresh_at=None, expires_at=None, shown=Shown.UNKNOWN, tried=False)
+    leaving = outgoing._replace(phase=Phase.LEAVING, refresh_at=None, expires_at=None, shown=Shown.UNKNOWN, tried=0)
     return ask(leaving, 0, at)
 
 
@@ -119,7 +119,7 @@ def failed(outgoing: Outgoing, why: str, at: Moment, retry_after: int = 0, at_on
     wait = 0.0 if at_once else wait_after(failures, retry_after, at.timing, at.token)
     waiting = outgoing._replace(
         phase=Phase.WAITING, in_flight_until=None, notify_by=None, refresh_at=at.now + wait, failures=failures, why=why,
-        expires_at=_holds_until(outgoing, at), tried=False,
+        expires_at=_holds_until(outgoing, at), tried=0,
     )  # fmt: skip
     return forgotten(waiting, at)
 
@@ -142,7 +142,7 @@ def lost(outgoing: Outgoing, why: str, at: Moment, retry_after: int = 0) -> Step
 
 def unrefreshed(outgoing: Outgoing, why: str, retry_after: int, at: Moment) -> Step:
     """A refresh failed and the grant of before holds: tried again before that ends, or not at all."""
-    outgoing = outgoing._replace(in_flight_until=None, notify_by=None, failures=outgoing.failures + 1, why=why, tried=False)
+    outgoing = outgoing._replace(in_flight_until=None, notify_by=None, failures=outgoing.failures + 1, why=why, tried=0)
     if not outgoing.wanted:
         return leave(outgoing, at)
     left = (outgoing.expires_at or at.now) - at.now

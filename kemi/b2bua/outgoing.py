@@ -11,7 +11,8 @@ established   the dialog that the first NOTIFY made
 leaving       SUBSCRIBE with Expires 0 is sent, the last NOTIFY has not come
 stopped       the remote side has said that it is no use to ask again: rejected, no such resource, or never another state
 
-Its deadlines, each None where it does not run; `next_at` is the earliest of them:
+Its deadlines, each None where it does not run. Where `refresh_at` is when a SUBSCRIBE is to be sent, `ask_at` is the same: that may
+have to wait until it is the domain's turn. `next_at` is the earliest of the others:
 
 in_flight_until   the answer to the SUBSCRIBE numbered `local_cseq` (Timer F and grace)
 notify_by         Timer N: the NOTIFY that has to follow each SUBSCRIBE (section 4.1.2.4)
@@ -80,8 +81,8 @@ class Outgoing(NamedTuple):
         began_at: when the first SUBSCRIBE of this dialog was sent.
         failures: tries in a row that brought no NOTIFY.
         why: the last failure, for people.
-        challenge: the header lines that ask for credentials, as they came last.
-        tried: credentials for that challenge were sent, and not accepted yet.
+        challenge, tried: what asks for credentials (`credentials.Kept`).
+        nonce_count: requests that carried credentials.
         redirect: where a 3xx has sent us.
         shown, reason: state that the remote side told, and why it is terminated.
         etag: SIP-ETag of the document.
@@ -117,7 +118,7 @@ class Outgoing(NamedTuple):
     why: str = ""
     challenge: str = ""
     nonce_count: int = 0
-    tried: bool = False
+    tried: int = 0
     redirect: str = ""
     shown: Shown = Shown.UNKNOWN
     reason: str = ""
@@ -131,6 +132,12 @@ class Outgoing(NamedTuple):
     source: str = ""
     trace: str = ""
     next_at: float | None = None
+    ask_at: float | None = None
+
+    @property
+    def due_at(self) -> float | None:
+        """The earliest deadline of all."""
+        return min((each for each in (self.next_at, self.ask_at) if each is not None), default=None)
 
     @property
     def has_dialog(self) -> bool:
@@ -263,8 +270,10 @@ def refresh_after(lifetime: float, timing: Timing, token: str) -> float:
 
 
 def scheduled(outgoing: Outgoing) -> Outgoing:
-    """With `next_at`, the earliest of its deadlines; a refresh waits for the answer to the one before."""
+    """With `ask_at`, and `next_at`, the earliest of the other deadlines; a refresh waits for the answer to the one before."""
+    asks = outgoing.phase is Phase.ESTABLISHED or (outgoing.phase is Phase.WAITING and outgoing.wanted)
     waits = outgoing.phase is Phase.ESTABLISHED and outgoing.in_flight_until is not None
-    times = (outgoing.in_flight_until, outgoing.notify_by, None if waits else outgoing.refresh_at, outgoing.expires_at)
+    times = (outgoing.in_flight_until, outgoing.notify_by, None if asks else outgoing.refresh_at, outgoing.expires_at)
     running = [each for each in times if each is not None]
-    return outgoing._replace(next_at=min(running) if running else None)
+    ask_at = outgoing.refresh_at if asks and not waits else None
+    return outgoing._replace(next_at=min(running) if running else None, ask_at=ask_at)

@@ -14,6 +14,9 @@ rejected, 403, 603   terminated, rejected
 noresource, 404 ...  terminated, noresource
 489 and others       terminated, giveup
 invariant            active                        the last document, for ever
+
+A fetch is told what is known. Where nothing is, its NOTIFY waits for the remote side, at most `b2b.fetch_wait`; so does that of a
+list, for all its members.
 """
 
 import secrets
@@ -34,7 +37,7 @@ from kemi.errors import ConfigurationError
 from kemi.event_package import LIST, Decision, Packages, interval_of
 from kemi.report import wakes
 from kemi.settings import Settings
-from kemi.subscription import State
+from kemi.subscription import Reason, State
 
 UNUSED = 60.0
 """Seconds that one stays that nobody has come to want."""
@@ -81,7 +84,7 @@ def read_secrets(file: str) -> tuple[Secret, ...]:
     try:
         lines = [line.split() for line in Path(file).read_text().splitlines() if line.strip() and not line.startswith("#")]
     except (OSError, UnicodeDecodeError) as problem:
-        raise ConfigurationError(f"b2b.credentials: {file}: {problem}") from None
+        raise ConfigurationError(f"b2b.credentials: {file}: {getattr(problem, 'strerror', problem)}") from None
     if any(len(words) != 3 for words in lines):
         raise ConfigurationError(f"b2b.credentials: {file}: each line is `realm user password`")
     return tuple(Secret(*words) for words in lines)
@@ -97,10 +100,17 @@ def ensure(database: Database, settings: Settings, keys: Sequence[Key], now: flo
 
     Where all are there and wanted already: 1 statement.
     """
-    found = store.standing(database, keys)
-    for key in sorted(key for key in keys if not found.get(key, (False,))[0]):
-        found[key] = (True, _wanted(database, settings, key, now))
-    return {key: shown for key, (_wanted_already, shown) in found.items()}
+    standing = store.standing(database, keys)
+    found = {key: each.shown for key, each in standing.items()}
+    for key in sorted(key for key in keys if key not in standing or not standing[key].wanted):
+        found[key] = _wanted(database, settings, key, now)
+    return found
+
+
+def is_awaited(database: Database, key: Key) -> bool:
+    """Whether the remote side has not spoken yet, and was not asked in vain."""
+    found = store.standing(database, [key]).get(key)
+    return found is not None and found.shown is Shown.UNKNOWN and not found.failures
 
 
 def _wanted(database: Database, settings: Settings, key: Key, now: float) -> Shown:
@@ -146,11 +156,18 @@ def tell(
         if action.is_urgent:
             decision, state = SEEN[outgoing.shown]
             reason = outgoing.reason if state is State.TERMINATED else None
+            marked.append(store.release_lists(database, outgoing.watcher, now))
             marked.append(store.tell_state(database, key_of(outgoing), decision.value, state.value, reason, now))
         else:
             interval = interval_of(packages.get(outgoing.package), settings)
             marked.append(store.tell_document(database, key_of(outgoing), now, interval))
     return [effect for each in marked for effect in wakes(each)]
+
+
+def end(database: Database, key: Key, now: float) -> list[Effect]:
+    """Local subscriptions end: nobody there can be watched from here any more."""
+    state, reason = State.TERMINATED.value, Reason.NORESOURCE.value
+    return wakes(store.tell_state(database, key, Decision.BLOCK.value, state, reason, now))
 
 
 KEPT_LINES = 20

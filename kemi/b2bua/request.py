@@ -70,8 +70,7 @@ def subscribe(outgoing: Outgoing, types: tuple[str, ...], us: Ourselves, cnonce:
     headers += f"Suppress-If-Match: {outgoing.etag}\r\n" if _is_conditional(outgoing) else ""
     headers += route + us.headers
     if outgoing.challenge:
-        lines = outgoing.challenge.split("\n")
-        headers += credentials.authorization(lines, us.secrets, "SUBSCRIBE", uri, outgoing.nonce_count, cnonce)
+        headers += credentials.authorization(outgoing.challenge, us.secrets, "SUBSCRIBE", uri, outgoing.nonce_count, cnonce)
     return SendRequest(outgoing.dialog, outgoing.local_cseq, "SUBSCRIBE", uri, next_hop, 0, socket, headers, "")
 
 

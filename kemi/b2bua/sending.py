@@ -3,12 +3,13 @@
 One round, in a worker of the async group `notify`, all in one transaction; requests are sent after the commit:
 
     settle   answers that came in        2 statements each: load, save; 1 where local subscribers are told
-    claim    whose deadline has come     1 statement, with SKIP LOCKED between workers; 1 counts requests in flight by domain
-    save     each                        1 statement; 1 where local subscribers are told
+    claim    whose deadline has come     1 statement, with SKIP LOCKED between workers
+             who is to be asked          1 statement, 1 more for each domain that has a turn
+    save     each                        1 statement; 2 where local subscribers are told
 
-At most `b2b.max_subscribes` are claimed in a second, so however many are due after a restart, or because a server elsewhere ended
-all of its dialogs, they go out one after another. A domain that does not answer has at most `b2b.max_in_flight` requests open; the
-rest is put off.
+At most `b2b.max_subscribes` are asked in a second, so however many are due after a restart, or because a server elsewhere ended
+all of its dialogs, they go out one after another. Domains take turns (`turns`), so one with many does not hold the others up. One
+that does not answer has at most `b2b.max_in_flight` requests open; the rest waits, and takes no turns.
 """
 
 from collections import Counter
@@ -17,19 +18,20 @@ from collections.abc import Callable, Sequence
 from kemi import identity, sip
 from kemi.b2bua import credentials, hop, outside, store
 from kemi.b2bua.happening import Setting, happens
-from kemi.b2bua.outgoing import Answered, Due, Outgoing, Phase, Unwanted, Wanted, fraction
+from kemi.b2bua.outgoing import Answered, Due, Outgoing, Unwanted, Wanted, fraction
 from kemi.b2bua.request import Ourselves
+from kemi.b2bua.store import DomainDue
 from kemi.effects import Effect, Log
 from kemi.errors import SipError
+
+TIMED = 100
+"""Of those of which another deadline has come, in one round."""
 
 SWEPT = 500
 """Subscriptions that nobody wants any more, in one sweep."""
 
 PRESENCE = "presence"
 """The one event package of those that are a source."""
-
-PUT_OFF = 2.0
-"""Seconds, and at random up to three times that, when a domain has its most requests in flight."""
 
 Chance = Callable[[], str]
 """32 random hexadecimal digits."""
@@ -39,10 +41,10 @@ def send(at: Setting, answers: Sequence[Answered], chance: Chance, limit: int) -
     """One round.
 
     Args:
-        limit: of those that are due.
+        limit: of those that are to be asked.
 
     Returns:
-        What to send and log, and how many were due.
+        What to send and log, and how many of those there were.
     """
     effects: list[Effect] = []
     with at.database.transaction():
@@ -50,12 +52,29 @@ def send(at: Setting, answers: Sequence[Answered], chance: Chance, limit: int) -
             outgoing = store.of_dialog(at.database, answer.dialog)
             if outgoing is not None:
                 effects += happens(at, outgoing, _usable(at, outgoing, _answerable(answer, at.us)), chance())
-        claimed = store.claim(at.database, at.now, limit) if limit > 0 else []
-        room = Counter({each.domain: at.settings.b2b.max_in_flight for each in claimed})
-        room.subtract(store.in_flight(at.database, room, at.now))
-        for outgoing in claimed:
-            effects += _due(at, outgoing, room, chance)
-    return effects, len(claimed)
+        timed = store.claim(at.database, at.now, TIMED)
+        waiting = store.domains_due(at.database, at.now, limit) if limit > 0 else []
+        asking = store.claim_of(at.database, turns(waiting, limit, at.settings.b2b.max_in_flight, chance()), at.now)
+        for outgoing in {outside.key_of(each): each for each in (*timed, *asking)}.values():
+            effects += _due(at, outgoing, chance)
+    return effects, len(asking)
+
+
+def turns(waiting: Sequence[DomainDue], limit: int, max_in_flight: int, token: str) -> dict[str, int]:
+    """How many of each domain are asked: one after the other, the first drawn by lot, until `limit` is reached.
+
+    Args:
+        max_in_flight: of a domain.
+        token: 32 random hexadecimal digits, others each time.
+    """
+    first = int(fraction(token) * len(waiting))
+    left = {each.domain: min(each.due, max_in_flight - each.in_flight) for each in (*waiting[first:], *waiting[:first])}
+    given: Counter[str] = Counter()
+    while limit > 0 and any(number > given[domain] for domain, number in left.items()):
+        having = [domain for domain, number in left.items() if number > given[domain]][:limit]
+        given.update(having)
+        limit -= len(having)
+    return dict(given)
 
 
 def _answerable(answer: Answered, us: Ourselves) -> Answered:
@@ -73,13 +92,7 @@ def _usable(at: Setting, outgoing: Outgoing, answer: Answered) -> Answered:
     return answer if is_allowed else answer._replace(contact="")
 
 
-def _due(at: Setting, outgoing: Outgoing, room: Counter[str], chance: Chance) -> list[Effect]:
-    would_ask = outgoing.phase in (Phase.WAITING, Phase.ESTABLISHED) and outgoing.in_flight_until is None
-    if would_ask and room[outgoing.domain] <= 0:
-        later = at.now + PUT_OFF * (1.0 + 2.0 * fraction(chance()))
-        store.save(at.database, outgoing._replace(next_at=later))
-        return []
-    room[outgoing.domain] -= would_ask
+def _due(at: Setting, outgoing: Outgoing, chance: Chance) -> list[Effect]:
     try:
         return happens(at, outgoing, Due() if _is_served(at, outgoing) else Unwanted(), chance())
     except SipError as problem:
@@ -87,7 +100,7 @@ def _due(at: Setting, outgoing: Outgoing, room: Counter[str], chance: Chance) ->
 
 
 def _is_served(at: Setting, outgoing: Outgoing) -> bool:
-    """False: its domain is none of `b2b.domains` any more, and that has to be said yet."""
+    """False: its domain is none of `b2b.domains` any more, and it was wanted all the same when they changed."""
     return bool(not outgoing.wanted or outgoing.source or identity.reaches(at.settings, outgoing.resource))
 
 
@@ -100,6 +113,23 @@ def sweep(at: Setting, chance: Chance) -> list[Effect]:
             if outgoing is not None and outgoing.wanted and store.is_unwanted(at.database, key):
                 effects += happens(at, outgoing, Unwanted(), chance())
     return effects
+
+
+def leave_unreachable(at: Setting, chance: Chance) -> tuple[list[Effect], bool]:
+    """`b2b.domains` names less than before: leave those in other domains, and end what is watched there from here.
+
+    Returns:
+        What follows, and whether that were all.
+    """
+    effects: list[Effect] = []
+    reachable = at.settings.b2b.reachable
+    keys = store.unreachable(at.database, reachable, SWEPT) if "*" not in reachable else []
+    for key in keys:
+        with at.database.transaction():
+            outgoing = store.load(at.database, key)
+            if outgoing is not None and outgoing.wanted:
+                effects += [*happens(at, outgoing, Unwanted(), chance()), *outside.end(at.database, key, at.now)]
+    return effects, len(keys) < SWEPT
 
 
 def sources(at: Setting, chance: Chance) -> list[Effect]:

@@ -1,6 +1,6 @@
 """Rows of the table outgoing, as values (see `outgoing`); queries in sql/queries/outgoing.sql. No decisions."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kemi.b2bua.outgoing import Outgoing, Phase, Shown
@@ -11,7 +11,7 @@ Key = tuple[str, str, str]
 
 _COLUMNS = Outgoing._fields
 _PHASE, _SHOWN, _BODY = _COLUMNS.index("phase"), _COLUMNS.index("shown"), _COLUMNS.index("body")
-_FLAGS = tuple(_COLUMNS.index(name) for name in ("wanted", "tried", "is_list"))
+_FLAGS = tuple(_COLUMNS.index(name) for name in ("wanted", "is_list"))
 
 
 class Known(NamedTuple):
@@ -22,6 +22,22 @@ class Known(NamedTuple):
     content_type: str
     body: bytes
     version: int
+
+
+class Standing(NamedTuple):
+    """Of one: whether it is wanted, what is shown, and tries in a row that brought no NOTIFY."""
+
+    wanted: bool
+    shown: Shown
+    failures: int
+
+
+class DomainDue(NamedTuple):
+    """Of one domain: SUBSCRIBEs that are to be sent, and those that wait for their answers."""
+
+    domain: str
+    due: int
+    in_flight: int
 
 
 def _outgoing(row: Row) -> Outgoing:
@@ -78,8 +94,22 @@ def _first(result: Result) -> Outgoing | None:
 
 
 def claim(database: Database, now: float, limit: int) -> list[Outgoing]:
-    """Those whose deadline has come, earliest first, locked until the transaction ends."""
+    """Those of which a deadline has come, but that to ask, earliest first, locked until the transaction ends."""
     return [_outgoing(row) for row in database.execute("outgoing_claim", {"now": now, "limit": limit}).rows()]
+
+
+def domains_due(database: Database, now: float, limit: int) -> list[DomainDue]:
+    """Domains that SUBSCRIBEs are to be sent to; counts no more than `limit` for each."""
+    return [DomainDue(*row) for row in database.execute("outgoing_domains_due", {"now": now, "limit": limit}).rows()]
+
+
+def claim_of(database: Database, numbers: Mapping[str, int], now: float) -> list[Outgoing]:
+    """Those that have waited longest to ask, so many of each domain, locked until the transaction ends. One statement for each."""
+    asked = [
+        database.execute("outgoing_claim_domain", {"domain": domain, "now": now, "limit": number})
+        for domain, number in numbers.items()
+    ]
+    return [_outgoing(row) for each in asked for row in each.rows()]
 
 
 def save(database: Database, outgoing: Outgoing) -> None:
@@ -98,18 +128,18 @@ def count(database: Database, watcher: str, domain: str) -> tuple[int, int]:
     return of_watcher, of_domain
 
 
-def in_flight(database: Database, domains: Iterable[str], now: float) -> dict[str, int]:
-    """How many SUBSCRIBEs wait for their answers, by domain."""
-    rows = [(each,) for each in sorted(set(domains))]
-    return dict(database.execute("outgoing_in_flight", {"now": now}, rows).rows()) if rows else {}
-
-
 def unwanted(database: Database, limit: int) -> list[Key]:
     """Keys of those that nobody here watches any more, and that do not know it."""
     return [
         (watcher, resource, package)
         for watcher, resource, package in database.execute("outgoing_unwanted", {"limit": limit}).rows()
     ]
+
+
+def unreachable(database: Database, reachable: Sequence[str], limit: int) -> list[Key]:
+    """Keys of those that are wanted, in other domains than these."""
+    rows = [(each,) for each in reachable or ("",)]
+    return [(row[0], row[1], row[2]) for row in database.execute("outgoing_unreachable", {"limit": limit}, rows).rows()]
 
 
 def is_unwanted(database: Database, key: Key) -> bool:
@@ -150,10 +180,10 @@ def shown(database: Database, keys: Sequence[Key]) -> Mapping[Key, Known]:
     }  # fmt: skip
 
 
-def standing(database: Database, keys: Sequence[Key]) -> dict[Key, tuple[bool, Shown]]:
-    """Of many, in one statement: whether it is wanted, and what is shown."""
+def standing(database: Database, keys: Sequence[Key]) -> dict[Key, Standing]:
+    """Of many, in one statement."""
     rows = database.execute("outgoing_standing", {}, keys).rows() if keys else []
-    return {(row[0], row[1], row[2]): (bool(row[3]), Shown(row[4])) for row in rows}
+    return {(row[0], row[1], row[2]): Standing(bool(row[3]), Shown(row[4]), row[5]) for row in rows}
 
 
 def resume(database: Database, now: float) -> None:
@@ -165,6 +195,16 @@ def tell_state(database: Database, key: Key, decision: str, state: str, reason: 
     """Give the local subscriptions another state, and mark them due; gives for each whether a NOTIFY is in flight."""
     values = {"decision": decision, "state": state, "reason": reason, "now": now}
     return database.execute("outgoing_tell_state", _key(key) | values)
+
+
+def hold_list(database: Database, list_id: str, watcher: str, until: float) -> None:
+    """The fetch of a list is told at `until`, if it has members elsewhere that are not known yet."""
+    database.execute("outgoing_hold_list", {"id": list_id, "watcher": watcher, "until": until})
+
+
+def release_lists(database: Database, watcher: str, now: float) -> Result:
+    """Lists that this watcher fetches are told now, if all their members are known; gives a row for each."""
+    return database.execute("outgoing_release_lists", {"watcher": watcher, "now": now})
 
 
 def tell_document(database: Database, key: Key, now: float, interval: float) -> Result:

@@ -111,7 +111,7 @@ def described(session: Session, outgoing: Outgoing) -> Facts:
     """Its columns, and what follows from them."""
     columns = {name: plain(value) for name, value in outgoing._asdict().items() if name not in HIDDEN}
     known = None if outgoing.expires_at is None else left(session, outgoing.expires_at)
-    coming = None if outgoing.next_at is None else left(session, outgoing.next_at)
+    coming = None if outgoing.due_at is None else left(session, outgoing.due_at)
     return {**columns, "octets": len(outgoing.body), "expires_in": known, "next_in": coming}
 
 

@@ -70,6 +70,16 @@ def foresee(database: Database, resource: str, now: float) -> None:
     store.foresee_many(database, NAME, [resource], now)
 
 
+def rewrite(body: bytes, content_type: str, entity: str, media_type: str) -> Document | None:
+    """A document from elsewhere in one of the old formats: read and written as if it were the one publication of its presentity."""
+    try:
+        parsed.parse(body, content_type)
+    except SipError:
+        return None
+    make = _kept if len(body) <= parsed.MAX_KEPT else _made
+    return make((_Input(entity, body, content_type, False),), entity, media_type, "", "", Offline.EMPTY).document
+
+
 class _Input(NamedTuple):
     """All of a publication that a document depends on."""
 
@@ -137,5 +147,6 @@ PRESENCE = EventPackage(
     check_body=check_body,
     aspect=aspect,
     authorize_members=policy.authorize_members,
+    rewrite=rewrite,
     foresee=foresee,
 )

@@ -2,44 +2,67 @@
 INSERT INTO outgoing (watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target,
     route_set, local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures,
     why, challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
-    source, trace, next_at)
+    source, trace, next_at, ask_at)
 VALUES (:watcher, :resource, :package, :domain, :created_at, :phase, :wanted, :dialog, :call_id, :remote_tag, :remote_target,
     :route_set, :local_cseq, :remote_cseq, :asked, :least, :in_flight_until, :notify_by, :refresh_at, :expires_at, :began_at,
     :failures, :why, :challenge, :nonce_count, :tried, :redirect, :shown, :reason, :content_type, :body, :etag, :version,
-    :is_list, :max_forwards, :path, :source, :trace, :next_at)
+    :is_list, :max_forwards, :path, :source, :trace, :next_at, :ask_at)
 ON CONFLICT (watcher, resource, package) DO NOTHING;
 
 -- name: outgoing_load
 SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
     local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
     challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
-    source, trace, next_at
+    source, trace, next_at, ask_at
 FROM outgoing WHERE watcher = :watcher AND resource = :resource AND package = :package FOR UPDATE;
 
 -- name: outgoing_look
 SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
     local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
     challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
-    source, trace, next_at
+    source, trace, next_at, ask_at
 FROM outgoing WHERE watcher = :watcher AND resource = :resource AND package = :package;
 
 -- name: outgoing_of_dialog
 SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
     local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
     challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
-    source, trace, next_at
+    source, trace, next_at, ask_at
 FROM outgoing WHERE dialog = :dialog FOR UPDATE;
 
 -- name: outgoing_resource_of
 SELECT resource FROM outgoing WHERE dialog = :dialog;
 
+-- Those of which some other deadline has come than that a SUBSCRIBE is to be sent.
 -- name: outgoing_claim
 SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
     local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
     challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
-    source, trace, next_at
+    source, trace, next_at, ask_at
 FROM outgoing WHERE next_at <= :now
 ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED;
+
+-- Domains that SUBSCRIBEs are to be sent to: how many (no more than are looked for), and how many wait for their answers. Goes from
+-- domain to domain by the index, so those that are not due are not read.
+-- name: outgoing_domains_due
+WITH RECURSIVE each (domain) AS (
+    SELECT MIN(domain) FROM outgoing
+    UNION ALL SELECT (SELECT MIN(outgoing.domain) FROM outgoing WHERE outgoing.domain > each.domain)
+    FROM each WHERE each.domain IS NOT NULL)
+SELECT domain, due, in_flight FROM
+    (SELECT domain,
+        (SELECT COUNT(*) FROM (SELECT 1 FROM outgoing WHERE outgoing.domain = each.domain AND ask_at <= :now LIMIT :limit) AS few) AS due,
+        (SELECT COUNT(*) FROM outgoing WHERE outgoing.domain = each.domain AND in_flight_until > :now) AS in_flight
+     FROM each WHERE domain IS NOT NULL) AS counted
+WHERE due > 0;
+
+-- name: outgoing_claim_domain
+SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
+    local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
+    challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
+    source, trace, next_at, ask_at
+FROM outgoing WHERE domain = :domain AND ask_at <= :now
+ORDER BY ask_at LIMIT :limit FOR UPDATE SKIP LOCKED;
 
 -- name: outgoing_save
 UPDATE outgoing SET phase = :phase, wanted = :wanted, dialog = :dialog, call_id = :call_id, remote_tag = :remote_tag,
@@ -48,7 +71,7 @@ UPDATE outgoing SET phase = :phase, wanted = :wanted, dialog = :dialog, call_id 
     :expires_at, began_at = :began_at, failures = :failures, why = :why, challenge = :challenge, nonce_count = :nonce_count,
     tried = :tried, redirect = :redirect, shown = :shown, reason = :reason, content_type = :content_type, body = :body, etag =
     :etag, version = :version, is_list = :is_list, max_forwards = :max_forwards, path = :path, trace = :trace, next_at =
-    :next_at
+    :next_at, ask_at = :ask_at
 WHERE watcher = :watcher AND resource = :resource AND package = :package;
 
 -- name: outgoing_remove
@@ -58,19 +81,15 @@ DELETE FROM outgoing WHERE watcher = :watcher AND resource = :resource AND packa
 -- name: outgoing_count
 SELECT (SELECT COUNT(*) FROM outgoing WHERE watcher = :watcher), (SELECT COUNT(*) FROM outgoing WHERE domain = :domain);
 
--- Requests that wait for their answers, by domain.
--- name: outgoing_in_flight
-SELECT domain, COUNT(*) FROM outgoing
-WHERE domain IN (SELECT column1 FROM (VALUES :rows) AS asked) AND in_flight_until > :now
-GROUP BY domain;
-
--- Those that nobody here watches any more. One that is a source has no subscriptions of its own (`outgoing_unsourced`).
+-- Those that nobody here watches any more; a fetch whose one NOTIFY is still to come does. One that is a source has no subscriptions
+-- of its own (`outgoing_unsourced`).
 -- name: outgoing_unwanted
 SELECT watcher, resource, package FROM outgoing
 WHERE wanted = 1 AND source = '' AND NOT EXISTS
     (SELECT 1 FROM subscription
      WHERE subscription.resource = outgoing.resource AND subscription.package = outgoing.package
-         AND subscription.watcher = outgoing.watcher AND subscription.state <> 'terminated')
+         AND subscription.watcher = outgoing.watcher
+         AND (subscription.state <> 'terminated' OR (subscription.local_cseq = 0 AND subscription.list_id = '')))
 LIMIT :limit;
 
 -- name: outgoing_is_unwanted
@@ -78,7 +97,14 @@ SELECT 1 FROM outgoing
 WHERE watcher = :watcher AND resource = :resource AND package = :package AND NOT EXISTS
     (SELECT 1 FROM subscription
      WHERE subscription.resource = outgoing.resource AND subscription.package = outgoing.package
-         AND subscription.watcher = outgoing.watcher AND subscription.state <> 'terminated');
+         AND subscription.watcher = outgoing.watcher
+         AND (subscription.state <> 'terminated' OR (subscription.local_cseq = 0 AND subscription.list_id = '')));
+
+-- Those in domains that nobody may be watched in any more.
+-- name: outgoing_unreachable
+SELECT watcher, resource, package FROM outgoing
+WHERE wanted = 1 AND source = '' AND domain NOT IN (SELECT column1 FROM (VALUES :rows) AS reachable)
+LIMIT :limit;
 
 -- Users who are watched, registered by a device that takes SUBSCRIBE (bit 64 of methods) and has no PUBLISH (8192), and publish
 -- nothing.
@@ -109,29 +135,56 @@ LIMIT :limit;
 SELECT 1 FROM outgoing WHERE dialog = :dialog AND source <> '';
 
 -- name: outgoing_deadline
-SELECT EXISTS (SELECT 1 FROM outgoing WHERE next_at <= :now);
+SELECT EXISTS (SELECT 1 FROM outgoing WHERE next_at <= :now) OR EXISTS (SELECT 1 FROM outgoing WHERE ask_at <= :now);
 
 -- name: outgoing_shown
 SELECT watcher, resource, package, shown, reason, content_type, body, version FROM outgoing
 WHERE (watcher, resource, package) IN (SELECT column1, column2, column3 FROM (VALUES :rows) AS asked);
 
 -- name: outgoing_standing
-SELECT watcher, resource, package, wanted, shown FROM outgoing
+SELECT watcher, resource, package, wanted, shown, failures FROM outgoing
 WHERE (watcher, resource, package) IN (SELECT column1, column2, column3 FROM (VALUES :rows) AS asked);
 
 -- After a start: refreshes whose answer nobody waits for any more are due again; a first SUBSCRIBE has Timer N.
 -- name: outgoing_resume
-UPDATE outgoing SET in_flight_until = NULL, notify_by = NULL, refresh_at = :now, next_at = :now
+UPDATE outgoing SET in_flight_until = NULL, notify_by = NULL, refresh_at = :now, ask_at = :now, next_at = expires_at
 WHERE phase = 'established' AND in_flight_until IS NOT NULL;
 
+-- A fetch that has waited for this, which has got no NOTIFY yet, stays terminated and gets it.
 -- name: outgoing_tell_state
 UPDATE subscription
-SET decision = :decision, state = :state, reason = :reason, due_at = :now,
+SET decision = :decision, state = CASE WHEN state = 'terminated' THEN state ELSE :state END,
+    reason = COALESCE(CAST(:reason AS TEXT), reason), due_at = :now,
     next_at = CASE WHEN in_flight_since IS NOT NULL THEN next_at ELSE :now END
 FROM (SELECT id AS told_id FROM subscription
-      WHERE watcher = :watcher AND resource = :resource AND package = :package AND state <> 'terminated'
+      WHERE watcher = :watcher AND resource = :resource AND package = :package
+          AND (state <> 'terminated' OR (local_cseq = 0 AND list_id = ''))
       ORDER BY id FOR UPDATE) AS told
 WHERE subscription.id = told.told_id
+RETURNING in_flight_since IS NOT NULL;
+
+-- The fetch of a list waits for members elsewhere of which nothing is known, nor that they cannot be asked.
+-- name: outgoing_hold_list
+UPDATE subscription SET next_at = :until
+WHERE id = :id AND EXISTS
+    (SELECT 1 FROM outgoing JOIN subscription AS member ON member.resource = outgoing.resource
+         AND member.package = outgoing.package AND member.watcher = outgoing.watcher
+     WHERE outgoing.watcher = :watcher AND outgoing.shown = 'unknown' AND outgoing.failures = 0
+         AND member.list_id <> '' AND member.expires_at = member.created_at);
+
+-- When the last of them is known, the lists that this watcher fetches are told.
+-- name: outgoing_release_lists
+UPDATE subscription SET next_at = :now
+FROM (SELECT id AS held_id FROM subscription
+      WHERE watcher = :watcher AND list_id || '' = '' AND state = 'terminated' AND local_cseq = 0 AND next_at > :now
+          AND EXISTS (SELECT 1 FROM subscription AS member WHERE member.list_id = subscription.id AND member.list_id <> '')
+          AND NOT EXISTS
+              (SELECT 1 FROM outgoing JOIN subscription AS member ON member.resource = outgoing.resource
+                   AND member.package = outgoing.package AND member.watcher = outgoing.watcher
+               WHERE outgoing.watcher = :watcher AND outgoing.shown = 'unknown' AND outgoing.failures = 0
+                   AND member.list_id <> '' AND member.expires_at = member.created_at)
+      ORDER BY id FOR UPDATE) AS held
+WHERE subscription.id = held.held_id
 RETURNING in_flight_since IS NOT NULL;
 
 -- name: outgoing_tell_document
@@ -153,7 +206,7 @@ RETURNING in_flight_since IS NOT NULL;
 SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
     local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
     challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
-    source, trace, next_at
+    source, trace, next_at, ask_at
 FROM outgoing
 WHERE (:watcher = '' OR watcher = :watcher) AND (:resource = '' OR resource = :resource) AND (:domain = '' OR domain = :domain)
 ORDER BY resource, watcher, package LIMIT :limit;

@@ -1,6 +1,7 @@
 """Subscriptions of the server's own in a double of Kamailio: requests, answers and NOTIFYs between its processes."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -54,7 +55,7 @@ def test_what_is_asked_and_told_goes_around(abroad: Server, ksr: KSR) -> None:
     assert notify(abroad, fields, body=pidf("t1", note="far away")) == 200
     abroad.run_tasks()
     rows = abroad.database.execute("outgoing_standing", {}, [("sip:bob@example.org", DAN, "presence")]).rows()
-    assert rows == [("sip:bob@example.org", DAN, "presence", 1, "active")]
+    assert rows == [("sip:bob@example.org", DAN, "presence", 1, "active", 0)]
 
 
 @pytest.mark.rfc("B2B-004")
@@ -130,3 +131,32 @@ def test_a_circle_is_seen(abroad: Server, ksr: KSR) -> None:
                           uri="sip:eve@far.example.net").status == 482  # fmt: skip
     assert abroad.request("SUBSCRIBE", ("To", "<sip:eve@far.example.net>"), ("From", fields["From"][0]),
                           uri="sip:eve@far.example.net").status == 482  # fmt: skip
+
+
+def test_a_domain_that_is_named_no_more_is_left_in_the_next_round(abroad: Server, ksr: KSR) -> None:
+    _, fields = watch(abroad, ksr)
+    answer(abroad, ksr, fields, 200, ("Expires", "600"), ("Contact", f"<sip:dan@{TRUSTED}>"))
+    assert notify(abroad, fields, body=pidf("t1")) == 200
+    abroad.run_tasks()
+    ksr.sent.clear()
+    abroad.set(b2b=B2buaSettings(domains=""))
+    abroad.handler.ksr_ask(None)
+    (leaving,) = [each for each in ksr.sent if each[0] == "SUBSCRIBE"]
+    assert fields_of(leaving[4])["Expires"] == ["0"]
+    abroad.handler.ksr_ask(None)
+    assert [each[0] for each in ksr.sent].count("SUBSCRIBE") == 1
+
+
+@pytest.mark.rfc("B2B-015")
+def test_a_proxy_and_then_the_server_get_their_passwords_in_one_request(abroad: Server, ksr: KSR, tmp_path: Path) -> None:
+    (tmp_path / "secrets").write_text("hop proxy-user one\nfar server-user two\n")
+    abroad.set(b2b=B2buaSettings(domains="far.example.net", credentials=str(tmp_path / "secrets")))
+    _, fields = watch(abroad, ksr)
+    proxy, server = ("Proxy-Authenticate", 'Digest realm="hop", nonce="a"'), ("WWW-Authenticate", 'Digest realm="far", nonce="b"')
+    for status, line in ((407, proxy), (401, server)):
+        answer(abroad, ksr, fields, status, line)
+        fields = fields_of(next(each for each in ksr.sent if each[0] == "SUBSCRIBE")[4])
+        ksr.sent.clear()
+    assert 'username="proxy-user", realm="hop"' in fields["Proxy-Authorization"][0]
+    assert 'username="server-user", realm="far"' in fields["Authorization"][0]
+    assert fields["CSeq"] == ["3 SUBSCRIBE"]

@@ -34,6 +34,19 @@ def test_a_user_elsewhere_is_watched_octet_by_octet(pair: Pair) -> None:
     assert b"gone" in seen(bob, b"gone").body
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_fetch_brings_the_document_and_nothing_stays(pair: Pair, is_there: bool) -> None:
+    bob, dan = pair.near("bob"), pair.far("dan" if is_there else "nobody")
+    if is_there:
+        dan.publish(pidf("open", user="dan", domain=FAR, note="just once"))
+    assert bob.subscribe(dan.aor, expires=0).status == 200
+    told = bob.notify()
+    assert told.get("Subscription-State") == "terminated;reason=timeout"
+    assert (b"just once" in told.body) is is_there
+    wait_until(lambda: not rows(pair.servers[1], "SELECT id FROM subscription"), "nobody is watched there", 20)
+    assert not rows(pair.servers[0], "SELECT id FROM subscription")
+
+
 def test_both_directions_at_once(pair: Pair) -> None:
     bob, dan = pair.near("bob"), pair.far("dan")
     bob.publish(pidf("open", user="bob", domain=NEAR, note="near"))
@@ -93,7 +106,7 @@ def test_a_remote_server_that_has_lost_everything_is_subscribed_to_anew(pair: Pa
     seen(bob)
     near, far = pair.servers
     change(far, "DELETE FROM subscription")
-    change(near, "UPDATE outgoing SET began_at = began_at - 60, refresh_at = 1, next_at = 1")
+    change(near, "UPDATE outgoing SET began_at = began_at - 60, refresh_at = 1, ask_at = 1")
     dan.publish(pidf("open", user="dan", domain=FAR, note="anew"))
     again = seen(bob, b"anew")
     assert state_of(again) == "active"

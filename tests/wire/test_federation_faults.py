@@ -50,7 +50,7 @@ class Near:
         return found
 
     def refresh_now(self) -> None:
-        change(self.server, "UPDATE outgoing SET began_at = began_at - 60, refresh_at = 1, next_at = 1")
+        change(self.server, "UPDATE outgoing SET began_at = began_at - 60, refresh_at = 1, ask_at = 1")
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_a_silent_remote_side_is_tried_again_ever_more_seldom(near: Callable[...
         wait_until(lambda number=number: one.row("phase, failures") == ("waiting", number), "Timer N is over")  # type: ignore[misc]
         ((refresh_at,),) = rows(one.server, "SELECT refresh_at FROM outgoing")
         waits.append(refresh_at - time.time())
-        change(one.server, "UPDATE outgoing SET refresh_at = 1, next_at = 1")
+        change(one.server, "UPDATE outgoing SET refresh_at = 1, ask_at = 1")
         wait_until(lambda: one.row("phase") == ("subscribing",), "it is tried again")
     assert 90 < waits[0] < 121
     assert 190 < waits[1] < 241
@@ -249,7 +249,7 @@ def test_a_thousand_are_refreshed_over_a_restart_without_a_burst(near: Callable[
     wait_until(lambda: one.bob.drain() or rows(one.server, settled) == [(number,)], "all are there", 120)
     before = set(rows(one.server, "SELECT dialog FROM outgoing"))
     one.server.kill()
-    change(one.server, "UPDATE outgoing SET refresh_at = 1, next_at = 1, notify_by = NULL")
+    change(one.server, "UPDATE outgoing SET refresh_at = 1, ask_at = 1, notify_by = NULL")
     one.remote.served.clear()
     one.server.start()
     one.remote.serve(lambda: len(one.remote.served) == number, 120)

@@ -73,7 +73,7 @@ def test_its_restart_is_not_seen_by_watchers(bob: UserAgent, dan: UserAgent, nea
     peer.stop()
     peer.start()
     publish(dan, "after")
-    change(near, "UPDATE outgoing SET began_at = began_at - 60, refresh_at = 1, next_at = 1")
+    change(near, "UPDATE outgoing SET began_at = began_at - 60, refresh_at = 1, ask_at = 1")
     told = seen(bob, b"after")
     assert told.get("Subscription-State").startswith("active")
     ((second,),) = rows(near, "SELECT dialog FROM outgoing")

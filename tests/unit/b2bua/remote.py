@@ -58,8 +58,8 @@ class Watching:
     def wait(self, seconds: float) -> "Watching":
         """Time passes, deadline by deadline."""
         end = self.now + seconds
-        while self.outgoing is not None and self.outgoing.next_at is not None and self.outgoing.next_at <= end:
-            self.now = max(self.now, self.outgoing.next_at)
+        while self.outgoing is not None and self.outgoing.due_at is not None and self.outgoing.due_at <= end:
+            self.now = max(self.now, self.outgoing.due_at)
             before = self.outgoing
             self.happens(Due())
             assert self.outgoing != before or self.outgoing is None, "a deadline that nothing comes of"

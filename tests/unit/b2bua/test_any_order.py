@@ -54,7 +54,7 @@ class Watched(Watching):
         known = self.outgoing
         if known is None:
             return
-        assert known.next_at is not None or not known.wanted, "what is wanted has a deadline"
+        assert known.due_at is not None or not known.wanted, "what is wanted has a deadline"
         assert (known.notify_by is None) or known.is_open
         if known.shown in (Shown.PENDING, Shown.ACTIVE):
             assert known.expires_at is not None or known.reason == "invariant", "what is shown has an end"

@@ -264,7 +264,8 @@ def test_credentials_that_were_taken_are_sent_again_with_the_refresh() -> None:
     one.wait(one.known.refresh_at - one.now)  # type: ignore[operator]
     assert one.asked[-1].nonce_count == 2
     one.answer(401, challenges=("WWW-Authenticate: Digest realm=far, nonce=2",))
-    assert one.asked[-1].nonce_count == 1
+    assert one.asked[-1].nonce_count == 3
+    assert one.asked[-1].challenge == "2 WWW-Authenticate: Digest realm=far, nonce=2", "counted from then on"
 
 
 def test_a_redirection_is_followed_once() -> None:

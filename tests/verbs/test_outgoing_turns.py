@@ -1,0 +1,137 @@
+"""Which subscriptions to users elsewhere are asked, and which are left: domains take turns, and may be taken away."""
+
+import pytest
+
+from kemi.b2bua import sending, store
+from kemi.b2bua.outgoing import Phase, Shown
+from tests.unit.values import ALICE, BOB, fields_of
+from tests.verbs.abroad import DAN, Abroad, requests
+from tests.verbs.lists import Lists
+from tests.verbs.world import state_of
+
+DEAD, ALIVE = "far.example.net", "other.example.net"
+
+
+@pytest.fixture
+def abroad(database_url: str) -> Abroad:
+    return Abroad(database_url, max_in_flight=4).empty()
+
+
+def watch_many(abroad: Abroad, domain: str, number: int) -> None:
+    for each in range(number):
+        abroad.watch_abroad(f"sip:{domain[0]}{each}@example.org", f"sip:dan@{domain}")
+
+
+def asked_by_domain(abroad: Abroad, limit: int) -> dict[str, int]:
+    domains = [each.uri.rpartition("@")[2] for each in abroad.round(limit=limit)]
+    return {each: domains.count(each) for each in sorted(set(domains))}
+
+
+def test_a_domain_with_many_does_not_take_all_places(abroad: Abroad) -> None:
+    abroad.parameters({"max_in_flight": 50})
+    watch_many(abroad, DEAD, 30)
+    abroad.now += 1
+    watch_many(abroad, ALIVE, 3)
+    assert asked_by_domain(abroad, 10) == {DEAD: 7, ALIVE: 3}
+    assert asked_by_domain(abroad, 10) == {DEAD: 10}
+
+
+def test_a_domain_that_does_not_answer_takes_no_places(abroad: Abroad) -> None:
+    watch_many(abroad, DEAD, 30)
+    assert asked_by_domain(abroad, 10) == {DEAD: 4}
+    watch_many(abroad, ALIVE, 3)
+    assert asked_by_domain(abroad, 3) == {ALIVE: 3}
+    assert asked_by_domain(abroad, 10) == {}
+
+
+def test_who_has_waited_longest_is_asked_first(abroad: Abroad) -> None:
+    for number in (3, 1, 2):
+        abroad.watch_abroad(f"sip:w{number}@example.org")
+        abroad.now += 1
+    asked = [fields_of(each.headers)["From"][0] for _ in range(3) for each in abroad.round(limit=1)]
+    assert [each[5:7] for each in asked] == ["w3", "w1", "w2"]
+
+
+def test_time_goes_on_where_no_more_may_be_asked(abroad: Abroad) -> None:
+    """An expiry needs no turn: nobody is shown what does not hold any more."""
+    abroad.parameters({"max_in_flight": 1})
+    abroad.established()
+    abroad.now += 3500
+    watch_many(abroad, DEAD, 2)
+    assert asked_by_domain(abroad, 10) == {DEAD: 1}
+    for _ in range(5):
+        abroad.now += 20
+        with abroad.database.transaction():
+            store.save(abroad.database, abroad.known("sip:f0@example.org")._replace(in_flight_until=abroad.now + 30))
+        abroad.round()
+    assert abroad.known().phase is Phase.WAITING
+    abroad.now += 40
+    abroad.round()
+    assert abroad.known().shown is Shown.UNKNOWN
+
+
+def test_deadlines_do_not_take_the_places_of_requests(abroad: Abroad) -> None:
+    abroad.parameters({"max_in_flight": 50})
+    watch_many(abroad, DEAD, 20)
+    assert len(abroad.round()) == 20
+    abroad.now += 40
+    watch_many(abroad, ALIVE, 1)
+    assert asked_by_domain(abroad, 1) == {ALIVE: 1}
+    assert abroad.known("sip:f0@example.org").phase is Phase.WAITING
+
+
+# Domains that nobody may be watched in any more
+
+
+def leave(abroad: Abroad, domains: str) -> list[str]:
+    """To whom an unsubscribe goes, at once."""
+    abroad.parameters({"domains": domains})
+    effects, is_all = sending.leave_unreachable(abroad.at, abroad.chance)
+    assert is_all
+    left = requests(effects)
+    assert all(fields_of(each.headers)["Expires"] == ["0"] for each in left)
+    return [each.uri for each in left]
+
+
+@pytest.mark.parametrize("domains", ["", ALIVE])
+def test_a_domain_that_is_taken_away_is_left_at_once(abroad: Abroad, domains: str) -> None:
+    local, asked = abroad.established()
+    assert leave(abroad, domains) == ["sip:dan@203.0.113.7:5060"]
+    (told,) = abroad.told()
+    assert (told.id, state_of(told), told.body) == (local, "terminated;reason=noresource", "")
+    assert abroad.known().phase is Phase.LEAVING
+    abroad.notify_from_far(asked, "terminated;reason=timeout", b"", content_type=None)
+    assert abroad.outgoing() is None
+    assert leave(abroad, domains) == []
+
+
+@pytest.mark.parametrize("domains", [f"{DEAD}, {ALIVE}", "*", DEAD])
+def test_the_others_stay(abroad: Abroad, domains: str) -> None:
+    abroad.established()
+    assert leave(abroad, domains) == []
+    assert abroad.told() == []
+    assert abroad.known().wanted
+
+
+def test_what_was_just_asked_is_left_when_it_was_answered(abroad: Abroad) -> None:
+    abroad.watch_abroad()
+    (asked,) = abroad.round()
+    assert leave(abroad, ALIVE) == []
+    assert abroad.notify_from_far(asked) == []
+    (leaving,) = abroad.answered(asked, expires=3600)
+    assert fields_of(leaving.headers)["Expires"] == ["0"]
+
+
+def test_members_of_lists_there_are_nobody_then(abroad: Abroad) -> None:
+    abroad.set_lists(timer_interval=0)
+    lists = Lists(abroad)
+    lists.put(ALICE, DAN)
+    subscriber = lists.watch(ALICE, DAN)
+    (asked,) = abroad.round()
+    abroad.answered(asked, expires=3600)
+    abroad.notify_from_far(asked)
+    subscriber.told()
+    leave(abroad, "")
+    subscriber.told()
+    assert subscriber.said()[DAN] == ("terminated", "noresource")
+    assert abroad.known(BOB).phase is Phase.LEAVING
