@@ -9,6 +9,10 @@ CTL := .venv/bin/presencectl
 PYTEST := env -u PYTHONDONTWRITEBYTECODE .venv/bin/pytest --numprocesses auto --dist worksteal
 PYTEST_ARGUMENTS ?=
 
+# A value of the command line is taken as it is written: make itself would replace the $u of $uid-list, or of a password.
+$(foreach name,$(filter KP_% ADDRESS PASSWORD,$(.VARIABLES)),$(if $(filter command,$(origin $(name))),\
+	$(eval override export $(name) := $$(value $(name)))))
+
 help:  ## print this list
 	@echo "kemi-presence, a SIP/SIMPLE presence server. Targets:"
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -27,11 +31,7 @@ user: install  ## add a user: make user ADDRESS=alice@example.org PASSWORD=secre
 	@$(CTL) user add "$$ADDRESS"
 
 certificate: install  ## make a self-signed certificate in var/ to try TLS with (KP_DEFINES=WITH_TLS make run)
-	@mkdir -p $${KP_VAR:-var}
-	@openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=$${KP_DOMAINS:-example.org} \
-		-keyout $${KP_VAR:-var}/key.pem -out $${KP_VAR:-var}/certificate.pem 2>/dev/null \
-		&& echo "certificate    $${KP_VAR:-var}/certificate.pem, $${KP_VAR:-var}/key.pem" \
-		&& { test -z "$$KP_VAR" || echo "to use it      KP_TLS_CERTIFICATE=$$KP_VAR/certificate.pem KP_TLS_KEY=$$KP_VAR/key.pem KP_DEFINES=WITH_TLS make run"; }
+	@tools/make-certificate
 
 demo: install-demo  ## play a short story on spare ports: alice is watched by bob
 	@.venv/bin/python demo/play.py

@@ -1,17 +1,19 @@
-"""Reads from kamailio.cfg what Python must know before the first message: defines and custom global parameters.
+"""Reads from kamailio.cfg what Python must know before the first message: defines and custom global parameters; and what is tried
+before a start: sockets to listen on, parameters of the core and of modules.
 
 Kamailio gives scripts no way to read `group.name = value desc "..."` while its processes start, so the file is read a
 second time here, by the rules of Kamailio's own scanner: `#!define`, `#!trydefine`, `#!redefine`, `#!defenv`,
-`#!trydefenv` (and their quoting forms with an s), `#!ifdef`, `#!ifndef`, `#!else`, `#!endif`, `include_file`,
-`import_file`, the `MOD_name` that `loadmodule` defines, `#`, `//` and nested `/* */` comments, and defined names used
-as values. Routes are passed over.
+`#!trydefenv` (and their quoting forms with an s), `#!substdef` of a name, with `$def(NAME)` in its value, `#!ifdef`,
+`#!ifndef`, `#!else`, `#!endif`, `include_file`, `import_file`, the `MOD_name` that `loadmodule` defines, `#`, `//` and
+nested `/* */` comments, and defined names used as values. Routes are passed over.
 
-Not known here: `KAMAILIO_5` and the like, `#!substdef`; `#!ifexp` and `#!defexp` stop with an error instead of a guess.
+Not known here: `KAMAILIO_5` and the like, other forms of `#!subst`; `#!ifexp` and `#!defexp` stop with an error instead of a
+guess.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -24,13 +26,14 @@ DOUBLE_QUOTED: Final = r'"(?:[^"\\]|\\.)*"'
 TOKEN: Final = re.compile(
     rf"""
       (?P<blank>      (?:{BLANK}|\\?\n)+ )
-    | (?P<directive>  (?:\#!|!!)(?:(?:try|re)?def(?:ine)?|(?:try)?defenvs?|defexps?|ifn?def|ifexp|else|endif)\b )
+    | (?P<directive>  (?:\#!|!!)(?:(?:try|re)?def(?:ine)?|(?:try)?defenvs?|defexps?|ifn?def|ifexp|else|endif|substdef)\b )
     | (?P<include>    (?:(?:\#!|!!))?(?:include|import)_file{BLANK}+ )
     | (?P<comment>    (?:\#|//)[^\n]* )
     | (?P<block>      /\* )
     | (?P<string>     {DOUBLE_QUOTED}(?:\s*{DOUBLE_QUOTED})* | '[^']*' )
     | (?P<variable>   \$[\w.]*\(? )
     | (?P<number>     0x[0-9a-fA-F]+\b | [01]+b\b | [0-9]+\b )
+    | (?P<listen>     listen{BLANK}*={BLANK}*[^\s;]+ )
     | (?P<word>       \w+ )
     | (?P<mark>       . )
     """,
@@ -39,7 +42,9 @@ TOKEN: Final = re.compile(
 CONDITION: Final = re.compile(rf"(?:#!|!!)(?:(ifdef|ifndef|ifexp){BLANK}+|(else|endif){BLANK}*(?:\n|\Z))")
 ESCAPE: Final = re.compile(r"\\(x[0-9a-fA-F]{1,2}|[0-7]{2,3}|.)", re.DOTALL)
 ESCAPED: Final = {"n": "\n", "r": "\r", "a": "\a", "t": "\t", '"': '"', "\\": "\\", "\n": ""}
+SUBSTITUTION: Final = re.compile(rf'{BLANK}+"([^\w\s"])({NAME})\1((?:(?!\1)[^"\\\n])*)\1')
 ASSIGNMENT: Final = ["word", "mark", "word", "mark"]
+MODULE_PARAMETER: Final = ["modparam", "(", ",", ","]
 SWITCHES: Final = {"yes": 1, "true": 1, "on": 1, "enable": 1, "no": 0, "false": 0, "off": 0, "disable": 0}
 
 
@@ -53,10 +58,14 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationFile:
-    """What was read: defines by name (empty where no value is given), parameters by `group.name`."""
+    """What was read: defines by name (empty where no value is given), parameters by `group.name`, what each `listen` says,
+    parameters of the core by name, those of modules by `module.name`."""
 
     defines: Mapping[str, str]
     parameters: Mapping[str, Assignment]
+    listen: tuple[Assignment, ...] = ()
+    core: Mapping[str, str] = field(default_factory=dict)
+    modules: Mapping[str, Assignment] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +84,11 @@ class Source:
     name: str
     text: str
     depth: int
+    is_file: bool = True
 
     def place(self, position: int) -> str:
-        """File and line, as people say it."""
-        return f"{self.name} line {self.text.count(chr(10), 0, position) + 1}"
+        """File and line, as people say it; of a defined name where it is used."""
+        return f"{self.name} line {self.text.count(chr(10), 0, position) + 1}" if self.is_file else self.name
 
 
 def read(path: Path, environment: Mapping[str, str], defines: Mapping[str, str]) -> ConfigurationFile:
@@ -94,7 +104,7 @@ def read(path: Path, environment: Mapping[str, str], defines: Mapping[str, str])
     """
     reader = _Reader(environment, defines)
     reader.collect(reader.tokens_of_file(path, 0))
-    return ConfigurationFile(reader.defines, reader.parameters)
+    return ConfigurationFile(reader.defines, reader.parameters, tuple(reader.listen), reader.core, reader.modules)
 
 
 def unquoted(value: str) -> str:
@@ -137,6 +147,10 @@ class _Reader:
     def __init__(self, environment: Mapping[str, str], defines: Mapping[str, str]) -> None:
         self.defines = dict(defines)
         self.parameters: dict[str, Assignment] = {}
+        self.listen: list[Assignment] = []
+        self.core: dict[str, str] = {}
+        self.modules: dict[str, Assignment] = {}
+        self._substitutions: dict[str, str] = {}
         self._environment = environment
         self._conditions: list[bool] = []
 
@@ -148,15 +162,22 @@ class _Reader:
             nesting += {"{": 1, "}": -1}.get(token.text, 0) if token.kind == "mark" else 0
             if nesting == 0:
                 self._statement(window, token)
-            window = [*window[-3:], token]
+            window = [*window[-5:], token]
         if self._conditions:
             raise ConfigurationError(f"{window[-1].place if window else 'the file'}: an #!ifdef before has no #!endif")
 
     def _statement(self, window: list[Token], token: Token) -> None:
-        if [part.kind for part in window] == ASSIGNMENT and window[1].text + window[3].text == ".=":
-            self._assign(f"{window[0].text}.{window[2].text}", token)
+        last = window[-4:]
+        if token.kind == "listen":
+            self.listen.append(Assignment(token.text, token.place))
+        elif [part.kind for part in last] == ASSIGNMENT and last[1].text + last[3].text == ".=":
+            self._assign(f"{last[0].text}.{last[2].text}", token)
         elif window and window[-1].text == "loadmodule" and token.kind == "string":
             self.defines["MOD_" + token.text.rpartition("/")[2].removesuffix(".so")] = ""
+        elif [part.text for part in window if part.kind != "string"] == MODULE_PARAMETER:
+            self.modules[f"{window[2].text}.{window[4].text}"] = Assignment(self._replaced(token.text, {}), token.place)
+        elif len(window) > 1 and window[-1].text == "=":
+            self.core[window[-2].text] = token.text
 
     def _assign(self, name: str, token: Token) -> None:
         if name in self.parameters:
@@ -196,14 +217,21 @@ class _Reader:
                 position = _end_of_variable(source.text, position) if text.endswith("(") else position
             elif kind == "word" and text in self.defines:
                 yield from self._expanded(text, source.place(match.start()), expanding)
+            elif kind == "listen":
+                yield Token(kind, self._replaced(text.partition("=")[2].strip(), self.defines), source.place(match.start()))
             elif kind not in ("blank", "comment"):
                 yield _token(kind, text, source.place(match.start()))
 
     def _expanded(self, name: str, place: str, expanding: frozenset[str]) -> Iterator[Token]:
         if name in expanding:
             raise ConfigurationError(f"{place}: #!define {name} refers to itself")
-        for token in self._tokens(Source(place, self.defines[name], 0), expanding | {name}):
+        for token in self._tokens(Source(f"{place}: {name}", self.defines[name], 0, is_file=False), expanding | {name}):
             yield Token(token.kind, token.text, place)
+
+    def _replaced(self, text: str, defines: Mapping[str, str]) -> str:
+        """Text with the names that `#!substdef` knows replaced, and these."""
+        known = {name: unquoted(value) for name, value in defines.items()} | self._substitutions
+        return re.sub(NAME, lambda found: known.get(found[0], found[0]), text)
 
     def _included(self, source: Source, position: int, optional: bool) -> tuple[Path | None, int]:
         place = source.place(position)
@@ -227,7 +255,17 @@ class _Reader:
             raise ConfigurationError(f"{source.place(position)}: #!{name} is not supported here; use #!define")
         if "defenv" in name:
             return self._define_from_environment(name, source, position)
+        if name == "substdef":
+            return self._substitution(source, position)
         return self._define(name, source, position)
+
+    def _substitution(self, source: Source, position: int) -> int:
+        """One of another form is Kamailio's alone."""
+        if match := SUBSTITUTION.match(source.text, position):
+            value = re.sub(r"\$def\((\w+)\)", lambda found: self.defines.get(found[1], ""), match[3])
+            self._substitutions[match[2]] = value
+        end = source.text.find("\n", position)
+        return len(source.text) if end < 0 else end
 
     def _define(self, kind: str, source: Source, position: int) -> int:
         match = re.compile(rf"{BLANK}+({NAME}){BLANK}*((?:\\\n|[^\n])*)").match(source.text, position)

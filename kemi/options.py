@@ -34,16 +34,19 @@ def is_wake(request_uri: str, source: str, own: str) -> bool:
 
 def wake(found: Settings) -> bool:
     """Have the server look for due subscriptions now; False: none answers."""
-    with connected(found) as client:
-        for seconds in PATIENCE:
-            client.settimeout(seconds)
-            try:
-                return is_answered(client, found, WAKE)
-            except TimeoutError:
-                continue
-            except OSError:
-                return False
-    return False
+    try:
+        with connected(found) as client:
+            return any(_is_answered_within(seconds, client, found) for seconds in PATIENCE)
+    except OSError:
+        return False
+
+
+def _is_answered_within(seconds: float, client: socket.socket, found: Settings) -> bool:
+    client.settimeout(seconds)
+    try:
+        return is_answered(client, found, WAKE)
+    except TimeoutError:
+        return False
 
 
 def connected(found: Settings) -> socket.socket:

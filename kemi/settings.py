@@ -12,9 +12,10 @@ Each value is looked for in turn, the last one found wins:
 counts as not set. What the parameters are: `parameters`. Those that change while the server runs: `runtime_settings`.
 """
 
+import difflib
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,10 @@ from kemi.parameters import (
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LIFETIMES_OF_LISTS: Final = ("min_expiration", "default_expiration", "max_expiration")
+VARIABLES: Final = (
+    "KP_IP", "KP_PORT", "KP_HTTP_PORT", "KP_TLS_PORT", "KP_TLS_CERTIFICATE", "KP_TLS_KEY", "KP_DOMAINS", "KP_TRUSTED", "KP_DB_URL",
+    "KP_VAR", "KP_WORKERS", "KP_SET", "KP_DEFINES", "KP_NONCE_SECRET", "KP_CONFIGURATION",
+)  # fmt: skip
 HOST: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\]")
 
 
@@ -88,12 +93,14 @@ def load(environment: Mapping[str, str], configuration: Path) -> Settings:
     Raises:
         ConfigurationError: a value cannot be used; one line says which, what is wrong, and what is allowed.
     """
+    environment = given(environment)
+    _refuse_unquotable(environment)
     file = configuration_file.read(configuration, environment, defines(environment))
     start = _Start(environment, file)
     var = Path(start.text("KP_VAR", "var")).resolve()
-    given = _given(file, overrides(environment))
-    notices = {name: ser_parameters.notice(name, place) for name, (_, place) in given.items()}
-    ours = {name: each for name, each in given.items() if not notices[name]}
+    parameters_given = _given(file, overrides(environment))
+    notices = {name: ser_parameters.notice(name, place) for name, (_, place) in parameters_given.items()}
+    ours = {name: each for name, each in parameters_given.items() if not notices[name]}
     settings = Settings(
         address=start.address("KP_IP", "127.0.0.1"),
         port=start.number("KP_PORT", 5060, 1, 65534),
@@ -104,7 +111,7 @@ def load(environment: Mapping[str, str], configuration: Path) -> Settings:
         trusted=start.networks("KP_TRUSTED"),
         var=var,
         workers=start.number("KP_WORKERS", 2, 1, 64),
-        notices=tuple(filter(None, notices.values())),
+        notices=(*filter(None, notices.values()), *_of_no_group(file), *_not_read(environment, file)),
         written={name: each.value for name, each in file.parameters.items() if name in ours},
         **{group: GROUPS[group](**values) for group, values in parameters.values(ours).items()},
     )
@@ -127,6 +134,11 @@ def changed(settings: Settings, changes: Mapping[str, int | str], place: str) ->
     found = replace(settings, **groups)
     _check_together(found, place)
     return found
+
+
+def given(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without variables of ours that are empty: they count as not set."""
+    return {name: value for name, value in environment.items() if value.strip() or not name.startswith("KP_")}
 
 
 def overrides(environment: Mapping[str, str]) -> dict[str, str]:
@@ -171,9 +183,12 @@ class _Start:
     def address(self, name: str, default: str) -> str:
         text = self.text(name, default)
         try:
-            return str(ipaddress.ip_address(text.removeprefix("[").removesuffix("]")))
+            found = ipaddress.ip_address(text.removeprefix("[").removesuffix("]"))
         except ValueError:
             raise ConfigurationError(f"{name} = {text!r}: an IPv4 or IPv6 address is needed, e.g. 127.0.0.1") from None
+        if complaint := _not_of_one_machine(found):
+            raise ConfigurationError(f"{name} = {text!r}: {complaint}; one address that clients reach is needed, e.g. 192.0.2.10")
+        return str(found)
 
     def domains(self, name: str, default: str) -> tuple[str, ...]:
         found = tuple(dict.fromkeys(item.lower() for item in self.items(name, default)))
@@ -188,12 +203,29 @@ class _Start:
         return tuple(_network(name, item) for item in self.items(name, ""))
 
 
+def _not_of_one_machine(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """Why a server cannot tell clients this address as its own, "" where it can."""
+    if address.is_unspecified:
+        return "stands for every address"
+    if address.is_multicast or str(address) == "255.255.255.255":
+        return "stands for many machines"
+    return "is link-local" if address.version == 6 and address.is_link_local else ""
+
+
 def _network(name: str, text: str) -> Network:
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
         allowed = "e.g. 192.0.2.7,10.0.0.0/8,2001:db8::/32 is allowed"
         raise ConfigurationError(f"{name}: {text!r} is neither an address nor a network; {allowed}") from None
+
+
+def _refuse_unquotable(environment: Mapping[str, str]) -> None:
+    """kamailio.cfg puts these between double quotes."""
+    for name in ("KP_DB_URL", "KP_NONCE_SECRET", "KP_TLS_CERTIFICATE", "KP_TLS_KEY"):
+        if re.search(r'["\x00-\x1f]', environment.get(name, "")):
+            more = "; %22 stands for it in the password of a URL" if name == "KP_DB_URL" else ""
+            raise ConfigurationError(f"{name}: a value without double quotes and line ends is needed{more}")
 
 
 def _db_url(url: str) -> str:
@@ -203,13 +235,15 @@ def _db_url(url: str) -> str:
         return f"sqlite:///{Path(path).resolve()}"
     try:
         parts = urlsplit(url)
-        usable = parts.scheme == "postgresql" and "://" in url and parts.port != 0
+        is_encoded = not re.search(r"%(?![0-9A-Fa-f]{2})", url)
+        usable = parts.scheme == "postgresql" and "://" in url and parts.port != 0 and is_encoded
     except ValueError:
         usable = False
     if usable:
         return url
     shown = url if url.startswith("sqlite:") else url.partition(":")[0] + ":..."
-    allowed = "sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME is allowed"
+    percent = ", with %25 for a percent sign" if "%" in url else ""
+    allowed = f"sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME is allowed{percent}"
     raise ConfigurationError(f"KP_DB_URL = {shown!r}: not the URL of a database; {allowed}")
 
 
@@ -220,6 +254,24 @@ def _given(file: ConfigurationFile, overridden: Mapping[str, str]) -> dict[str, 
         if name.partition(".")[0] in GROUPS:
             given[name] = (assignment.value, assignment.place)
     return given | {name: (value, "KP_SET") for name, value in overridden.items()}
+
+
+def _of_no_group(file: ConfigurationFile) -> Iterator[str]:
+    """Lines about parameters of others that are called as ours are: Kamailio takes any group."""
+    ours = parameters.known()
+    for name, assignment in file.parameters.items():
+        group, _, last = name.partition(".")
+        meant = [f"{each}.{last}" for each in GROUPS if f"{each}.{last}" in ours]
+        if group not in GROUPS and meant:
+            yield f"{assignment.place}: {name} is no parameter of kemi-presence and has no effect here; {' or '.join(meant)} is one"
+
+
+def _not_read(environment: Mapping[str, str], file: ConfigurationFile) -> Iterator[str]:
+    """Lines about variables that look like ours and are none, nor of the configuration's own."""
+    for name in sorted(environment):
+        if name.startswith("KP_") and name not in VARIABLES and name not in file.defines:
+            nearest = difflib.get_close_matches(name, VARIABLES, n=1)
+            yield f"{name} is set and nobody reads it" + (f"; did you mean {nearest[0]}?" if nearest else "")
 
 
 def _check_together(settings: Settings, place: str = "") -> None:

@@ -1,6 +1,8 @@
 """Kamailio as a process: its configuration, command line and environment, whether one runs already, whether it answers."""
 
+import errno
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -9,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NoReturn
 
-from kemi import configuration_file, options, settings
+from kemi import configuration_file, listening, options, settings
+from kemi.configuration_file import ConfigurationFile
 from kemi.errors import ConfigurationError
 from kemi.parameters import GROUPS
 from kemi.settings import Settings
@@ -24,6 +27,17 @@ INCLUDED_NAME: Final = "KEMI_PRESENCE"
 
 CHECK_TIMEOUT: Final = 60
 ORPHAN_TIMEOUT: Final = 5
+PORT_TIMEOUT: Final = 1
+PID_FILE: Final = "kamailio.pid"
+LONGEST_SOCKET: Final = 104
+"""Octets of a Unix socket's path, as Kamailio takes it."""
+
+NOT_IN_A_FOLDER: Final = re.compile(r'["?:\x00-\x1f]')
+"""What a quoted text of kamailio.cfg, a database's URL or the name of a control socket cannot hold."""
+
+
+class NotNow(ConfigurationError):
+    """What is configured can be used, but not at this moment, or not by this user."""
 
 
 def refuse_incomplete(configuration: Path, outer: Mapping[str, str]) -> None:
@@ -34,11 +48,72 @@ def refuse_incomplete(configuration: Path, outer: Mapping[str, str]) -> None:
     Raises:
         ConfigurationError: it does not include our file, or includes one of an earlier release.
     """
-    file = configuration_file.read(configuration, outer, settings.defines(outer))
+    file = configuration_file.read(configuration, settings.given(outer), settings.defines(outer))
     is_ours = "MOD_app_python3" in file.defines or any(name.partition(".")[0] in GROUPS for name in file.parameters)
     if is_ours and INCLUDED_NAME not in file.defines:
         needed = f'include_file "{INCLUDED}"'
         raise ConfigurationError(f"{configuration} does not include kemi-presence.cfg of this release: {needed} is needed")
+
+
+def read(found: Settings, configuration: Path, outer: Mapping[str, str]) -> ConfigurationFile:
+    """The configuration as Kamailio will read it."""
+    return configuration_file.read(configuration, environment(found, configuration, outer), settings.defines(outer))
+
+
+def refuse_unusable_folder(found: Settings) -> None:
+    """Make sure that KP_VAR can hold what the server keeps there; nothing is made.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    folder = found.var
+    socket_name = os.fsencode(folder / "kamailio_ctl")
+    if wrong := NOT_IN_A_FOLDER.search(str(folder)):
+        raise ConfigurationError(f'KP_VAR = {str(folder)!r}: {wrong[0]!r} cannot stand in it; a path without " : ? is allowed')
+    if len(socket_name) > LONGEST_SOCKET:
+        most = LONGEST_SOCKET - len("/kamailio_ctl")
+        raise ConfigurationError(
+            f"KP_VAR = {str(folder)!r}: too long for the control socket in it; up to {most} octets are allowed"
+        )
+    there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        problem = "is not a folder" if not there.is_dir() else "this user may not write there"
+        raise ConfigurationError(f"KP_VAR = {str(folder)!r}: {problem} ({there}); a folder that this user may write is needed")
+
+
+def refuse_taken_sockets(found: Settings, file: ConfigurationFile) -> None:
+    """Make sure that Kamailio can listen where it is to. What has just ended may need a moment to let go.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    sockets = listening.listeners(file)
+    listening.refuse_doubled(found, sockets)
+    deadline = time.monotonic() + PORT_TIMEOUT
+    while refused := listening.tried(file, sockets):
+        if refused[0].error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+            raise ConfigurationError(listening.words(found, refused[0]))
+        time.sleep(0.05)
+
+
+def state_of_sockets(found: Settings, file: ConfigurationFile) -> str:
+    """What a start would find. That a port is taken at this moment, as a rule by this very server, is no fault of the settings.
+
+    Raises:
+        NotNow: a start would fail now, or if this user made it.
+        ConfigurationError: Kamailio can never listen where it is to.
+    """
+    sockets = listening.listeners(file)
+    listening.refuse_doubled(found, sockets)
+    refused = listening.tried(file, sockets)
+    for each in refused:
+        if each.error.errno not in listening.FOR_NOW:
+            raise ConfigurationError(listening.words(found, each))
+    if refused and (servers := processes_with(found.var / PID_FILE)):
+        return f"this server is running, as process {min(servers, key=int)}"
+    if refused:
+        raise NotNow(f"a start now would fail: {listening.words(found, refused[0])}")
+    return ", ".join(map(str, sockets))
 
 
 def refuse_second_server(pid_file: Path) -> list[int]:
@@ -82,7 +157,7 @@ def processes_with(pid_file: Path) -> list[str]:
 def command_line(found: Settings, configuration: Path, outer: Mapping[str, str]) -> list[str]:
     """The command line that becomes the server."""
     command = ["kamailio", "-f", str(configuration), *MEMORY, "-DD", "-E"]
-    command += ["-P", str(found.var / "kamailio.pid"), "-w", str(PROJECT)]
+    command += ["-P", str(found.var / PID_FILE), "-w", str(PROJECT)]
     return command + definitions(found, outer)
 
 
@@ -103,7 +178,7 @@ def environment(found: Settings, configuration: Path, outer: Mapping[str, str]) 
     whatever python3 comes first there: it is told.
     """
     path = f"{outer.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin"
-    outer = {name: value for name, value in outer.items() if name != "PYTHONPATH"} | {"PYTHONHOME": "/usr"}
+    outer = {name: value for name, value in settings.given(outer).items() if name != "PYTHONPATH"} | {"PYTHONHOME": "/usr"}
     return {**outer, **found.environment(), "KP_CONFIGURATION": str(configuration), "PATH": path}
 
 

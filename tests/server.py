@@ -42,6 +42,11 @@ class Server:
         return "127.0.0.1", self.port
 
     @property
+    def command(self) -> list[str]:
+        """How it is started."""
+        return [str(ROOT / ".venv/bin/presencectl"), "run"]
+
+    @property
     def environment(self) -> dict[str, str]:
         outer = {name: value for name, value in os.environ.items() if not name.startswith("KP_")}
         return outer | self.variables
@@ -50,7 +55,7 @@ class Server:
         """Start and wait until it answers OPTIONS over UDP, and over TCP where it listens: the last process to start reads that."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [ROOT / ".venv/bin/presencectl", "run"],
+                self.command,
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

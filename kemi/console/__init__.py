@@ -1,9 +1,9 @@
 """The command `presencectl`: runs the server, and lets its operator look and act.
 
-One module for each part of it: `server` (run, check, migrate, completion), `users`, `presence` (presentity, publish, unpublish),
-`watching` (watchers, subscriptions, authorize), `explain`, `rules` (allow, polite-block, confirm, block), `documents` (xcap),
-`trace`, `lists` (rls), `b2b`. What they print is made by `facts` and written by `output`; `session` opens the store of the server,
-which may be running.
+One module for each part of it: `server` (run, check, migrate, parameters, completion), `users`, `presence` (presentity, publish,
+unpublish), `watching` (watchers, subscriptions, authorize), `explain`, `rules` (allow, polite-block, confirm, block), `documents`
+(xcap), `trace`, `lists` (rls), `b2b`. What they print is made by `facts` and written by `output`; `session` opens the store of the
+server, which may be running.
 
 Whatever goes wrong is one line on stderr: status 1, or 2 where the command itself is wrong.
 """

@@ -172,6 +172,6 @@ def print_document(found: Facts, result: Result) -> None:
         return
     click.echo(f"{found['content_type']}, {found['size']} octets, etag {found['etag']}", err=True)
     if sys.stdout.isatty():
-        click.echo(clean(found["body"]))
+        click.echo(clean(found["body"]), nl=not found["body"].endswith("\n"))
     else:
         click.echo(result.body, nl=False)

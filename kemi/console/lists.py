@@ -6,6 +6,9 @@ from typing import Any, Final
 
 import click
 
+from kemi import sip
+from kemi.b2bua import event_list
+from kemi.b2bua import store as foreign
 from kemi.console import facts
 from kemi.console.facts import Facts
 from kemi.console.output import clean, json_option, moment, seconds, show, table
@@ -101,7 +104,20 @@ def wanted(session: Session, watcher: str, resource: str, package: str = "", lim
     """Subscriptions to lists, as they are asked for; "" for all."""
     names = [each for each in session.packages if each.endswith(LIST) and (not package or each == package + LIST)]
     by, of = (session.watcher(each) if each else "" for each in (watcher, resource))
-    return store.list_all(session.database, names, by, of, limit)
+    return told_lists(session, store.list_all(session.database, names, by, of, limit))
+
+
+def told_lists(session: Session, found: Sequence[Subscription]) -> list[Subscription]:
+    """Those to lists. Whom a client that knows lists watches elsewhere may be a list or a user: its server tells which."""
+    abroad = [each for each in found if is_elsewhere(session, each)]
+    known = foreign.shown(session.database, [(each.watcher, each.resource, each.package) for each in abroad])
+    told = {key for key, each in known.items() if sip.media_type(each.content_type) == event_list.MULTIPART}
+    return [each for each in found if each not in abroad or (each.watcher, each.resource, each.package) in told]
+
+
+def is_elsewhere(session: Session, subscription: Subscription) -> bool:
+    """Whether its resource is of a domain that is not served here."""
+    return subscription.resource.rpartition("@")[2] not in session.settings.domains
 
 
 def of_list(session: Session, subscription: Subscription) -> Facts:
@@ -161,7 +177,7 @@ def traced(session: Session, found: Sequence[Subscription]) -> list[Facts]:
         {
             "subscription": of_watching(session, each),
             "documents": documents[each.id],
-            "is_elsewhere": each.resource.rpartition("@")[2] not in session.settings.domains,
+            "is_elsewhere": is_elsewhere(session, each),
             "members": of_members(session, each.id, inside),
         }
         for each in found

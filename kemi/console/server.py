@@ -1,24 +1,26 @@
-"""presencectl run, check, migrate, completion: the server itself, and the shell."""
+"""presencectl run, check, migrate, parameters, completion: the server itself, and the shell."""
 
 import os
 import shlex
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 from click.shell_completion import get_completion_class
 
-from kemi import database, schema, settings, startup
+from kemi import certificate, database, parameters, schema, settings, sip, startup
+from kemi.b2bua import outside
 from kemi.console.output import json_option, one_line, say, show, table
-from kemi.console.session import is_missing, opened, shown_url
+from kemi.console.session import connected, is_missing, opened, shown_url
 from kemi.errors import ConfigurationError
 from kemi.settings import Settings
 
 START_TIMEOUT: Final = 30
 COMPLETE_VARIABLE: Final = "_PRESENCECTL_COMPLETE"
+PARAMETER: Final = ("parameter", "value", "default", "allowed", "unit", "run_time", "meaning")
+RESULTS: Final = {(True, False): "ok", (True, True): "warning", (False, False): "wrong"}
 Value = TypeVar("Value")
 
 
@@ -32,9 +34,15 @@ def run(configuration: Path) -> None:
     """
     found = usable(configuration)
     say("configuration", summary(found, configuration))
-    orphans = startup.refuse_second_server(found.var / "kamailio.pid")
+    for line in found.notices:
+        say("notice", line)
+    file = startup.read(found, configuration, os.environ)
+    if pair := certificate.pair(file, configuration.parent, startup.PROJECT):
+        certificate.refuse_unusable(pair)
+    orphans = startup.refuse_second_server(found.var / startup.PID_FILE)
     if orphans:
         say("cleaning up", f"{len(orphans)} workers of a server that was killed are ended")
+    startup.refuse_taken_sockets(found, file)
     with opened(found) as connection:
         applied = schema.migrate(connection)
         nonce_secret = schema.nonce_secret(connection)
@@ -59,9 +67,14 @@ def check(configuration: Path, as_json: bool) -> None:
     found = checked(rows, "configuration", lambda: usable(configuration))
     if found is not None:
         rows[-1]["text"] = summary(found, configuration)
+        rows += [{"what": "notice", "ok": True, "warning": True, "text": line} for line in found.notices]
+        file = startup.read(found, configuration, os.environ)
+        checked(rows, "addresses", lambda: startup.state_of_sockets(found, file))
+        if pair := certificate.pair(file, configuration.parent, startup.PROJECT):
+            checked(rows, "TLS", lambda: certificate.refuse_unusable(pair))
         checked(rows, "kamailio -c", lambda: startup.check_syntax(found, configuration, os.environ))
         checked(rows, "database", lambda: database_state(found))
-    shown = [row | {"result": "ok" if row["ok"] else "wrong"} for row in rows]
+    shown = [row | {"result": RESULTS[row["ok"], row["warning"]]} for row in rows]
     show(rows, as_json, lambda: table(("what", "result", "text"), shown, ""))
     if not all(row["ok"] for row in rows):
         raise SystemExit(1)
@@ -81,6 +94,21 @@ def migrate(configuration: Path) -> None:
     say("database", f"{shown_url(found)}, {', '.join(applied) + ' applied' if applied else 'up to date'}")
 
 
+@click.command("parameters")
+@click.argument("part", default="")
+@json_option
+@click.pass_obj
+def list_parameters(configuration: Path, part: str, as_json: bool) -> None:
+    """List the parameters, or those with PART in their name: what each is here, and what it may be.
+
+    \b
+    Example: presencectl parameters notify
+    """
+    rows = [each for each in of_parameters(configuration) if part.lower() in each["parameter"]]
+    shown = [each | {"run_time": "yes" if each["run_time"] else "no"} for each in rows]
+    show(rows, as_json, lambda: table(PARAMETER, shown, f"no parameter has {part!r} in its name"))
+
+
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
@@ -95,7 +123,7 @@ def completion(context: click.Context, shell: str) -> None:
         click.echo(kind(context.find_root().command, {}, "presencectl", COMPLETE_VARIABLE).source())
 
 
-COMMANDS = (run, check, migrate, completion)
+COMMANDS = (run, check, migrate, list_parameters, completion)
 
 
 def usable(configuration: Path) -> Settings:
@@ -106,13 +134,45 @@ def usable(configuration: Path) -> Settings:
     """
     found = settings.load(os.environ, configuration)
     startup.refuse_incomplete(configuration, os.environ)
+    startup.refuse_unusable_folder(found)
+    outside.read_secrets(found.b2b.credentials)
+    if found.xcap.xcap_root:
+        from kemi.xcap import fetch  # its HTTP client takes a while to import
+
+        fetch.refuse_unusable_files(found.xcap)
     return found
+
+
+def of_parameters(configuration: Path) -> list[dict[str, Any]]:
+    """What is to be known of every parameter; without its value where the settings cannot be read, which is said."""
+    found = None
+    try:
+        found = settings.load(os.environ, configuration)
+    except ConfigurationError as error:
+        click.echo(f"Warning: {one_line(error)}", err=True)
+    return [
+        {
+            "parameter": name,
+            "value": as_written(getattr(getattr(found, name.partition(".")[0]), field.name)) if found else None,
+            "default": as_written(field.default),
+            "allowed": parameters.allowed(field),
+            "unit": field.metadata["unit"],
+            "run_time": field.metadata["runtime"],
+            "meaning": field.metadata["meaning"],
+        }
+        for name, field in parameters.known().items()
+    ]
+
+
+def as_written(value: Any) -> Any:
+    """A value as kamailio.cfg has it."""
+    return ",".join(value) if isinstance(value, tuple) else value
 
 
 def summary(found: Settings, configuration: Path) -> str:
     """What is served where."""
     return (
-        f"{configuration.name}: {', '.join(found.domains)} on {found.address}:{found.port}, "
+        f"{configuration.name}: {', '.join(found.domains)} on {sip.bracketed(found.address)}:{found.port}, "
         f"HTTP on {found.http_port}, {found.workers} workers"
     )
 
@@ -129,19 +189,23 @@ def announce_when_listening(found: Settings, server: int) -> None:
         os.waitpid(child, 0)
         return
     if os.fork() == 0 and startup.answers(found, server, time.monotonic() + START_TIMEOUT):
-        say("listening", f"sip:{found.address}:{found.port} (UDP and TCP); end it with Ctrl-C")
-        say("try next", f"make user ADDRESS=alice@{found.domains[0]} PASSWORD=secret, or make demo, in another terminal")
+        say("listening", f"sip:{sip.bracketed(found.address)}:{found.port} (UDP and TCP); end it with Ctrl-C")
+        same = " with the same KP_ variables" if any(name.startswith("KP_") for name in os.environ) else ""
+        user = f"make user ADDRESS=alice@{found.domains[0]} PASSWORD=secret{same}"
+        say("try next", f"{user}, or make demo, in another terminal")
     os._exit(0)
 
 
 def checked(rows: list[dict[str, Any]], what: str, step: Callable[[], Value]) -> Value | None:
     """Run one step of the check and note how it went."""
+    row = {"what": what, "ok": True, "warning": False}
     try:
         value = step()
     except (ConfigurationError, database.Unavailable, OSError) as error:
-        rows.append({"what": what, "ok": False, "text": one_line(error)})
+        is_warning = isinstance(error, startup.NotNow)
+        rows.append(row | {"ok": is_warning, "warning": is_warning, "text": one_line(error)})
         return None
-    rows.append({"what": what, "ok": True, "text": str(value)})
+    rows.append(row | {"text": str(value)})
     return value
 
 
@@ -153,7 +217,7 @@ def database_state(found: Settings) -> str:
     """
     if is_missing(found):
         return f"{shown_url(found)} is not there yet; the first start creates it"
-    with closing(database.connect(found)) as connection:
+    with connected(found) as connection:
         state = schema.state(connection)
     if state.unknown:
         raise ConfigurationError(f"{shown_url(found)} has {state.unknown[-1]}: a newer release made it")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from kemi import account_store, database, identity, options, packages, schema, settings, sip
-from kemi.database import Conflict, Database
+from kemi.database import Conflict, Database, Unavailable
 from kemi.effects import Effect, Wake
 from kemi.errors import ConfigurationError, SipError
 from kemi.event_package import Packages
@@ -35,6 +35,8 @@ class Session(NamedTuple):
         Raises:
             ValueError: it is no URI, or not of a domain that is served.
         """
+        if "@" not in text and ":" not in text:
+            raise ValueError(f"{text or repr(text)}: an address as alice@{self.settings.domains[0]} is needed")
         with named(text):
             return self.realm.presentity(with_scheme(text))
 
@@ -66,7 +68,7 @@ class Session(NamedTuple):
             ValueError: it is no URI, or a word that could be a user or a host.
         """
         if "@" not in text and ":" not in text:
-            raise ValueError(f"{text}: a watcher is named as bob@example.org")
+            raise ValueError(f"{text or repr(text)}: an address as bob@example.org is needed")
         with named(text):
             return self.realm.address_of_record(with_scheme(text))
 
@@ -89,7 +91,7 @@ def begin(configuration: Path) -> Iterator[Session]:
     found = settings.load(os.environ, configuration)
     if is_missing(found):
         raise ConfigurationError(f"{shown_url(found)} is not there yet; presencectl run or migrate creates it")
-    with closing(database.connect(found)) as connection:
+    with connected(found) as connection:
         state = schema.state(connection)
         if state.unknown:
             raise ConfigurationError(f"{shown_url(found)} has {state.unknown[-1]}: a newer release made it")
@@ -99,10 +101,28 @@ def begin(configuration: Path) -> Iterator[Session]:
 
 
 @contextmanager
+def connected(found: Settings) -> Iterator[Database]:
+    """A connection to the database; whatever it complains of is told together with its URL.
+
+    Raises:
+        Unavailable: it does not do what it is asked.
+    """
+    try:
+        with closing(database.connect(found)) as connection:
+            yield connection
+    except Unavailable as error:
+        url = shown_url(found)
+        raise type(error)(str(error) if url in str(error) else f"{url}: {error}") from error
+
+
+@contextmanager
 def opened(found: Settings) -> Iterator[Database]:
-    """A connection to the database, with the folder it may need."""
-    found.var.mkdir(parents=True, exist_ok=True)
-    with closing(database.connect(found)) as connection:
+    """The same, with the folder it may need."""
+    try:
+        found.var.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"KP_VAR = {str(found.var)!r}: it cannot be made: {error.strerror}") from None
+    with connected(found) as connection:
         yield connection
 
 

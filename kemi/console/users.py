@@ -1,6 +1,7 @@
 """presencectl user: who may authenticate."""
 
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -21,7 +22,7 @@ def user() -> None:
 
 @user.command("add")
 @click.argument("address")
-@click.option("--password", envvar="PASSWORD", help="Asked for when it is given neither here nor in PASSWORD.")
+@click.option("--password", envvar="PASSWORD", help="Given neither here nor in PASSWORD: asked for, or read from stdin.")
 @click.pass_obj
 def add_user(configuration: Path, address: str, password: str | None) -> None:
     """Add the user ADDRESS, or give it another password.
@@ -33,8 +34,7 @@ def add_user(configuration: Path, address: str, password: str | None) -> None:
     username, domain = account.split_address(address)
     if domain not in found.domains:
         raise ValueError(f"{domain} is not a served domain; KP_DOMAINS has {', '.join(found.domains)}")
-    password = password or click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    new = account.create(username, domain, password)
+    new = account.create(username, domain, encodable(password or asked()))
     with opened(found) as connection:
         schema.migrate(connection)
         account_store.save(connection, new.username, new.domain, new.ha1, new.ha1_sha256)
@@ -76,3 +76,36 @@ def remove_user(configuration: Path, address: str) -> None:
 
 
 COMMANDS = (user,)
+
+
+def encodable(password: str) -> str:
+    """The same, where it can be hashed as clients do.
+
+    Raises:
+        ValueError: it is not UTF-8.
+    """
+    try:
+        password.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the password is not UTF-8 text") from None
+    return password
+
+
+def is_terminal() -> bool:
+    """Whether somebody sits there who can be asked."""
+    return sys.stdin.isatty()
+
+
+def asked() -> str:
+    """The password: asked for twice on a terminal, else one line of stdin.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if is_terminal():
+        typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return typed
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line:
+        raise ValueError("no password: give it in PASSWORD, or on a line of stdin, or run this on a terminal to be asked")
+    return line

@@ -281,6 +281,16 @@ class Credentials(httpx.Auth):
         return next((scheme for name, scheme in self._schemes.items() if name in asked), None)
 
 
+def refuse_unusable_files(settings: XcapSettings) -> None:
+    """Make sure that the files that these settings name can be used.
+
+    Raises:
+        ConfigurationError: one cannot.
+    """
+    _trust(settings)
+    _credentials(settings)
+
+
 def _credentials(settings: XcapSettings) -> tuple[str, str] | None:
     """User and password, for the server of `xcap.xcap_root`."""
     if not settings.fetch_credentials:
@@ -306,4 +316,4 @@ def _read(file: str, name: str) -> str:
     try:
         return Path(file).read_text()
     except (OSError, UnicodeError) as problem:
-        raise ConfigurationError(f"xcap.{name}: {file}: {problem}") from None
+        raise ConfigurationError(f"xcap.{name}: {file}: {getattr(problem, 'strerror', problem)}") from None

@@ -132,6 +132,29 @@ def test_routes_are_passed_over(tmp_path: Path) -> None:
     assert values(read(tmp_path, text)) == {"pa.x": 1}
 
 
+def test_what_is_tried_before_a_start(tmp_path: Path) -> None:
+    """Sockets, parameters of the core and of modules; what stands in a route is none."""
+    text = (
+        '#!define FILE var/c.pem\n#!substdef "!C_FILE!$def(FILE)!g"\n#!substdef "/ODD/a\\/b/"\n#!subst "/^x.*/y/"\n'
+        'listen = udp:127.0.0.1:5060\nchildren=4\nmodparam("tls", "certificate", "/srv/C_FILE")\nmodparam("m", "n", 5)\n'
+        'modparam("tls", "odd", "ODD")\npa.x = 1\nroute { listen = udp:127.0.0.1:5061; modparam("a", "b", "c"); $var(x) = 1; }\n'
+    )
+    found = read(tmp_path, text)
+    place = f"{tmp_path}/kamailio.cfg line"
+    assert [(each.value, each.place) for each in found.listen] == [("udp:127.0.0.1:5060", f"{place} 5")]
+    assert found.core == {"children": "4"}
+    assert {name: each.value for name, each in found.modules.items()} == {
+        "tls.certificate": "/srv/var/c.pem",
+        "m.n": "5",
+        "tls.odd": "ODD",
+    }
+
+
+def test_a_value_that_cannot_be_read_is_told_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"kamailio\.cfg line 2: SECRET: a string is not closed$"):
+        read(tmp_path, '#!trydefenv SECRET\nmodparam("auth", "secret", SECRET)\n', {"SECRET": 'a"b'})
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [

@@ -54,6 +54,11 @@ def test_waking_is_one_options_request() -> None:
     assert b"\r\nTo: <sip:example.org>\r\n" in request
 
 
+def test_where_no_way_leads_nobody_is_woken() -> None:
+    """The change that it was about is kept, so it is no error."""
+    assert not options.wake(replace(settings_of(), address="255.255.255.255"))
+
+
 def test_a_request_that_is_lost_is_sent_again() -> None:
     answers: Iterator[bytes | None] = iter([None, b"SIP/2.0 200 OK\r\n\r\n"])
     with answering(lambda request: next(answers)) as (port, requests):

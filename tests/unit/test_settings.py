@@ -156,7 +156,10 @@ def test_environment_of_settings_gives_them_again_elsewhere(
             ("KP_TRUSTED: 'proxy' is neither an address nor a network; e.g. 192.0.2.7,10.0.0.0/8,2001:db8::/32 is allowed"),
         ),
         ({"KP_SET": "pa.auth"}, "KP_SET: 'pa.auth': group.name=value is needed, several parted by \";\""),
-        ({"KP_SET": "pa.outh=none"}, "KP_SET: there is no parameter 'pa.outh'; did you mean pa.auth?"),
+        (
+            {"KP_SET": "pa.outh=none"},
+            "KP_SET: there is no parameter 'pa.outh'; did you mean pa.auth or pa.winfo_auth? presencectl parameters lists all",
+        ),
         ({"KP_SET": "pa.auth=rules"}, "KP_SET: pa.auth = 'rules': not a choice; none or implicit or xcap is allowed"),
         ({"KP_SET": "pa.winfo_auth=xcap"}, "KP_SET: pa.winfo_auth = 'xcap': not a choice; none or implicit is allowed"),
         (
@@ -278,8 +281,64 @@ def test_a_setting_is_changed_with_the_others_as_they_are(configuration: Path) -
         settings.changed(found, {"pa.default_expires": 60, "pa.min_expires": 61}, "kamcmd")
 
 
-def test_unlike_any_parameter(configuration: Path) -> None:
-    assert refused(configuration, KP_SET="xyzzy=1").startswith("KP_SET: there is no parameter 'xyzzy'; known are: pa.")
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("xyzzy", ""),
+        ("notify_interval", "did you mean pa.notify_interval? "),
+        ("presence.auth", "did you mean pa.auth or rls.auth? "),
+        ("pa.max_members", "did you mean rls.max_members? "),
+        ("pa.expires", "did you mean pa.min_expires or pa.default_expires? "),
+    ],
+)
+def test_of_a_parameter_that_is_none_the_nearest_are_told(configuration: Path, name: str, advice: str) -> None:
+    listed = "presencectl parameters lists all"
+    assert refused(configuration, KP_SET=f"{name}=1") == f"KP_SET: there is no parameter {name!r}; {advice}{listed}"
+
+
+def test_a_parameter_of_a_group_that_is_none_is_told(configuration: Path) -> None:
+    """Kamailio takes any group, so it may be meant for something else."""
+    configuration.write_text('presence.auth = "xcap"\nproxy.next = "sip:192.0.2.1"\n')
+    said = "presence.auth is no parameter of kemi-presence and has no effect here; pa.auth or rls.auth is one"
+    assert settings.load({}, configuration).notices == (f"{configuration} line 1: {said}",)
+
+
+def test_a_variable_that_nobody_reads_is_told(configuration: Path) -> None:
+    """But for those of a configuration of one's own."""
+    configuration.write_text("#!trydefenv KP_PRESENCE_SERVER\n")
+    variables = {"KP_DOMAIN": "example.com", "KP_XYZZY": "1", "KP_PRESENCE_SERVER": "192.0.2.1:5060", "KP_VARR": ""}
+    assert settings.load(variables, configuration).notices == (
+        "KP_DOMAIN is set and nobody reads it; did you mean KP_DOMAINS?",
+        "KP_XYZZY is set and nobody reads it",
+    )
+
+
+def test_every_variable_that_is_told_is_read() -> None:
+    assert settings.load(dict.fromkeys(settings.VARIABLES, ""), PROJECT / "kamailio.cfg").notices == ()
+    text = (PROJECT / "docs" / "configuring.md").read_text()
+    assert [name for name in settings.VARIABLES if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("address", "complaint"),
+    [
+        ("0.0.0.0", "stands for every address"),
+        ("[::]", "stands for every address"),
+        ("224.0.0.1", "stands for many machines"),
+        ("ff02::1", "stands for many machines"),
+        ("255.255.255.255", "stands for many machines"),
+        ("fe80::1%eth0", "is link-local"),
+    ],
+)
+def test_an_address_that_clients_cannot_be_told_is_refused(configuration: Path, address: str, complaint: str) -> None:
+    needed = "one address that clients reach is needed, e.g. 192.0.2.10"
+    assert refused(configuration, KP_IP=address) == f"KP_IP = {address!r}: {complaint}; {needed}"
+
+
+def test_an_empty_variable_leaves_what_kamailio_cfg_says(configuration: Path) -> None:
+    text = "#!trydefenv KP_PORT\n#!ifndef KP_PORT\n#!define KP_PORT 5070\n#!endif\n"
+    configuration.write_text(text)
+    assert settings.load({"KP_PORT": "", "KP_DB_URL": " "}, configuration).port == 5070
 
 
 @pytest.mark.parametrize(

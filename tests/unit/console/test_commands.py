@@ -105,7 +105,7 @@ def test_completion_completes(run: Run, typed: str, completed: list[str]) -> Non
         (("publish", "alice@example.org", "open", "--expires", "-1"), 2, "-1 is not in the range 0<=x"),
         (("publish", "alice@example.org", "--document", "missing.xml"), 1, "Error: missing.xml: No such file or directory"),
         (("publish", "alice@example.com", "open"), 1, "alice@example.com: this domain is not served here"),
-        (("publish", "alice example", "open"), 1, "alice example: a URI cannot be read"),
+        (("publish", "alice example", "open"), 1, "alice example: an address as alice@example.org is needed"),
         (("publish", "tel:+1", "open"), 1, "only sip, sips, pres and im URIs are served"),
         (("unpublish", "alice@example.org"), 1, "nothing is published for sip:alice@example.org by management"),
         (("authorize", "alice@example.org"), 2, "a watcher with a decision or --remove, or --list, is needed"),
@@ -113,7 +113,9 @@ def test_completion_completes(run: Run, typed: str, completed: list[str]) -> Non
         (("authorize", "alice@example.org", "bob@example.org", "allow", "--remove"), 2, "a watcher with a decision"),
         (("authorize", "alice@example.org", "bob@example.org", "perhaps"), 2, "'perhaps' is not one of"),
         (("authorize", "alice@example.org", "alice@example.org"), 1, "the presentity itself may always watch"),
-        (("authorize", "alice@example.org", "bob", "allow"), 1, "bob: a watcher is named as bob@example.org"),
+        (("authorize", "alice@example.org", "bob", "allow"), 1, "bob: an address as bob@example.org is needed"),
+        (("presentity", "show", "alice"), 1, "alice: an address as alice@example.org is needed"),
+        (("presentity", "show", ""), 1, "'': an address as alice@example.org is needed"),
         (("publish", "alice@example.org", "open", "--expires", "9" * 20), 2, "is not in the range"),
         (("authorize", "alice@example.org", "bob@example.org", "--package", "x"), 1, "the package x is not served; presence"),
         (("watchers", "alice@example.org", "--package", "x"), 1, "the package x is not served"),
@@ -151,11 +153,11 @@ def test_an_error_in_the_program_is_one_line(control: Run, monkeypatch: pytest.M
     assert done.stderr == "Error: KeyError: 'no such key' (an error in presencectl itself; PYTHONDEVMODE=1 shows where)\n"
 
 
-def test_a_database_that_is_locked_is_one_line(control: Run, rows: Database) -> None:
+def test_a_database_that_is_locked_is_one_line(control: Run, rows: Database, tmp_path: Path) -> None:
     with rows.transaction():
         done = control("publish", "alice@example.org", "open", KP_SET="db.busy_timeout=1")
         assert control("presentity", "list").exit_code == 0
-    assert (done.exit_code, done.stderr) == (1, "Error: database is locked\n")
+    assert (done.exit_code, done.stderr) == (1, f"Error: sqlite:///{tmp_path}/var/presence.db: database is locked\n")
 
 
 def test_users_that_do_not_exist_cannot_be_published_for(control: Run) -> None:

@@ -1,6 +1,8 @@
 """presencectl: what it prints, what it refuses, and how it starts Kamailio."""
 
+import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,8 +15,9 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from kemi import settings, startup
-from kemi.console import server, session
+from kemi import account, account_store, parameters, settings, startup
+from kemi.console import server, session, users
+from kemi.database import Database
 from kemi.errors import ConfigurationError
 
 Run = Callable[..., Result]
@@ -178,6 +181,114 @@ def test_kamailio_says_what_is_wrong(configuration: Path, tmp_path: Path) -> Non
     assert startup.check_syntax(found, configuration, {"PATH": str(program.parent)}) == "syntax is right"
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ('a"b', "'\"' cannot stand in it; a path without \" : ? is allowed"),
+        ("a:b", "':' cannot stand in it; a path without \" : ? is allowed"),
+        ("a" * 90, "too long for the control socket in it; up to 91 octets are allowed"),
+        ("kamailio.cfg", "is not a folder ({}/kamailio.cfg); a folder that this user may write is needed"),
+        ("kamailio.cfg/var", "is not a folder ({}/kamailio.cfg); a folder that this user may write is needed"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_told(
+    run: Run, tmp_path: Path, started: list[tuple[list[str], dict[str, str]]], command: str, name: str, complaint: str
+) -> None:
+    done = run(command, KP_VAR=str(tmp_path / name))
+    (line,) = [line for line in done.output.splitlines() if "KP_VAR" in line]
+    assert line.endswith(f"KP_VAR = {str(tmp_path / name)!r}: {complaint.format(tmp_path)}")
+    assert (done.exit_code, started) == (1, [])
+
+
+def test_a_folder_that_may_not_be_written_is_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: list[tuple[list[str], dict[str, str]]]
+) -> None:
+    monkeypatch.setattr(startup.os, "access", lambda path, mode: not mode & os.W_OK)
+    said = f"KP_VAR = '{tmp_path}/var/x': this user may not write there ({tmp_path}); a folder that this user may write is needed"
+    assert run("run", KP_VAR=str(tmp_path / "var" / "x")).stderr == f"Error: {said}\n"
+
+
+def test_what_cannot_be_listened_on_stops_the_start(
+    run: Run, configuration: Path, started: list[tuple[list[str], dict[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check beside the server that has the port says so, and fails only where no start can work."""
+    monkeypatch.setattr(startup, "check_syntax", lambda found, configuration, outer: "syntax is right")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        configuration.write_text(f"listen = udp:{address}\n")
+        said = f"{configuration} line 1: udp:{address} is in use (ss -tulpn shows by whom); end that, or take another port"
+        assert run("run").stderr == f"Error: {said}\n"
+        checked = run("check")
+        assert (checked.exit_code, f"addresses      warning  a start now would fail: {said}" in checked.stdout) == (0, True)
+    configuration.write_text("listen = udp:192.0.2.9:5060\n")
+    said = f"{configuration} line 1: not an address of this machine; one that `ip address` lists is needed"
+    assert run("run").stderr == f"Error: {said}\n"
+    checked = run("check")
+    assert (checked.exit_code, f"addresses      wrong   {said}" in checked.stdout) == (1, True)
+    assert started == []
+
+
+def test_a_check_knows_the_server_that_runs_here(
+    run: Run, configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(startup, "check_syntax", lambda found, configuration, outer: "syntax is right")
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as own,
+        process_named_kamailio(tmp_path / "var" / "kamailio.pid") as server,
+    ):
+        own.bind(("127.0.0.1", 0))
+        configuration.write_text(f"listen = udp:127.0.0.1:{own.getsockname()[1]}\n")
+        assert f"addresses      ok      this server is running, as process {server.pid}" in run("check").stdout
+
+
+@pytest.mark.parametrize("name", ["b2b.credentials", "xcap.fetch_credentials", "xcap.fetch_ca"])
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_file_that_a_parameter_names_is_read(
+    run: Run, started: list[tuple[list[str], dict[str, str]]], command: str, name: str
+) -> None:
+    done = run(command, KP_SET=f"xcap.xcap_root=https://xcap.example.org;{name}=/nowhere")
+    (line,) = [line for line in done.output.splitlines() if name in line]
+    assert line.endswith(f"{name}: /nowhere: No such file or directory")
+    assert (done.exit_code, started) == (1, [])
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_certificate_that_is_not_there_stops_the_start(
+    run: Run, configuration: Path, started: list[tuple[list[str], dict[str, str]]], command: str
+) -> None:
+    text = 'loadmodule "tls.so"\nmodparam("tls", "certificate", "c.pem")\nmodparam("tls", "private_key", "k.pem")\n'
+    configuration.write_text(text)
+    done = run(command)
+    (line,) = [line for line in done.output.splitlines() if "c.pem" in line]
+    assert "c.pem): No such file or directory; a PEM file that this user may read is needed" in line
+    assert (done.exit_code, started) == (1, [])
+
+
+def test_a_check_tells_what_has_no_effect(run: Run, configuration: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup, "check_syntax", lambda found, configuration, outer: "syntax is right")
+    checked = run("check", KP_SET="pa.use_db=0")
+    assert (checked.exit_code, "notice         warning  KP_SET: pa.use_db has no effect" in checked.stdout) == (0, True)
+
+
+def test_parameters_are_listed(run: Run) -> None:
+    header, *lines = run("parameters", "Notify_").stdout.splitlines()
+    assert re.split("  +", header) == ["parameter", "value", "default", "allowed", "unit", "run time", "meaning"]
+    assert [line.split()[0] for line in lines] == ["pa.notify_interval", "pa.notify_is_refresh", "pa.notify_batch"]
+    found = {each["parameter"]: each for each in json.loads(run("parameters", "--json", KP_SET="rls.max_members=7").stdout)}
+    assert set(found) == set(parameters.known())
+    assert (found["rls.max_members"]["value"], found["rls.max_members"]["default"]) == (7, 1000)
+    assert (found["pa.publishers"]["value"], found["pa.publishers"]["allowed"]) == ("", "SIP URIs parted by commas, or nothing")
+    assert run("parameters", "xyzzy").stdout == "no parameter has 'xyzzy' in its name\n"
+
+
+def test_parameters_are_listed_when_one_is_wrong(run: Run) -> None:
+    done = run("parameters", "notify_batch", KP_SET="pa.notify_batsch=1")
+    assert done.stderr.startswith("Warning: KP_SET: there is no parameter 'pa.notify_batsch'; did you mean pa.notify_batch?")
+    assert (done.exit_code, "200" in done.stdout) == (0, True)
+
+
 def test_migrate(run: Run) -> None:
     assert "0001_presence" in run("migrate").stdout
     assert "up to date" in run("migrate").stdout
@@ -194,9 +305,29 @@ def test_users(run: Run, tmp_path: Path) -> None:
     assert b"s3cret" not in b"".join(path.read_bytes() for path in (tmp_path / "var").iterdir())
 
 
-def test_the_password_is_asked_for(run: Run) -> None:
+def test_the_password_is_a_line_of_stdin(run: Run, rows: Database) -> None:
+    result = run("user", "add", "alice@example.org", text="s3cret\r\nnot this\n")
+    assert (result.exit_code, result.output) == (0, "user           alice@example.org may authenticate\n")
+    found = account_store.load(rows, "alice", "example.org")
+    assert found == account.create("alice", "example.org", "s3cret")
+
+
+def test_the_password_is_asked_for_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "is_terminal", lambda: True)
     result = run("user", "add", "alice@example.org", text="s3cret\ns3cret\n")
-    assert (result.exit_code, "s3cret" in result.output) == (0, False)
+    assert (result.exit_code, "Password:" in result.output, "s3cret" in result.output) == (0, True, False)
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_without_a_password_there_is_one_line(run: Run, text: str) -> None:
+    result = run("user", "add", "alice@example.org", text=text)
+    said = "no password: give it in PASSWORD, or on a line of stdin, or run this on a terminal to be asked"
+    assert (result.exit_code, result.output) == (1, f"Error: {said}\n")
+
+
+def test_a_password_that_is_no_text_is_told(run: Run) -> None:
+    result = run("user", "add", "alice@example.org", PASSWORD="\udcff")
+    assert (result.exit_code, result.stderr) == (1, "Error: the password is not UTF-8 text\n")
 
 
 @pytest.mark.parametrize(

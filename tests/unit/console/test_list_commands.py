@@ -10,16 +10,24 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from kemi import settings
+from kemi import settings, subscribe
+from kemi.b2bua import relay
+from kemi.b2bua.relay import Wish
+from kemi.subscribe import tag_of
 from kemi.subscription import Subscription
-from tests.unit.values import ALICE, BOB, CAROL
-from tests.verbs.lists import FRIENDS, Lists, Subscriber, entries
-from tests.verbs.world import World
+from tests.unit.values import ALICE, BOB, CAROL, SUBSCRIBE
+from tests.verbs.abroad import DAN, Abroad
+from tests.verbs.lists import ACCEPT, FRIENDS, Lists, Subscriber, entries
+from tests.verbs.world import SECRET, World
 
 Run = Callable[..., Result]
 REFERENCE = (Path(__file__).resolve().parents[3] / "docs" / "presencectl.md").read_text()
 WORK, DORA = "sip:work@example.org", "sip:dora@elsewhere.example"
 NAMED = f'<entry uri="{ALICE}"><display-name xml:lang="en">Alice</display-name></entry>'
+LIST_ELSEWHERE = (
+    b'--b\r\nContent-Type: application/rlmi+xml;charset="UTF-8"\r\nContent-ID: <r@far>\r\n\r\n'
+    b'<list xmlns="urn:ietf:params:xml:ns:rlmi" uri="sip:dan@far.example.net" version="0" fullState="true"/>\r\n--b--\r\n'
+)
 
 
 @pytest.fixture
@@ -158,3 +166,29 @@ def test_the_keys_of_lists(control: Run, lists: Lists) -> None:
     assert (traced["subscription"]["id"], traced["members"]) == (dialog, shown["members"])
     (member,) = found(control("trace", ALICE, "--json"))["watchers"]
     assert (member["deadline"], member["deadline_in"]) == ("of its list", None)
+
+
+@pytest.fixture
+def abroad(control: Run, configuration: Path) -> Iterator[Abroad]:
+    """Two servers elsewhere in this database; whom bob's client, which knows lists, watches there may be a list."""
+    world = Abroad(settings.load({}, configuration).db_url)
+    world.now = time.time()
+    yield world
+    world.close()
+
+
+def test_somebody_elsewhere_is_a_list_once_its_server_tells_one(control: Run, abroad: Abroad) -> None:
+    relay.want(abroad.database, abroad.settings, BOB, DAN, "presence;list", Wish("tag"), relay.name_of(SECRET), abroad.now)
+    request = SUBSCRIBE._replace(uri=DAN, to_uri=DAN, supported="eventlist", accept=ACCEPT)
+    verb = (abroad.database, abroad.settings, abroad.packages, request, DAN, BOB, tag_of(request, SECRET, is_list=True), abroad.now)
+    subscribe.subscribe(*verb)
+    (asked,) = abroad.round()
+    abroad.answered(asked, expires=3600)
+    assert control("rls", "list").stdout == "nobody watches a list\n"
+    abroad.notify_from_far(asked)
+    assert control("rls", "list").stdout == "nobody watches a list\n"
+    abroad.notify_from_far(asked, body=LIST_ELSEWHERE, content_type='multipart/related;type="application/rlmi+xml";boundary=b')
+    (row,) = found(control("rls", "list", "--json"))
+    assert (row["list"], row["members"]) == (DAN, {})
+    (row,) = found(control("rls", "trace", "--json"))
+    assert row["is_elsewhere"]
