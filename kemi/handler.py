@@ -10,6 +10,7 @@ from kemi import gateway, notify, packages, settings, store, sweep
 from kemi.b2bua import outside
 from kemi.b2bua import store as outgoing_store
 from kemi.database import Database, Unavailable
+from kemi.errors import TemporarilyUnavailable
 from kemi.gateway import http, outgoing, proxy
 from kemi.presence import expire, registrar
 from kemi.process import CONTINUE
@@ -50,6 +51,17 @@ class Handler(Requests):
             gateway.pass_answer()
         elif outgoing.is_answer():
             outgoing.pass_answer()
+        return CONTINUE
+
+    def ksr_relayed_answer(self, msg: object, data: str = "") -> int:
+        """A device answers what was relayed to it."""
+        proxy.drop_provisional()
+        return CONTINUE
+
+    def ksr_relayed_failed(self, msg: object, data: str = "") -> int:
+        """No device has accepted what was relayed."""
+        if proxy.has_no_answer():
+            self._refuse(TemporarilyUnavailable("the user's devices do not answer"))
         return CONTINUE
 
     def ksr_notify(self, msg: object, data: str = "") -> int:

@@ -283,8 +283,9 @@ class Requests(Process):
             raise TemporarilyUnavailable("the user is not registered")
 
     def _other(self, method: str) -> None:
-        if method == "OPTIONS":
-            proxy.require_loaded()
+        if method == "OPTIONS" and not proxy.is_loaded():
+            gateway.refuse(proxy.NOT_LOADED)  # that is what was asked: nothing to write down
+        elif method == "OPTIONS":
             if is_wake(gateway.request_uri(), gateway.text("$si"), gateway.text("$Ri")):
                 self._execute([Wake(blocked=True)])
             gateway.reply(200, "OK", self._capabilities())

@@ -23,18 +23,17 @@ CORE = {"pv", "hdr"}
 FUNCTIONS: dict[str, dict[str, tuple[type, ...]]] = {
     "pv": {"get": (str,), "seti": (str, int), "sets": (str, str)},
     "hdr": {"append": (str,), "remove": (str,), "append_to_reply": (str,), "is_present": (str,)},
-    "textopsx": {"msg_apply_changes": ()},
     "tm": {
         "t_newtran": (), "t_relay": (), "t_check_trans": (), "t_lookup_cancel": (), "t_reply": (int, str),
         "t_uac_send": (str, str, str, str, str, str),
+        "t_set_fr": (int, int), "t_on_reply": (str,), "t_on_failure": (str,), "t_check_status": (str,),
     },
-    "tmx": {"t_precheck_trans": ()},
+    "tmx": {"t_precheck_trans": ()}, "textopsx": {"msg_apply_changes": ()},
     "sl": {"send_reply": (int, str), "sl_send_reply": (int, str), "sl_reply_error": ()},
     "maxfwd": {"process_maxfwd": (int,)}, "sanity": {"sanity_check": (int, int)}, "rr": {"loose_route": ()},
     "registrar": {"lookup": (str,), **REGISTRAR},
-    "auth": {"pv_auth_check": (str, str, int, int)},
+    "auth": {"pv_auth_check": (str, str, int, int)}, "htable": {"sht_inc": (str, str)},
     "mqueue": {"mq_add": (str, str, str), "mq_size": (str,), "mq_fetch": (str,)},
-    "htable": {"sht_inc": (str, str)},
     "tcpops": {"tcp_conid_alive": (int,), "tcp_enable_closed_event_cid": (int,), "tcp_close_connection_id": (int,)},
     "async": {"task_group_data": (str, str, str)},
     **XHTTP,
@@ -141,6 +140,7 @@ class KSR(Xhttp, Registrar):
         self._transaction = False
         self._counts: Counter[str] = Counter()
         self._number = 0
+        self.set_drop = lambda: self.call("set_drop", ())
 
     def receive(self, message: Message) -> None:
         """The next message is worked on; what was left over of the one before is gone."""

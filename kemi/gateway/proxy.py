@@ -28,6 +28,9 @@ NOBODY = "sip:nobody@invalid"
 BREADTH = 60
 """To how many a request may be forked that says nothing of it (RFC 5393 section 5.3.3)."""
 
+PATIENCE = 30_000
+"""Milliseconds that devices have for their answer: Timer F of who has sent the request fires after 32 s."""
+
 PORTS = {"tls": 5061, "ws": 80, "wss": 443}
 """Ports that Via does not name, where they are others than 5060 (RFC 3261 section 18.1.1, RFC 7118 section 5.2)."""
 
@@ -66,6 +69,27 @@ def relay() -> None:
         KSR.sl.sl_reply_error()
 
 
+def answer_in_time() -> None:
+    """What is relayed next gets no provisional answer from its devices, and is answered before Timer F fires at the sender.
+
+    No element sends these, nor 408, to a request that is no INVITE (RFC 4320 sections 4.1 and 4.2).
+    """
+    KSR.tm.t_set_fr(0, PATIENCE)
+    KSR.tm.t_on_reply("ksr_relayed_answer")
+    KSR.tm.t_on_failure("ksr_relayed_failed")
+
+
+def drop_provisional() -> None:
+    """The response that Kamailio is working on goes no further, where it is a provisional one."""
+    if value("$rs") < 200:
+        KSR.set_drop()
+
+
+def has_no_answer() -> bool:
+    """Whether the best that the devices have said is 408, or they have said nothing."""
+    return bool(KSR.tm.t_check_status("408") > 0)
+
+
 def relay_acknowledgement() -> None:
     """An ACK goes with its transaction, or nowhere."""
     if KSR.tm.t_check_trans() > 0:
@@ -78,14 +102,22 @@ def core_event(name: str) -> None:
         KSR.pv.seti(LOADED, 1)
 
 
+NOT_LOADED = ServiceUnavailable("registrations are being read", 1)
+
+
+def is_loaded() -> bool:
+    """Whether the stored bindings have been read; workers are ready before."""
+    return bool(value(LOADED) == 1)
+
+
 def require_loaded() -> None:
-    """Nobody is taken for unregistered while the stored bindings are being read; other workers are ready before.
+    """Nobody is taken for unregistered while the stored bindings are being read.
 
     Raises:
         ServiceUnavailable: 503, they are not there yet.
     """
-    if value(LOADED) != 1:
-        raise ServiceUnavailable("registrations are being read", 1)
+    if not is_loaded():
+        raise NOT_LOADED
 
 
 def relay_to_registered() -> bool:

@@ -10,7 +10,9 @@ from kemi.database import Conflict, Unavailable
 from kemi.event_package import Decision
 from kemi.message import Verdict
 from kemi.parameters import XcapSettings
+from kemi.subscription import TIMER_F
 from tests.ksr import KSR, Response
+from tests.ksr import Message as Answered
 from tests.unit.kamailio import OWN, STRANGER, Server
 from tests.unit.values import ALICE, BOB, CAROL
 
@@ -63,6 +65,32 @@ def test_a_message_without_rules_goes_to_the_registered_contacts(server: Server,
     assert send(server) is None
     assert ksr.called("registrar.lookup") == [("location",)]
     assert ksr.called("tm.t_newtran") == []
+
+
+@pytest.mark.rfc("TRN-021")
+def test_devices_have_less_time_for_their_answer_than_the_sender_waits(server: Server, ksr: KSR) -> None:
+    assert send(server) is None
+    ((_invite, patience),) = ksr.called("tm.t_set_fr")
+    assert 1000 * TIMER_F > patience > 1000
+    for (callback,) in ksr.called("tm.t_on_reply") + ksr.called("tm.t_on_failure"):
+        assert callable(getattr(server.handler, callback))
+
+
+@pytest.mark.rfc("TRN-021")
+@pytest.mark.parametrize(("answered", "dropped"), [(180, 1), (199, 1), (200, 0), (486, 0)])
+def test_a_provisional_answer_goes_no_further(server: Server, ksr: KSR, answered: int, dropped: int) -> None:
+    ksr.receive(Answered("MESSAGE", status=answered))
+    assert server.handler.ksr_relayed_answer(None) == 1
+    assert len(ksr.called("set_drop")) == dropped
+
+
+@pytest.mark.rfc("TRN-021")
+@pytest.mark.parametrize(("best", "said"), [(408, [480]), (486, []), (503, [])])
+def test_the_sender_gets_no_408(server: Server, ksr: KSR, best: int, said: list[int]) -> None:
+    ksr.receive(Answered("MESSAGE", status=best))
+    ksr.results["tm.t_check_status"] = lambda pattern: 1 if pattern == str(best) else -1
+    assert server.handler.ksr_relayed_failed(None) == 1
+    assert [each.status for each in ksr.responses] == said
 
 
 @pytest.mark.rfc("MSG-001", "MSG-014")
