@@ -1,12 +1,15 @@
 """Offline watcher information: who came to watch while the presentity was away (SER handbook section 5.13).
 
-A watcher is stored for `pa.offline_winfo_expiration` seconds, once however often it comes. It is told as soon as the presentity
+A watcher is stored for `pa.offline_winfo_expiration` seconds, once however often it comes; what is older is told no more, and goes
+when the sweep cleans up, every `pa.offline_winfo_timer` seconds. It is told as soon as the presentity
 watches its own watchers: with the SUBSCRIBE itself when `pa.use_offline_winfo` is 1 (`kemi.subscribe`), or when a script asks for
 it (`tell`). A NOTIFY that tells it and is answered 2xx removes it. Who subscribes and waits for a decision is told by watcher
 information anyway (RFC 3857 section 4.7.1); what is stored here is also told of watchers that were active, or only fetched.
 
 SQL: 1 statement to store, 2 to look for what is stored and 4 to tell it.
 """
+
+from collections.abc import Sequence
 
 from kemi import watcher, watcher_store
 from kemi.database import Database
@@ -27,10 +30,21 @@ def store(database: Database, settings: Settings, packages: Packages, subscripti
     Returns:
         False: watchers of its package are told to nobody (`pa.watcherinfo_notify`).
     """
-    if subscription.package + WATCHER_INFORMATION not in packages:
-        return False
+    return store_all(database, settings, packages, [subscription], now) > 0
+
+
+def store_all(database: Database, settings: Settings, packages: Packages, subscriptions: Sequence[Subscription], now: float) -> int:
+    """Store the watchers of these subscriptions, to one resource each. One statement; gives how many are stored."""
+    told = [each for each in subscriptions if each.package + WATCHER_INFORMATION in packages]
+    entries = [_entry(each, now, now + settings.pa.offline_winfo_expiration) for each in told]
+    if entries:
+        watcher_store.store(database, entries)
+    return len(entries)
+
+
+def _entry(subscription: Subscription, now: float, expires_at: float) -> watcher.Ended:
     is_over = subscription.state is State.TERMINATED
-    entry = watcher.Ended(
+    return watcher.Ended(
         id=watcher.opaque(f"{subscription.package} {subscription.resource} {subscription.watcher}"),
         resource=subscription.resource,
         package=subscription.package,
@@ -39,10 +53,16 @@ def store(database: Database, settings: Settings, packages: Packages, subscripti
         status=subscription.state.value,
         event=(watcher.Event.TIMEOUT if is_over else watcher.Event.SUBSCRIBE).value,
         subscribed_at=now,
-        expires_at=now + settings.pa.offline_winfo_expiration,
+        expires_at=expires_at,
     )
-    watcher_store.store(database, entry, now)
-    return True
+
+
+def cleaned(settings: Settings, now: float) -> float:
+    """When the sweep cleaned up last, at whole multiples of `pa.offline_winfo_timer`; seconds since the epoch, as `now`.
+
+    What is stored and ran out before is removed. So no process has to remember when it did, nor does a restart put it off.
+    """
+    return now - now % settings.pa.offline_winfo_timer
 
 
 def is_worth_storing(settings: Settings, status: Status) -> bool:

@@ -196,7 +196,11 @@ def resume(database: Database, now: float) -> Result:
     return database.execute("subscription_resume", {"now": now})
 
 
-def deadlines(database: Database, now: float) -> tuple[bool, bool, bool]:
-    """Whether there is work for `claim`, watchers are given up, and rules are to be asked again; takes no lock."""
-    due, over, unjudged = database.execute("subscription_deadlines", {"now": now}).rows()[0]
+def deadlines(database: Database, now: float, cleaned: float) -> tuple[bool, bool, bool]:
+    """Whether there is work for `claim`, watchers are given up, and rules are to be asked again; takes no lock.
+
+    Args:
+        cleaned: as `watcher_store.over` takes it.
+    """
+    due, over, unjudged = database.execute("subscription_deadlines", {"now": now, "cleaned": cleaned}).rows()[0]
     return bool(due), bool(over), bool(unjudged)

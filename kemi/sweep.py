@@ -5,7 +5,7 @@ expiry. When one has come the notifier is woken, and `kemi.notify` does what is 
 the presentity's rules say of its watcher changes by itself (`kemi.reauthorize`).
 """
 
-from kemi import reauthorize, store, watcher, watcher_store
+from kemi import offline_winfo, reauthorize, store, watcher, watcher_store
 from kemi.database import Database
 from kemi.effects import Effect, Log, Wake
 from kemi.event_package import Packages
@@ -18,7 +18,7 @@ LIMIT = 500
 
 def sweep(database: Database, settings: Settings, packages: Packages, now: float) -> list[Effect]:
     """See whether a deadline has come at `now`, seconds since the epoch. One statement, no lock."""
-    due, over, unjudged = store.deadlines(database, now)
+    due, over, unjudged = store.deadlines(database, now, offline_winfo.cleaned(settings, now))
     effects = give_up(database, settings, packages, now) if over else []
     if unjudged:
         effects += reauthorize.overdue(database, settings, packages, now)
@@ -28,7 +28,7 @@ def sweep(database: Database, settings: Settings, packages: Packages, now: float
 def give_up(database: Database, settings: Settings, packages: Packages, now: float) -> list[Effect]:
     """Waiting watchers that nobody decided about end (RFC 3857 section 4.7.1); what is stored or was told is forgotten."""
     with database.transaction():
-        entries = watcher_store.over(database, now, LIMIT)
+        entries = watcher_store.over(database, now, offline_winfo.cleaned(settings, now), LIMIT)
         if entries:
             watcher_store.remove(database, [(each.id,) for each in entries])
         waiting = [watcher.gave_up(each, now) for each in entries if each.status == watcher.Status.WAITING.value]

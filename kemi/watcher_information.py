@@ -87,18 +87,18 @@ def _sees_all(settings: Settings, watcher: str, resource: str) -> bool:
 def _document(view: View, package: str, watchers: Sequence[Watcher], settings: Settings, now: float) -> Document:
     kind, told, asking = view.aspect.split(" ", 2)
     seen = watchers if _sees_all(settings, asking, view.resource) else [each for each in watchers if each.uri == asking]
-    shown = list(_current(seen, int(told)))
+    shown = list(_current(seen, int(told), now))
     news = [each for each in shown if kind == FULL or each.sequence > int(told)]
     newest = max([each.sequence for each in watchers], default=0)
     return Document(write(view.entity, package, kind, news, now), WATCHERINFO, _tag(view.entity, shown), newest)
 
 
-def _current(watchers: Sequence[Watcher], told: int) -> Iterable[Watcher]:
-    """Without those whose end was told, and without what was stored of one who is told of anyway."""
+def _current(watchers: Sequence[Watcher], told: int, now: float) -> Iterable[Watcher]:
+    """Without those whose end was told, and without what was stored too long ago, or of one who is told of anyway."""
     present = {each.uri for each in watchers if each.status is not Status.TERMINATED and not each.stored}
     for each in watchers:
         if each.stored:
-            if each.uri not in present:
+            if each.uri not in present and each.expires_at > now:
                 yield each
         elif each.status is not Status.TERMINATED or each.sequence > told:
             yield each

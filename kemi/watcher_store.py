@@ -51,10 +51,9 @@ def taken(database: Database, waiting: str, subscription: str) -> None:
     database.execute("watcher_taken", {"id": waiting, "subscription": subscription})
 
 
-def store(database: Database, entry: Ended, now: float) -> None:
-    """Store a watcher for a presentity that is away; one entry for each watcher."""
-    values = entry._asdict() | {"watcher": entry.uri, "now": now}
-    database.execute("watcher_store", values)
+def store(database: Database, entries: Sequence[Ended]) -> None:
+    """Store watchers for presentities that are away; one entry for each watcher. One statement."""
+    database.execute("watcher_store", {}, entries)
 
 
 def dump(database: Database, package: str, resource: str, now: float) -> Result:
@@ -81,9 +80,13 @@ def forget_told(database: Database, rows: Sequence[tuple[str]]) -> None:
     database.execute("watcher_forget_told", {}, rows)
 
 
-def over(database: Database, now: float, limit: int) -> list[Ended]:
-    """What is remembered longer than it should, locked until the transaction ends."""
-    rows = database.execute("watcher_over", {"now": now, "limit": limit}).rows()
+def over(database: Database, now: float, cleaned: float, limit: int) -> list[Ended]:
+    """What is remembered longer than it should, locked until the transaction ends.
+
+    Args:
+        cleaned: up to when what was stored for a presentity that was away has to have run out, in seconds since the epoch.
+    """
+    rows = database.execute("watcher_over", {"now": now, "cleaned": cleaned, "limit": limit}).rows()
     return [Ended._make([*row[:6], "", row[6], now]) for row in rows]
 
 

@@ -1,5 +1,7 @@
 """Whether a presentity is online: it has an open tuple, registered or published (SER handbook section 5.3, `target_online`)."""
 
+from collections.abc import Sequence
+
 from kemi.database import Database
 from kemi.errors import SipError
 from kemi.presence import pidf, store
@@ -19,7 +21,13 @@ def is_online(database: Database, presentity: str, now: float) -> bool:
         presentity: canonical URI.
         now: seconds since the epoch.
     """
-    return any(_is_open(each) for each in store.load_many(database, NAME, [presentity], now))
+    return presentity in online_among(database, [presentity], now)
+
+
+def online_among(database: Database, presentities: Sequence[str], now: float) -> set[str]:
+    """Those of these presentities that are online; one statement for all."""
+    published = store.load_many(database, NAME, presentities, now) if presentities else []
+    return {each.presentity for each in published if _is_open(each)}
 
 
 def _is_open(publication: Publication) -> bool:

@@ -159,5 +159,6 @@ UPDATE subscription SET in_flight_since = NULL, due_at = :now, next_at = :now, n
 WHERE in_flight_since IS NOT NULL;
 
 -- name: subscription_deadlines
-SELECT EXISTS (SELECT 1 FROM subscription WHERE next_at <= :now), EXISTS (SELECT 1 FROM watcher WHERE expires_at <= :now),
-    EXISTS (SELECT 1 FROM subscription WHERE judge_at <= :now AND state <> 'terminated');
+SELECT EXISTS (SELECT 1 FROM subscription WHERE next_at <= :now),
+    EXISTS (SELECT 1 FROM watcher WHERE expires_at <= :now AND (stored = 0 OR expires_at <= :cleaned)),
+    EXISTS (SELECT 1 FROM subscription WHERE judge_at <= :now AND (state <> 'terminated' OR list_id <> ''));

@@ -55,7 +55,8 @@ ORDER BY subscribed_at, id;
 
 -- name: watcher_store
 INSERT INTO watcher (id, resource, package, watcher, display_name, status, event, subscribed_at, sequence, stored, expires_at)
-VALUES (:id, :resource, :package, :watcher, :display_name, :status, :event, :now, NULL, 1, :expires_at)
+SELECT column1, column2, column3, column4, column5, column6, column7, column8, NULL, 1, column9
+FROM (VALUES :rows) AS away WHERE true
 ON CONFLICT (id) DO UPDATE SET status = excluded.status, display_name = excluded.display_name, expires_at = excluded.expires_at;
 
 -- name: watcher_dump
@@ -88,7 +89,7 @@ WHERE resource IN (SELECT resource FROM answered)
 
 -- name: watcher_over
 SELECT id, resource, package, watcher, display_name, status, subscribed_at FROM watcher
-WHERE expires_at <= :now LIMIT :limit FOR UPDATE SKIP LOCKED;
+WHERE expires_at <= :now AND (stored = 0 OR expires_at <= :cleaned) LIMIT :limit FOR UPDATE SKIP LOCKED;
 
 -- name: watcher_remove
 DELETE FROM watcher WHERE id IN (SELECT column1 FROM (VALUES :rows) AS gone);

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kemi import offline_winfo
+from kemi import offline_winfo, watcher_store
 from kemi.effects import Effect, Log, Status, Wake
 from kemi.event_package import Decision
 from kemi.presence.online import is_online
@@ -172,6 +172,56 @@ def test_who_watches_now_is_told_as_that(watched: Watched) -> None:
     watched.come(BOB)
     (document,) = watched.news(watched.winfo())
     assert [(each.uri, each.status) for each in document.watchers] == [(BOB, "pending")]
+
+
+def is_stored(watched: Watched) -> bool:
+    """Whether there is a row, told or not."""
+    with watched.world.database.transaction():
+        found = watcher_store.over(watched.world.database, 1e12, 1e12, 10)
+    return any(each.uri == BOB for each in found)
+
+
+@pytest.mark.parametrize("timer", [1, 600, 3600, 86400])
+def test_what_ran_out_is_cleaned_up_all_that_interval(watched: Watched, timer: int) -> None:
+    """At whole multiples of it, whenever the server began."""
+    world = watched.world
+    world.set(offline_winfo_timer=timer)
+    store(watched)
+    forget_waiting(watched)
+    ran_out = world.now - 120 + KEPT
+    next_cleaning = ran_out - ran_out % -timer
+    world.now = ran_out - 0.5
+    world.tick()
+    assert is_stored(watched)
+    world.now = max(ran_out, next_cleaning - 0.5)
+    world.tick()
+    assert is_stored(watched) is (world.now < next_cleaning)
+    world.now = next_cleaning
+    world.tick()
+    assert not is_stored(watched)
+
+
+def test_the_interval_may_change_meanwhile(watched: Watched) -> None:
+    watched.world.set(offline_winfo_timer=86400)
+    store(watched)
+    forget_waiting(watched)
+    watched.world.now = watched.world.now - watched.world.now % 86400 + KEPT + 86400 - 10
+    watched.world.tick()
+    assert is_stored(watched)
+    watched.world.set(offline_winfo_timer=60)
+    watched.world.tick()
+    assert not is_stored(watched)
+
+
+def test_what_was_told_and_ran_out_before_an_answer_is_not_told_again(watched: Watched) -> None:
+    watched.world.set(use_offline_winfo=1, offline_winfo_timer=86400)
+    store(watched)
+    forget_waiting(watched)
+    (first,) = watched.world.subscribe(ALICE, event=WINFO, expires="3600").sent
+    assert [each.uri for each in read(first.body).watchers] == [BOB]
+    watched.world.answer(first, 500)
+    watched.world.now += KEPT
+    assert uris(watched, watched.winfo()) == []
 
 
 @pytest.mark.parametrize(("seconds", "who"), [(KEPT - 10, [BOB]), (KEPT + 10, [])])

@@ -96,8 +96,8 @@ def test_claims_are_the_earliest_deadlines_that_have_come(world: World) -> None:
     with world.database.transaction():
         assert [each.id for each in store.claim(world.database, NOW + 3, 2)] == ["kp-1", "kp-2"]
         assert [each.id for each in store.claim(world.database, NOW + 3, 9)] == ["kp-1", "kp-2", "kp-3"]
-    assert store.deadlines(world.database, NOW + 1) == (True, False, False)
-    assert store.deadlines(world.database, NOW + 0.9) == (False, False, False)
+    assert store.deadlines(world.database, NOW + 1, NOW) == (True, False, False)
+    assert store.deadlines(world.database, NOW + 0.9, NOW) == (False, False, False)
 
 
 def test_two_notifiers_do_not_claim_one_row(world: World, connect: Callable[..., World]) -> None:

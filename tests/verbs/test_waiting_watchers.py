@@ -280,7 +280,7 @@ def test_an_end_is_forgotten_when_all_who_watch_the_watchers_were_told(watched: 
 def rows(world: World) -> int:
     """Entries that are remembered."""
     with world.database.transaction():
-        return len(world.database.execute("watcher_over", {"now": float("inf"), "limit": 1000}).rows())
+        return len(world.database.execute("watcher_over", {"now": float("inf"), "cleaned": float("inf"), "limit": 1000}).rows())
 
 
 # Decisions
