@@ -155,7 +155,7 @@ class Author:
             node.text = self.random.choice([None, "new", "\n"])
 
 
-@pytest.mark.rfc("XCS-058")
+@pytest.mark.rfc("XCS-058", "FMT-028", "FMT-034")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_changes_the_operations_make_it(seed: int) -> None:
     author = Author(seed)
