@@ -5,6 +5,8 @@ Every statement is named and lives in sql/queries/*.sql, one text for both engin
     -- name: publication_refresh
     UPDATE publication SET ... WHERE presentity = :presentity ...
 
+A text that stands in several statements is a part: `-- part: subscription_columns`, and `{subscription_columns}` where it is meant.
+
 What differs is translated here, once, when the connection is made: parameter marks; statements that one engine alone needs
 (`-- name: subscription_lock (postgresql)`); `FOR UPDATE [SKIP LOCKED]`, which SQLite neither has nor needs (it has one writer at
 a time); and `VALUES :rows`, a table of rows given by the caller, so that a batch is one statement however many rows it has. Its
@@ -18,7 +20,7 @@ Errors: `Unavailable` (locked for too long, full, gone; nothing was committed), 
 
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,20 +110,28 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def load_queries(folder: Path, engine: str) -> dict[str, str]:
-    """Read every `-- name: ...` statement below a folder.
+    """Read every `-- name: ...` statement below a folder, with the `-- part: ...` texts written into it.
 
     Returns:
         Statement text by its name; "" for `-- name: ... (postgresql)` where the engine is another one and needs no such thing.
     """
     queries: dict[str, str] = {}
+    parts: dict[str, str] = {}
     for path in sorted(folder.glob("*.sql")):
-        for part in re.split(r"^-- name: ", path.read_text(), flags=re.MULTILINE)[1:]:
-            head, text = part.split("\n", 1)
+        for kind, section in _sections(path.read_text()):
+            head, text = section.split("\n", 1)
             name, _, only = head.strip().partition(" ")
-            if name in queries:
+            if name in queries or name in parts:
                 raise ValueError(f"{path.name}: two statements are called {name}")
-            queries[name] = without_comments(text) if only in ("", f"({engine})") else ""
-    return queries
+            known = parts if kind == "part" else queries
+            known[name] = without_comments(text) if only in ("", f"({engine})") else ""
+    return {name: re.sub(r"\{(\w+)\}", lambda found: parts[found[1]], text) for name, text in queries.items()}
+
+
+def _sections(text: str) -> Iterator[tuple[str, str]]:
+    """What each mark begins: "name" or "part", and the text from its name on."""
+    kinds_and_texts = re.split(r"^-- (name|part): ", text, flags=re.MULTILINE)[1:]
+    return zip(kinds_and_texts[::2], kinds_and_texts[1::2], strict=True)
 
 
 def without_comments(text: str) -> str:

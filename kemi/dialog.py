@@ -16,6 +16,17 @@ REQUIRE_EVENT_LIST = ("Require", "eventlist")
 KEPT = 1024
 """Contacts kept: the same one goes into every NOTIFY of a presentity."""
 
+LARGEST_DATAGRAM = 65507
+"""Octets of a message over UDP (RFC 768, RFC 791)."""
+
+SMALL = 15_000
+"""Characters of a body that fits into a datagram, whatever they are in octets."""
+
+ADDED = 200
+"""Octets of a request that Kamailio writes: the request line, Via, User-Agent, Content-Length."""
+
+_TRANSPORT = re.compile(r";transport=[^;?]*", re.IGNORECASE)
+
 
 @lru_cache(maxsize=KEPT)
 def contact(socket: str, resource: str, secure: bool) -> str:
@@ -99,17 +110,24 @@ def notify(
         headers += f"{': '.join(REQUIRE_EVENT_LIST)}\r\n"
     if document is not None and body:
         headers += f"Content-Type: {document.content_type}\r\n"
-    return SendRequest(
-        subscription.id,
-        cseq,
-        "NOTIFY",
-        uri,
-        next_hop,
-        0 if route else subscription.connection,
-        subscription.socket,
-        headers,
-        body,
-    )
+    connection = 0 if route else subscription.connection
+    request = SendRequest(subscription.id, cseq, "NOTIFY", uri, next_hop, connection, subscription.socket, headers, body)
+    return request if len(body) < SMALL else carried(request)
+
+
+def octets_of(request: SendRequest) -> int:
+    """How long the message will be, about."""
+    return len(request.headers.encode()) + len(request.body.encode()) + ADDED
+
+
+def carried(request: SendRequest) -> SendRequest:
+    """The request as it can be sent: too large for UDP, it goes to the same place over TCP (RFC 3261 sections 18.1.1, 18.2.1)."""
+    where = request.next_hop or request.uri
+    if sip.transport_of(where) != "udp" or octets_of(request) <= LARGEST_DATAGRAM:
+        return request
+    user, at, host = where.rpartition("@")
+    place = _TRANSPORT.sub("", host.partition("?")[0])
+    return request._replace(next_hop=f"{user}{at}{place};transport=tcp", connection=0)
 
 
 def routing(subscription: Subscription) -> tuple[str, str, str]:

@@ -23,10 +23,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from kemi import sip, store, watcher, watcher_store
+from kemi import dialog, sip, store, watcher, watcher_store
 from kemi.client_profile import Profile, profile_of
 from kemi.database import Database, Row, Unavailable
-from kemi.effects import Effect, Log, SendRequest
+from kemi.effects import Effect, Log, SendRequest, Wake
 from kemi.event_package import LIST, WATCHER_INFORMATION, Document, Packages, View, allow_events, interval_of
 from kemi.news import News, news_of, view_of
 from kemi.report import report_end, wakes
@@ -39,9 +39,6 @@ MAX_RETRY_AFTER = 86400
 
 SHORT = 800
 """Characters of a body that fits into any message, whatever they are in octets."""
-
-ADDED = 200
-"""Octets of a request that Kamailio writes: the request line, Via, User-Agent, Content-Length."""
 
 
 class Answer(NamedTuple):
@@ -228,7 +225,8 @@ def _record_lists(database: Database, settings: Settings, packages: Packages, li
     if unfinished:
         store.go_on(database, unfinished, now)
     gone = {each.subscription.id: "not in the list any more" for each in parts if not each.subscription.expires_at}
-    return remove(database, settings, packages, gone, now) if gone else []
+    effects = remove(database, settings, packages, gone, now) if gone else []
+    return [*effects, Wake(blocked=True)] if unfinished else effects
 
 
 def _parts(news: News) -> Iterator[News]:
@@ -245,14 +243,19 @@ def _sent(news: News) -> tuple[str, int, str, str | None, str]:
 
 
 def too_large(subscription: Subscription, request: SendRequest, settings: Settings) -> list[Effect]:
-    """A line about a NOTIFY that its client will drop. It goes out all the same: a document that is cut is no document."""
+    """A line about a NOTIFY that its client will drop, or that goes another way than the others of its dialog (`dialog.carried`).
+
+    It goes out all the same: a document that is cut is no document.
+    """
     if len(request.body) < SHORT:
         return []
-    most = _profile(subscription, settings).most_octets
-    octets = len(request.headers.encode()) + len(request.body.encode()) + ADDED if most else 0
+    most, where = _profile(subscription, settings).most_octets, "its client"
+    if request.next_hop.endswith(";transport=tcp") and request.next_hop != dialog.routing(subscription)[1]:
+        most, where = dialog.LARGEST_DATAGRAM, "UDP, it goes over TCP"
+    octets = dialog.octets_of(request) if most else 0
     if octets <= most:
         return []
-    return [Log(f"NOTIFY too large for its client: id={request.id} octets={octets} most={most} watcher={subscription.watcher}")]
+    return [Log(f"NOTIFY too large for {where}: id={request.id} octets={octets} most={most} watcher={subscription.watcher}")]
 
 
 def gather(

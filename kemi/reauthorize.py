@@ -10,11 +10,14 @@ the document      allow to polite-block, more    when the interval is over, like
                   or less is shown               cannot tell it from the presentity going away
 a waiting watcher to terminated, approved or     to who watches the watchers (RFC 3857 section 4.7.1)
                   rejected
+a refused member  to active or pending           at once, by its list: it is subscribed to again (RFC 4662 section 4.5)
+of a list
 
 Changes of state are reported to who watches the watchers too. When the clock changes what the rules say is written into each
 subscription (`judge_at`), and the sweep asks again then (`overdue`).
 
 SQL: 2 statements load, 1 saves, 2 report changes, 3 ends, and those of the package's `authorize`, however many watchers there are.
+1 more for members that were refused and are not any more.
 """
 
 from collections.abc import Sequence
@@ -26,7 +29,7 @@ from kemi.effects import Effect, Log, Wake
 from kemi.event_package import Authorization, Decision, Packages, interval_of
 from kemi.report import report_change, report_end, wakes
 from kemi.settings import Settings
-from kemi.subscription import Reason, State, Subscription, decided, due
+from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, authorized, decided, due
 from kemi.watcher import Ended, Event
 
 LIMIT = 500
@@ -43,6 +46,11 @@ class Change(NamedTuple):
     def is_of_state(self) -> bool:
         """Whether the watcher gets another Subscription-State."""
         return self.before.state is not self.after.state
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is a member of a list that was refused, and is let in."""
+        return self.is_of_state and self.before.state is State.TERMINATED
 
     @property
     def is_told(self) -> bool:
@@ -92,6 +100,7 @@ def apply(
     interval = interval_of(package, settings)
     after = [(each, _after(each, says[each.watcher], interval, now)) for each in live]
     changes = [Change(each, changed) for each, changed in after if changed != each]
+    changes = _within_limit(database, settings, package_name, resource, changes)
     decided_about = [each for each in waiting if says[each.uri].decision is not Decision.CONFIRM]
     done = [_done_waiting(each, says[each.uri].decision, now) for each in decided_about]
     marked = _report(database, settings, packages, changes, done, now)
@@ -115,7 +124,28 @@ def overdue(database: Database, settings: Settings, packages: Packages, now: flo
     return effects
 
 
+def _within_limit(database: Database, settings: Settings, package_name: str, resource: str, changes: list[Change]) -> list[Change]:
+    """No more are let in than a presentity may have watchers; the others are asked for when their lists are refreshed."""
+    most, new = settings.pa.max_watchers, [each for each in changes if each.is_new]
+    if not (most and new):
+        return changes
+    free = max(0, most - decision_store.watchers(database, package_name, resource, most))
+    return [each for each in changes if each not in new[free:]]
+
+
+def _let_in(before: Subscription, authorization: Authorization, now: float) -> Subscription:
+    """A member of a list that was refused, as its list will subscribe to it; one that gave up waiting does not wait again."""
+    after = authorized(before, authorization)
+    state = STATE_BY_DECISION.get(authorization.decision, State.TERMINATED)
+    if state is State.TERMINATED or (state is State.PENDING and before.reason is Reason.GIVEUP):
+        return after
+    again = after._replace(state=state, reason=None, watcher_event=Event.SUBSCRIBE.value, created_at=now)
+    return due(again._replace(watcher_id=watcher.next_id(before.watcher_id, now)), now)
+
+
 def _after(before: Subscription, authorization: Authorization, interval: float, now: float) -> Subscription:
+    if before.state is State.TERMINATED:
+        return _let_in(before, authorization, now)
     after = decided(before, authorization, now)
     if not Change(before, after).is_told:
         return after
@@ -157,7 +187,7 @@ def _report(
     rejected = [
         watcher.ended(each.before, each.after.reason or Reason.REJECTED, now, expiration)
         for each in changes
-        if each.after.state is State.TERMINATED
+        if each.is_of_state and each.after.state is State.TERMINATED
     ]
     if rejected or done:
         marked.append(report_end(database, settings, packages, [*rejected, *done], now))

@@ -95,6 +95,11 @@ def id_of(tag: str, inherited: str) -> str:
     return inherited or opaque(tag)
 
 
+def next_id(before: str, now: float) -> str:
+    """Id of a watcher that has ended under the id `before`, and comes again in the same subscription to a list."""
+    return opaque(f"{before} {now}")
+
+
 def ended(subscription: Subscription | Removed, reason: Reason, now: float, waiting_expiration: int) -> Ended:
     """What is left of a subscription that ends now.
 

@@ -1,66 +1,51 @@
 """Populate: the members of a list subscription are written as the list, and the rules of each, are now (RFC 4662 section 4.5).
 
-Each member is a subscription of the watcher's to one resource, without a dialog (`kemi.rls.package`). It gets its state here:
-
-resource                                                     state         reason
------------------------------------------------------------  ------------  -----------
-ours, its rules say allow or polite-block                    active
-ours, its rules say confirm                                  pending
-ours, its rules say block                                    terminated    rejected
-ours, and a list too                                         active: it has members of its own (RFC 4662 section 4.6)
-a list that it stands in itself, or too deep in lists        terminated    noresource
-of a domain of b2b.domains                                   as the server there says (`kemi.b2bua.outside`)
-somebody who is not there, or of another domain              terminated    noresource
-not in the list any more                                     terminated    noresource, and the row goes when that was told
+Each member is a subscription of the watcher's to one resource, without a dialog (`kemi.rls.package`), in the state that
+`kemi.rls.standing` gives it. One that is not in the list any more is terminated;reason=noresource; its row goes when that was told.
 
 A list that is deleted, or is another user's now, has nobody in it. One that cannot be used stays as it was.
 
-Later the rules are asked again as of every subscription (`kemi.reauthorize`); for a member that was refused, when the watcher
-refreshes.
+Later the rules are asked again as of every subscription (`kemi.reauthorize`); all of this is done again when the watcher refreshes,
+and when what the list is made of changes. So who was refused, could not be taken or gave up waiting is asked for again.
 
-SQL: of `source.resolve`; 2 for the rules of all members, 1 for who is a list, 1 loads, 1 creates, 1 changes, 1 removes, 2 remember
-the documents, 1 reports watchers to who watches them; however many members there are. PostgreSQL: 1 lock for each that is new.
+SQL: of `source.resolve` and `kemi.rls.standing`; 1 loads, 1 creates, 1 changes, 1 removes, 2 remember what the list is made of, 1
+reports watchers to who watches them; however many members there are. With `pa.use_offline_winfo` 2 for those that wait.
+PostgreSQL: 1 lock for each that is new.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from kemi import identity, notify, sip, watcher
+from kemi import identity, notify, offline_winfo, sip, watcher
 from kemi.database import Database
 from kemi.effects import Effect, Log
 from kemi.errors import NotFound, SipError
-from kemi.event_package import LIST, Authorization, Decision, EventPackage, Packages
+from kemi.event_package import LIST, Decision, Packages
+from kemi.presence import online
+from kemi.presence.package import NAME as PRESENCE
 from kemi.report import document_key, lock_lists, report_change, report_end, wakes
-from kemi.rls import expansion, source, store
-from kemi.rls.resource_list import Member
+from kemi.rls import source, store
+from kemi.rls.resource_list import Member, Names
+from kemi.rls.standing import Standing, limited, may_watch, standings_of
 from kemi.settings import Settings
 from kemi.store import number
-from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription
+from kemi.subscription import Reason, State, Subscription
 from kemi.xcap import refresh
-
-NORESOURCE = Authorization(Decision.BLOCK)
-"""Of somebody who is not there: nothing is shown."""
 
 BECAME = "a list now, or none any more"
 """Why a member's subscription is removed that is opened anew."""
 
 
-class Standing(NamedTuple):
-    """What a member is to be.
+class Made(NamedTuple):
+    """What lists turn out to be made of.
 
     Args:
-        reason: why it is terminated, None: it is not.
-        is_list: it is a list itself.
+        documents: of the list and all in it (`report.document_key`).
+        names: display names of the list, and of each in it, by id.
     """
 
-    authorization: Authorization
-    reason: Reason | None = None
-    is_list: bool = False
-
-    @property
-    def state(self) -> State:
-        """Of its subscription."""
-        return State.TERMINATED if self.reason else STATE_BY_DECISION[self.authorization.decision]
+    documents: list[str]
+    names: dict[str, Names]
 
 
 def populate(database: Database, settings: Settings, packages: Packages, subscription: Subscription, now: float) -> list[Effect]:
@@ -69,14 +54,14 @@ def populate(database: Database, settings: Settings, packages: Packages, subscri
     Raises:
         SipError: the list cannot be used (`source.resolve`), and the subscription is a new one.
     """
-    documents: list[str] = []
+    made = Made([], {})
     there = source.at(settings, subscription)
     if _is_new(subscription):
         owner = subscription.watcher
         owner = owner if there.rls.auth == "owner" else source.owner_of(database, there, subscription.resource, owner) or owner
         lock_lists(database, owner)
-    effects = _populate(database, settings, there, packages, subscription, (subscription.resource,), documents, now)
-    store.save_documents(database, subscription.id, documents)
+    effects = _populate(database, settings, there, packages, subscription, (subscription.resource,), made, now)
+    store.save_made_of(database, subscription.id, made.documents, made.names)
     return effects
 
 
@@ -87,7 +72,7 @@ def _populate(
     packages: Packages,
     subscription: Subscription,
     way: tuple[str, ...],
-    documents: list[str],
+    made: Made,
     now: float,
 ) -> list[Effect]:
     """Write the members of a list, and of the lists in it.
@@ -100,14 +85,17 @@ def _populate(
     except SipError as problem:
         if _is_new(subscription):
             raise
-        documents += _made_of(database, subscription)
+        made.documents.extend(_made_of(database, subscription))
+        made.names.update(store.names_of(database, [subscription.id]))
         return [Log(f"list not usable: id={subscription.id} resource={subscription.resource} why={problem}")]
-    documents += resolved.documents
+    made.documents.extend(resolved.documents)
+    made.names[subscription.id] = resolved.names
     base = packages[subscription.package.removesuffix(LIST)]
     _lock_who_is_new(database, settings, subscription, resolved.members)
     before = {each.resource: each for each in store.members(database, [subscription.id])}
-    standings = _standings(database, settings, there, base, subscription, resolved.members, way, now)
-    created, changed = _compared(subscription, before, resolved.members, standings)
+    standings = standings_of(database, settings, there, base, subscription, resolved.members, way, now)
+    standings = limited(database, settings, base.name, before, standings, now)
+    created, changed = _compared(subscription, before, resolved.members, standings, now)
     others = [each for each in before.values() if _is_another(subscription, each, standings)]
     kept = {resource: each for resource, each in before.items() if each not in others}
     gone = [each for resource, each in kept.items() if resource not in standings and each.expires_at and resolved.is_known]
@@ -117,7 +105,7 @@ def _populate(
     for each in (*created, *(each for each in kept.values() if each.resource in standings)):
         if each.package.endswith(LIST):
             inner = _prolonged(each, subscription)
-            effects += _populate(database, settings, there, packages, inner, (*way, each.resource), documents, now)
+            effects += _populate(database, settings, there, packages, inner, (*way, each.resource), made, now)
     return [*effects, *_lines(subscription, resolved, len(created), len(gone))]
 
 
@@ -173,64 +161,12 @@ def _lock_who_is_new(database: Database, settings: Settings, subscription: Subsc
         store.lock_resources(database, known)
 
 
-def _standings(
-    database: Database,
-    settings: Settings,
-    there: Settings,
-    base: EventPackage,
-    subscription: Subscription,
-    members: Sequence[Member],
-    way: tuple[str, ...],
-    now: float,
-) -> dict[str, Standing]:
-    """What each member is to be, by canonical URI."""
-    realm = identity.realm(settings)
-    ours = [each.resource for each in members if realm.is_served(sip.parse_uri(each.resource))]
-    elsewhere = [each.resource for each in members if identity.reaches(settings, each.resource)]
-    asked = ours if settings.rls.max_list_nesting_level else []
-    lists = source.lists_among(database, there, asked, subscription.watcher, now) - {subscription.resource}
-    entered = {each for each in lists if expansion.way_into(way, each, settings.rls.max_list_nesting_level + 1)}
-    single = [each for each in ours if each not in lists and each not in way]
-    if settings.pa.presentities == "subscriber":
-        known = store.known_users(database, single)
-        single = [each for each in single if each in known]
-    says = _authorized(database, settings, base, subscription.watcher, [*single, *elsewhere], now)
-    nobody = Standing(NORESOURCE, Reason.NORESOURCE)
-    standings = {each.resource: nobody for each in members}
-    standings |= {each: _standing(authorization) for each, authorization in says.items()}
-    owners = {each: _list_standing(database, settings, subscription.watcher, each, now) for each in sorted(entered)}
-    return standings | owners
-
-
-def _authorized(
-    database: Database, settings: Settings, base: EventPackage, watcher_uri: str, resources: Sequence[str], now: float
-) -> Mapping[str, Authorization]:
-    if not resources:
-        return {}
-    if base.authorize_members is not None:
-        return base.authorize_members(database, settings, watcher_uri, resources, now)
-    return {each: base.authorization(database, settings, watcher_uri, each, now) for each in resources}
-
-
-def _standing(authorization: Authorization) -> Standing:
-    return Standing(authorization, None if authorization.decision in STATE_BY_DECISION else Reason.REJECTED)
-
-
-def _list_standing(database: Database, settings: Settings, watcher_uri: str, uri: str, now: float) -> Standing:
-    decision = may_watch(database, settings, watcher_uri, uri, now)
-    return _standing(Authorization(decision))._replace(is_list=decision is Decision.ALLOW)
-
-
-def may_watch(database: Database, settings: Settings, watcher_uri: str, uri: str, now: float) -> Decision:
-    """Who may use a list (RFC 5363 section 5.2, SER handbook section 6.3): what `rls.auth` says of one watcher."""
-    if settings.rls.auth != "owner":
-        return Decision.ALLOW
-    owner = source.owner_of(database, settings, uri, watcher_uri)
-    return Decision.ALLOW if owner in ("", watcher_uri) else Decision.BLOCK
-
-
 def _compared(
-    subscription: Subscription, before: Mapping[str, Subscription], members: Sequence[Member], standings: Mapping[str, Standing]
+    subscription: Subscription,
+    before: Mapping[str, Subscription],
+    members: Sequence[Member],
+    standings: Mapping[str, Standing],
+    now: float,
 ) -> tuple[list[Subscription], list[Subscription]]:
     """Members that are new, and those that differ from before."""
     created, changed = [], []
@@ -242,7 +178,7 @@ def _compared(
             last += 1
             created.append(_member(empty, f"{subscription.id}-{last}", each, standing))
         else:
-            after = _restored(_as(known, each, standing), subscription)
+            after = _again(known, _restored(_as(known, each, standing), subscription), now)
             if after != known:
                 changed.append(after)
     return created, changed
@@ -283,6 +219,13 @@ def _restored(member: Subscription, subscription: Subscription) -> Subscription:
     return member if member.expires_at else member._replace(expires_at=subscription.expires_at)
 
 
+def _again(before: Subscription, after: Subscription, now: float) -> Subscription:
+    """To who watches the watchers one that had ended, and comes again, is another one (RFC 3858 section 3)."""
+    if before.state is not State.TERMINATED or after.state is State.TERMINATED:
+        return after
+    return after._replace(created_at=now, watcher_id=watcher.next_id(before.watcher_id, now))
+
+
 def _without_resource(member: Subscription) -> Subscription:
     """A member that is in the list no more (RFC 4662 section 4.5)."""
     return member._replace(
@@ -303,6 +246,7 @@ def _write(
     """Write members, and report them to who watches the watchers."""
     came = [each for each in created if State.TERMINATED not in (each.state, subscription.state)]
     moved = [each for each in changed if each.state is not before[each.resource].state and each.state is not State.TERMINATED]
+    again = [each for each in moved if before[each.resource].state is State.TERMINATED]
     left = [
         watcher.ended(before[each.resource], each.reason or Reason.TIMEOUT, now, settings.pa.waiting_expiration)
         for each in changed
@@ -320,7 +264,16 @@ def _write(
         number(database, [(each.id,) for each in moved])
     if before:
         store.prolong(database, subscription)
+    if settings.pa.use_offline_winfo and subscription.state is not State.TERMINATED:
+        _store_who_waits(database, settings, packages, [*created, *again], now)
     return [effect for each in marked for effect in wakes(each)]
+
+
+def _store_who_waits(database: Database, settings: Settings, packages: Packages, new: Sequence[Subscription], now: float) -> None:
+    """Presentities that are away are told later who came, as by a SUBSCRIBE to each (`kemi.offline_winfo`)."""
+    pending = [each for each in new if each.state is State.PENDING and each.package == PRESENCE]
+    there = online.online_among(database, [each.resource for each in pending], now)
+    offline_winfo.store_all(database, settings, packages, [each for each in pending if each.resource not in there], now)
 
 
 def _placed(database: Database, subscription: Subscription, created: Sequence[Subscription]) -> list[Subscription]:

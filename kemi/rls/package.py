@@ -11,14 +11,24 @@ of its own resource for this watcher. Documents of members are made once for all
 
 document   when                                                                    has
 ---------  ----------------------------------------------------------------------  -------------------------------------------
-full       the first one, after a SUBSCRIBE, after a NOTIFY that failed, after a   all members; those that did not fit any more
-           change of the list                                                      without an instance, they follow
+full       the first one, after a SUBSCRIBE, after a NOTIFY that failed, after a   the names of the list, all members; those that
+           change of the list                                                      did not fit without an instance, they follow
 partial    else                                                                    members whose state or document is another
+
+What does not fit is a matter of the room that there is. All members have to be in a full document: where that alone is too much the
+NOTIFY is too large for UDP, and goes over TCP (`kemi.dialog`).
+
+room       of                                 octets of a body
+---------  ---------------------------------  ------------------------------------------------------------------------
+whole      a fetch: nothing can follow        as many as are needed
+datagram   NOTIFYs that go over UDP           `rls.max_body`, DATAGRAM at most
+stream     others, and lists in lists         `rls.max_body`
 
 The tag of the document stands for the state of all members: the sum of what each contributes, so that a partial document can be
 counted without looking at the others (RFC 5839 section 6.5).
 
-SQL: 2 statements load members, 1 locks them (PostgreSQL), for each level of lists in lists; and what the documents of members need.
+SQL: 2 statements load members, 1 the names of lists, 1 locks (PostgreSQL), for each level of lists in lists; and what the documents
+of members need.
 """
 
 import hashlib
@@ -26,7 +36,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from kemi import notify, sip
+from kemi import dialog, notify, sip
 from kemi.client_profile import profile_of
 from kemi.database import Database
 from kemi.effects import Effect
@@ -42,14 +52,25 @@ from kemi.event_package import (
     View,
 )
 from kemi.news import News
-from kemi.rls import members, multipart, recipient_list, rlmi, source, store
+from kemi.rls import members, multipart, recipient_list, rlmi, source, standing, store
+from kemi.rls.resource_list import Names
 from kemi.rls.rlmi import Instance, ListState, Resource
 from kemi.settings import Settings
 from kemi.subscription import Reason, State, Subscription
+from kemi.xcap.errors import escaped
 
 FULL, PARTIAL = "full", "partial"
-NAMED, SHOWN = 40, 260
-"""Octets that a member adds to a body, about: besides its URI and names, and besides its document."""
+WHOLE, DATAGRAM, STREAM = "whole", "datagram", "stream"
+
+FRAME, BARE, NAMED, SHOWN = 340, 20, 40, 240
+"""Octets of a body without members; and that a member adds: besides its URI, besides names too, and besides its document too. The
+URI of the list comes twice to the first and the last."""
+
+LONGEST_ESCAPE = 6
+"""Octets that one becomes in XML, at most."""
+
+MOST_IN_DATAGRAM = 60_000
+"""Octets of a body that goes over UDP: some are left for the header fields (`dialog.LARGEST_DATAGRAM`)."""
 
 _MODULUS = 2**64
 
@@ -59,22 +80,31 @@ class Wanted(NamedTuple):
 
     Args:
         total: what members contributed to the tag of the document before.
+        room: WHOLE, DATAGRAM or STREAM.
     """
 
     kind: str
     id: str
     total: int
     is_linphone: bool
+    room: str
 
     def as_text(self) -> str:
         """For `View.aspect`."""
-        return f"{self.kind} {self.id} {self.total:016x} {int(self.is_linphone)}"
+        return f"{self.kind} {self.id} {self.total:016x} {int(self.is_linphone)} {self.room}"
 
     @classmethod
     def from_text(cls, text: str) -> "Wanted":
         """The opposite of `as_text`."""
-        kind, tag, total, is_linphone = text.split(" ")
-        return cls(kind, tag, int(total, 16), is_linphone == "1")
+        kind, tag, total, is_linphone, room = text.split(" ")
+        return cls(kind, tag, int(total, 16), is_linphone == "1", room)
+
+    def most(self, settings: Settings) -> int:
+        """Octets of its body, 0: any number."""
+        most = settings.rls.max_body
+        if self.room == DATAGRAM:
+            return min(most or MOST_IN_DATAGRAM, MOST_IN_DATAGRAM)
+        return most if self.room == STREAM else 0
 
 
 def aspect(subscription: Subscription) -> str:
@@ -83,7 +113,15 @@ def aspect(subscription: Subscription) -> str:
     is_full = not told or not subscription.version or subscription.changes > subscription.told
     total = 0 if is_full else int(told, 16)
     is_linphone = profile_of(subscription.user_agent).simple_multipart
-    return Wanted(FULL if is_full else PARTIAL, subscription.id, total, is_linphone).as_text()
+    return Wanted(FULL if is_full else PARTIAL, subscription.id, total, is_linphone, room_for(subscription)).as_text()
+
+
+def room_for(subscription: Subscription) -> str:
+    """How much its NOTIFYs may hold. The members of a list that is fetched have no lifetime either."""
+    if subscription.expires_at <= subscription.created_at and subscription.expires_at != store.GONE:
+        return WHOLE
+    uri, next_hop, _ = dialog.routing(subscription)
+    return DATAGRAM if not subscription.list_id and sip.transport_of(next_hop or uri) == "udp" else STREAM
 
 
 def list_of(base: EventPackage, packages: Packages) -> EventPackage:
@@ -92,7 +130,7 @@ def list_of(base: EventPackage, packages: Packages) -> EventPackage:
     def authorize(
         database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
     ) -> dict[str, Authorization]:
-        return {each: Authorization(members.may_watch(database, settings, each, resource, now)) for each in watchers}
+        return {each: Authorization(standing.may_watch(database, settings, each, resource, now)) for each in watchers}
 
     def render(database: Database, settings: Settings, views: Sequence[View], now: float) -> dict[View, Document]:
         return _render(database, settings, packages, views, now)
@@ -153,7 +191,8 @@ def _render(database: Database, settings: Settings, packages: Packages, views: S
     news: dict[str, list[News]] = defaultdict(list)
     for each in notify.gather(database, settings, packages, loaded, now):
         news[each.subscription.list_id].append(each)
-    return {view: _document(view, each, news[each.id], settings) for view, each in wanted.items()}
+    names = store.names_of(database, [each.id for each in wanted.values() if each.kind == FULL])
+    return {view: _document(view, each, names.get(each.id, ()), news[each.id], settings) for view, each in wanted.items()}
 
 
 def _in_full(member: Subscription) -> Subscription:
@@ -161,22 +200,24 @@ def _in_full(member: Subscription) -> Subscription:
     return member._replace(notified_tag="")
 
 
-def _document(view: View, wanted: Wanted, news: Sequence[News], settings: Settings) -> Document:
-    """The document of one list, of the news of all its members, or of those that are due."""
+def _document(view: View, wanted: Wanted, names: Names, news: Sequence[News], settings: Settings) -> Document:
+    """The document of one list, of the news of all its members and its names, or of those that are due."""
     ordered = sorted(news, key=lambda each: members.number_of(each.subscription.id))
     is_full = wanted.kind == FULL
     changed = [each for each in ordered if is_full or each.tag != each.subscription.notified_tag]
-    told = _that_fit(changed, settings.rls.max_body, is_full)
-    left = changed[len(told) :]
-    total = wanted.total + sum(_contribution(each.subscription, each.tag) for each in told)
+    named = store.names_as_text(names)
+    cut = _cut(changed, wanted.most(settings), is_full, len(view.entity), _octets(escaped(named)))
+    told, left = changed[: cut.told], changed[cut.told :]
+    total = wanted.total + (_number(named) if named else 0)
+    total += sum(_contribution(each.subscription, each.tag) for each in told)
     if not is_full:
         total -= sum(_contribution(each.subscription, each.subscription.notified_tag) for each in told)
     tag = f"{total % _MODULUS:016x}"
     is_linphone = wanted.is_linphone and bool(settings.pa.client_profiles)
     resources = [_resource(each, is_linphone) for each in told]
     if is_full:
-        resources += [_silent(each.subscription) for each in left]
-    state = ListState(view.entity, tuple(resources), is_full=is_full)
+        resources += [_silent(each.subscription, cut.has_names) for each in left]
+    state = ListState(view.entity, tuple(resources), names, is_full)
     token = hashlib.blake2b(f"{view.aspect} {tag} {len(told)}".encode(), digest_size=10).hexdigest()
     body = multipart.write(state, token, is_linphone)
     parts = (*told, *(each for each in ordered if not is_full and each not in changed))
@@ -185,15 +226,38 @@ def _document(view: View, wanted: Wanted, news: Sequence[News], settings: Settin
     return Document(body.content, body.content_type, tag, 0, parts, forgotten, has_more)
 
 
-def _that_fit(news: Sequence[News], most: int, is_full: bool) -> Sequence[News]:
-    """As many as fit into a body, one at least (RFC 4662 section 5.2); a full one names the others too."""
-    named = [NAMED + _octets(each.subscription.entity) + _octets(each.subscription.body) for each in news]
-    octets = sum(named) if is_full else 0
-    for at, each in enumerate(news):
-        octets += SHOWN + _octets(each.document.content if each.document else "") + (0 if is_full else named[at])
-        if most and octets > most and at:
-            return news[:at]
-    return news
+class Cut(NamedTuple):
+    """What of a document fits into a body: so many members; and whether the others, in a full one, keep their display names."""
+
+    told: int
+    has_names: bool = True
+
+
+def _cut(news: Sequence[News], most: int, is_full: bool, domain: int, names_of_list: int) -> Cut:
+    """As many as fit. A partial document has one at least; a full one names all, if need be without display names (RFC 4662
+    section 5.2).
+
+    Args:
+        most: octets, 0: any number.
+        domain: octets of the list's URI, more than its domain in each Content-ID.
+        names_of_list: octets of its display names.
+    """
+    shown = [SHOWN + 2 * domain + _octets(each.document.content if each.document else "") for each in news]
+    texts = [(each.subscription.entity, each.subscription.body) for each in news]
+    frame = FRAME + 2 * domain + names_of_list
+    rough = frame + sum(shown) + sum(NAMED + LONGEST_ESCAPE * _octets(uri + names) for uri, names in texts)
+    if not (most and news) or rough <= most:
+        return Cut(len(news))
+    uris, names = ([_octets(escaped(text)) for text in column] for column in zip(*texts, strict=True))
+    bare = frame + (BARE * len(news) + sum(uris) if is_full else 0)
+    named = bare + (NAMED - BARE) * len(news) + sum(names)
+    has_names = is_full and named <= most
+    octets = named if has_names else bare
+    for at in range(len(news)):
+        octets += shown[at] + (0 if has_names else NAMED + names[at]) + (0 if is_full else uris[at])
+        if octets > most and (at or is_full):
+            return Cut(at, has_names)
+    return Cut(len(news))
 
 
 def _octets(text: str) -> int:
@@ -207,7 +271,10 @@ def _contribution(subscription: Subscription, tag: str) -> int:
     """
     if not tag or not subscription.expires_at:
         return 0
-    text = f"{members.number_of(subscription.id)} {subscription.entity} {subscription.body} {tag}"
+    return _number(f"{members.number_of(subscription.id)} {subscription.entity} {subscription.body} {tag}")
+
+
+def _number(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
 
 
@@ -219,8 +286,8 @@ def _resource(news: News, is_linphone: bool) -> Resource:
     return Resource(subscription.entity, names, (instance,) if instance else ())
 
 
-def _silent(subscription: Subscription) -> Resource:
-    return Resource(subscription.entity, store.names_from_text(subscription.body))
+def _silent(subscription: Subscription, has_names: bool) -> Resource:
+    return Resource(subscription.entity, store.names_from_text(subscription.body) if has_names else ())
 
 
 def _instance(news: News) -> Instance | None:

@@ -118,6 +118,8 @@ def _resource(resource: Resource, ids: Iterator[str]) -> str:
     shown = resource.shown
     if len(shown) > 1 and len({each.id for each in shown}) < len(shown):
         raise ValueError("two instances of a resource have one id")
+    if not (shown or resource.names):
+        return f'<resource uri="{escaped(resource.uri)}"/>\r\n'
     instances = "".join([_instance(each, ids) for each in shown])
     return f'<resource uri="{escaped(resource.uri)}">\r\n{_names(resource.names)}{instances}</resource>\r\n'
 

@@ -32,7 +32,7 @@ from kemi.report import document_key
 from kemi.rls import expansion, service, store
 from kemi.rls.expansion import Expanded, Limits
 from kemi.rls.reference import Source
-from kemi.rls.resource_list import Member
+from kemi.rls.resource_list import Member, Names
 from kemi.rls.service import ServiceDefinition
 from kemi.settings import Settings
 from kemi.subscription import Subscription
@@ -70,12 +70,14 @@ class Resolved(NamedTuple):
         documents: what it is made of (`report.document_key`).
         left_out: references that led nowhere.
         is_known: False: a document of another server is still to come.
+        names: display names of the list.
     """
 
     members: tuple[Member, ...]
     documents: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     is_known: bool = True
+    names: Names = ()
 
 
 def as_text(members: Sequence[Member]) -> str:
@@ -269,7 +271,8 @@ def _list_of(read: expansion.Read, watcher: str, name: str) -> tuple[Document, E
 
 def _resolved(expanded: Expanded, *keys: str) -> Resolved:
     documents = (*keys, *(_key(each) for each in expanded.documents))
-    return Resolved(expanded.members, tuple(dict.fromkeys(documents)), expanded.left_out, not expanded.unknown)
+    made_of = tuple(dict.fromkeys(documents))
+    return Resolved(expanded.members, made_of, expanded.left_out, not expanded.unknown, expanded.names)
 
 
 def _key(source: Source) -> str:

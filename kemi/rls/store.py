@@ -4,7 +4,7 @@ A member is a row of the table subscription (`kemi.subscription`) without a dial
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from kemi.database import Database, Row
@@ -14,6 +14,10 @@ from kemi.subscription import Subscription
 
 GONE: Final = 0.0
 """`expires_at` of a member that is in the list no more, until that is told."""
+
+
+NO_DOCUMENT: Final = ""
+"""Stands in the place of a document in the row that has the display names of a list."""
 
 
 class Stored(NamedTuple):
@@ -95,7 +99,7 @@ def _changed(member: Subscription) -> Row:
     reason = member.reason.value if member.reason else None
     return (
         member.id, member.entity, member.decision.value, member.state.value, reason, member.permissions, member.judge_at,
-        member.body, member.expires_at,
+        member.body, member.expires_at, member.created_at, member.watcher_id,
     )  # fmt: skip
 
 
@@ -108,12 +112,32 @@ def prolong(database: Database, list_subscription: Subscription) -> None:
     database.execute("list_prolong_members", parameters)
 
 
-def save_documents(database: Database, list_id: str, documents: Iterable[str]) -> None:
-    """Remember what a list is made of, instead of what it was made of before."""
-    database.execute("list_documents_remove", {}, [(list_id,)])
-    rows = [(each,) for each in dict.fromkeys(documents)]
+def save_made_of(database: Database, list_id: str, documents: Iterable[str], names: Mapping[str, Names]) -> None:
+    """Remember what a list is made of, instead of what it was made of before.
+
+    Args:
+        documents: as `report.document_key` names them.
+        names: display names of the list, and of those in it, by id.
+    """
+    database.execute("list_documents_remove", {}, [(each,) for each in {list_id, *names}])
+    rows = [(list_id, each, "") for each in dict.fromkeys(documents)]
+    rows += [(each, NO_DOCUMENT, names_as_text(named)) for each, named in names.items() if named]
     if rows:
-        database.execute("list_documents_save", {"subscription": list_id}, rows)
+        database.execute("list_documents_save", {}, rows)
+
+
+def names_of(database: Database, lists: Sequence[str]) -> dict[str, Names]:
+    """Display names of those of these lists that have some."""
+    rows = database.execute("list_names", {}, [(each,) for each in lists]).rows() if lists else []
+    return {list_id: names_from_text(names) for list_id, names in rows}
+
+
+def crowded(database: Database, package: str, resources: Sequence[str], most: int) -> set[str]:
+    """Those of these resources that have as many watchers as they may (`store.create` counts so); 0: any number."""
+    if not (resources and most):
+        return set()
+    parameters = {"package": package, "others": most - 1}
+    return {uri for (uri,) in database.execute("list_crowded", parameters, [(each,) for each in resources]).rows()}
 
 
 def service(database: Database, uri: str) -> Stored | None:

@@ -31,10 +31,7 @@ WHERE package = :package AND state <> 'terminated' AND resource IN (SELECT colum
 GROUP BY resource;
 
 -- name: administration_subscriptions
-SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
-    remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
-    due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
+SELECT {subscription_columns}
 FROM subscription
 WHERE (:resource = '' OR resource = :resource) AND (:package = '' OR package = :package) AND (:watcher = '' OR watcher = :watcher)
 ORDER BY resource, package, watcher, created_at, id LIMIT :limit;

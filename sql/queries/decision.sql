@@ -48,10 +48,7 @@ ORDER BY package, watcher;
 -- Subscriptions that have not ended; and members of lists that were refused, which are asked for again. Not so one that is a list
 -- itself, and another user's.
 -- name: decision_live
-SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
-    remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
-    due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
+SELECT {subscription_columns}
 FROM subscription
 WHERE resource = :resource AND package = :package AND (:watcher = '' OR watcher = :watcher)
     AND (state <> 'terminated' OR (list_id <> '' AND reason IN ('rejected', 'giveup') AND expires_at > 0

@@ -20,14 +20,14 @@ SELECT EXISTS (SELECT 1 FROM fetched WHERE next_at <= :now), EXISTS (SELECT 1 FR
 UPDATE fetched SET next_at = :until WHERE (owner, uri) IN (
     SELECT owner, uri FROM fetched
     WHERE next_at <= :now AND substr(uri, 1, length(:server)) = :server AND (asked = 1
-        OR EXISTS (SELECT 1 FROM subscription WHERE resource = fetched.owner AND state <> 'terminated')
+        OR EXISTS (SELECT 1 FROM subscription WHERE resource = fetched.owner AND (state <> 'terminated' OR list_id <> ''))
         OR EXISTS (SELECT 1 FROM list_document WHERE document = fetched.auid || '/' || fetched.owner))
     ORDER BY next_at LIMIT :limit FOR UPDATE OF fetched SKIP LOCKED)
 RETURNING owner, uri, auid, known, body, etag, since, asked, failures, next_at;
 
 -- name: fetched_rest
 UPDATE fetched SET next_at = NULL WHERE next_at <= :now AND asked = 0
-    AND NOT EXISTS (SELECT 1 FROM subscription WHERE resource = fetched.owner AND state <> 'terminated')
+    AND NOT EXISTS (SELECT 1 FROM subscription WHERE resource = fetched.owner AND (state <> 'terminated' OR list_id <> ''))
     AND NOT EXISTS (SELECT 1 FROM list_document WHERE document = fetched.auid || '/' || fetched.owner);
 
 -- name: fetched_save
@@ -41,7 +41,7 @@ WHERE since <= :before ORDER BY since LIMIT :limit;
 
 -- name: fetched_remove_over
 DELETE FROM fetched WHERE since <= :before AND known = 'unknown'
-    AND NOT EXISTS (SELECT 1 FROM subscription WHERE resource = fetched.owner AND state <> 'terminated')
+    AND NOT EXISTS (SELECT 1 FROM subscription WHERE resource = fetched.owner AND (state <> 'terminated' OR list_id <> ''))
     AND NOT EXISTS (SELECT 1 FROM list_document WHERE document = fetched.auid || '/' || fetched.owner);
 
 -- name: fetched_remove_foreign

@@ -1,10 +1,7 @@
 -- Lists of resources (RFC 4662): their members, which are subscriptions too, and the documents that they are made of.
 
 -- name: list_members
-SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
-    remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
-    due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
+SELECT {subscription_columns}
 FROM subscription WHERE list_id <> '' AND list_id IN (SELECT column1 FROM (VALUES :rows) AS wanted)
 ORDER BY id FOR UPDATE;
 
@@ -26,18 +23,12 @@ SELECT pg_advisory_xact_lock(hashtextextended(column1, 0)) FROM (VALUES :rows) A
 SELECT resource FROM subscription WHERE list_id = :list_id AND list_id <> '' AND state = 'active';
 
 -- name: list_claim
-SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
-    remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
-    due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
+SELECT {subscription_columns}
 FROM subscription WHERE next_at <= :now AND id IN (SELECT column1 FROM (VALUES :rows) AS claimed)
 ORDER BY next_at FOR UPDATE SKIP LOCKED;
 
 -- name: list_members_due
-SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
-    remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
-    due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
+SELECT {subscription_columns}
 FROM subscription
 WHERE list_id <> '' AND due_at IS NOT NULL AND list_id IN (SELECT column1 FROM (VALUES :rows) AS wanted)
 ORDER BY id FOR UPDATE;
@@ -60,7 +51,7 @@ ON CONFLICT (id) DO NOTHING;
 -- name: list_change_members
 UPDATE subscription SET entity = changed.column2, decision = changed.column3, state = changed.column4, reason = changed.column5,
     permissions = changed.column6, judge_at = CAST(changed.column7 AS DOUBLE PRECISION), body = changed.column8,
-    due_at = :now, expires_at = changed.column9
+    due_at = :now, expires_at = changed.column9, created_at = changed.column10, watcher_id = changed.column11
 FROM (VALUES :rows) AS changed
 WHERE subscription.id = changed.column1;
 
@@ -75,9 +66,7 @@ SET due_at = CASE WHEN state = 'active' THEN marked.due_at ELSE subscription.due
     next_at = CASE WHEN in_flight_since IS NOT NULL OR state <> 'active' THEN next_at
                    WHEN repeat_at < marked.due_at THEN repeat_at
                    WHEN marked.due_at < expires_at THEN marked.due_at ELSE expires_at END
-FROM (SELECT id AS marked_id, CASE WHEN due_at <= :now THEN due_at
-                                   WHEN least_gap > :interval AND notified_at + least_gap > :now THEN notified_at + least_gap
-                                   WHEN notified_at + :interval > :now THEN notified_at + :interval ELSE :now END AS due_at
+FROM (SELECT id AS marked_id, {subscription_due_at}
       FROM subscription
       WHERE id IN (SELECT column1 FROM (VALUES :rows) AS wanted)
       ORDER BY id FOR UPDATE SKIP LOCKED) AS marked
@@ -115,9 +104,20 @@ RETURNING in_flight_since IS NOT NULL;
 DELETE FROM list_document WHERE subscription IN (SELECT column1 FROM (VALUES :rows) AS gone);
 
 -- name: list_documents_save
-INSERT INTO list_document (subscription, document)
-SELECT :subscription, column1 FROM (VALUES :rows) AS used WHERE true
+INSERT INTO list_document (subscription, document, names)
+SELECT column1, column2, column3 FROM (VALUES :rows) AS used WHERE true
 ON CONFLICT (subscription, document) DO NOTHING;
+
+-- name: list_names
+SELECT subscription, names FROM list_document
+WHERE document = '' AND subscription IN (SELECT column1 FROM (VALUES :rows) AS wanted);
+
+-- Of the wanted resources those that have more watchers of a package than `others`.
+-- name: list_crowded
+SELECT column1 FROM (VALUES :rows) AS wanted
+WHERE EXISTS (SELECT 1 FROM subscription
+              WHERE resource = column1 AND package = :package AND (list_id = '' OR state <> 'terminated')
+              LIMIT 1 OFFSET :others);
 
 -- name: list_service
 SELECT service.xui, service.name, document.body FROM xcap_service AS service
@@ -135,20 +135,14 @@ WHERE EXISTS (SELECT 1 FROM subscriber WHERE username = column2 AND domain = col
 
 -- What presencectl shows; no locks. The wanted rows are names of packages of lists.
 -- name: list_all
-SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
-    remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
-    due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
+SELECT {subscription_columns}
 FROM subscription
 WHERE list_id = '' AND package IN (SELECT column1 FROM (VALUES :rows) AS wanted)
     AND (:resource = '' OR resource = :resource) AND (:watcher = '' OR watcher = :watcher)
 ORDER BY watcher, resource, created_at, id LIMIT :limit;
 
 -- name: list_members_shown
-SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
-    remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
-    due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
+SELECT {subscription_columns}
 FROM subscription WHERE list_id <> '' AND list_id IN (SELECT column1 FROM (VALUES :rows) AS wanted)
 ORDER BY id;
 
@@ -160,5 +154,5 @@ GROUP BY list_id, state;
 
 -- name: list_documents
 SELECT subscription, document FROM list_document
-WHERE subscription IN (SELECT column1 FROM (VALUES :rows) AS wanted)
+WHERE document <> '' AND subscription IN (SELECT column1 FROM (VALUES :rows) AS wanted)
 ORDER BY subscription, document;

@@ -188,14 +188,8 @@ WHERE subscription.id = held.held_id
 RETURNING in_flight_since IS NOT NULL;
 
 -- name: outgoing_tell_document
-UPDATE subscription
-SET due_at = marked.due_at,
-    next_at = CASE WHEN in_flight_since IS NOT NULL THEN next_at
-                   WHEN repeat_at < marked.due_at THEN repeat_at
-                   WHEN marked.due_at < expires_at THEN marked.due_at ELSE expires_at END
-FROM (SELECT id AS marked_id, CASE WHEN due_at <= :now THEN due_at
-                                   WHEN least_gap > :interval AND notified_at + least_gap > :now THEN notified_at + least_gap
-                                   WHEN notified_at + :interval > :now THEN notified_at + :interval ELSE :now END AS due_at
+UPDATE subscription SET {subscription_marked}
+FROM (SELECT id AS marked_id, {subscription_due_at}
       FROM subscription
       WHERE watcher = :watcher AND resource = :resource AND package = :package AND state = 'active'
       ORDER BY id FOR UPDATE) AS marked

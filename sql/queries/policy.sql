@@ -11,9 +11,9 @@ SELECT name, body FROM xcap_document
 WHERE tree = 'users' AND xui = :owner AND auid = 'im-rules' AND (:name = '' OR name = :name)
 ORDER BY name;
 
--- Whether rules matter to somebody now.
+-- Whether rules matter to somebody now, members of lists that were refused among them.
 -- name: policy_watched
-SELECT EXISTS (SELECT 1 FROM subscription WHERE resource = :resource AND state <> 'terminated')
+SELECT EXISTS (SELECT 1 FROM subscription WHERE resource = :resource AND (state <> 'terminated' OR list_id <> ''))
     OR EXISTS (SELECT 1 FROM watcher WHERE resource = :resource AND status = 'waiting');
 
 -- name: policy_documents_of_many

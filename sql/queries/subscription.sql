@@ -1,9 +1,27 @@
+-- Texts that stand in many statements, as {name}.
+
+-- part: subscription_columns
+id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
+remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
+due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
+version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
+
+-- When a change of now is told: not before the interval since the last NOTIFY is over.
+-- part: subscription_due_at
+CASE WHEN due_at <= :now THEN due_at
+     WHEN least_gap > :interval AND notified_at + least_gap > :now THEN notified_at + least_gap
+     WHEN notified_at + :interval > :now THEN notified_at + :interval ELSE :now END AS due_at
+
+-- The deadline of one that is due then; of one whose NOTIFY is in flight it stays that of the answer.
+-- part: subscription_marked
+due_at = marked.due_at,
+    next_at = CASE WHEN in_flight_since IS NOT NULL THEN next_at
+                   WHEN repeat_at < marked.due_at THEN repeat_at
+                   WHEN marked.due_at < expires_at THEN marked.due_at ELSE expires_at END
+
 -- name: subscription_create
 INSERT INTO subscription (
-    id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
-    remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
-    due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known)
+    {subscription_columns})
 SELECT :id, :package, :event_id, :resource, :entity, :watcher, :decision, :state, :reason, :accept,
     CAST(:created_at AS DOUBLE PRECISION), CAST(:expires_at AS DOUBLE PRECISION), :call_id, :local_uri, :remote_uri, :remote_tag,
     :remote_target, :route_set, CAST(:local_cseq AS BIGINT), CAST(:remote_cseq AS BIGINT), :branch, :socket, :flow,
@@ -22,10 +40,7 @@ WHERE (CAST(:max_watchers AS INTEGER) = 0 OR CAST(:max_watchers AS INTEGER) >
 ON CONFLICT (id) DO NOTHING;
 
 -- name: subscription_load
-SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
-    remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
-    due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
+SELECT {subscription_columns}
 FROM subscription WHERE id = :id FOR UPDATE;
 
 -- name: subscription_refresh
@@ -42,14 +57,8 @@ UPDATE subscription SET sequence = (SELECT COALESCE(MAX(telling.changes), 0) FRO
 WHERE id IN (SELECT column1 FROM (VALUES :rows) AS changed);
 
 -- name: subscription_mark_due
-UPDATE subscription
-SET due_at = marked.due_at,
-    next_at = CASE WHEN in_flight_since IS NOT NULL THEN next_at
-                   WHEN repeat_at < marked.due_at THEN repeat_at
-                   WHEN marked.due_at < expires_at THEN marked.due_at ELSE expires_at END
-FROM (SELECT id AS marked_id, CASE WHEN due_at <= :now THEN due_at
-                                   WHEN least_gap > :interval AND notified_at + least_gap > :now THEN notified_at + least_gap
-                                   WHEN notified_at + :interval > :now THEN notified_at + :interval ELSE :now END AS due_at
+UPDATE subscription SET {subscription_marked}
+FROM (SELECT id AS marked_id, {subscription_due_at}
       FROM subscription
       WHERE resource = :resource AND package = :package AND state = 'active'
       ORDER BY id FOR UPDATE) AS marked
@@ -57,14 +66,8 @@ WHERE subscription.id = marked.marked_id
 RETURNING in_flight_since IS NOT NULL;
 
 -- name: subscription_mark_telling
-UPDATE subscription
-SET changes = changes + 1, due_at = marked.due_at,
-    next_at = CASE WHEN in_flight_since IS NOT NULL THEN next_at
-                   WHEN repeat_at < marked.due_at THEN repeat_at
-                   WHEN marked.due_at < expires_at THEN marked.due_at ELSE expires_at END
-FROM (SELECT id AS marked_id, CASE WHEN due_at <= :now THEN due_at
-                                   WHEN least_gap > :interval AND notified_at + least_gap > :now THEN notified_at + least_gap
-                                   WHEN notified_at + :interval > :now THEN notified_at + :interval ELSE :now END AS due_at
+UPDATE subscription SET changes = changes + 1, {subscription_marked}
+FROM (SELECT id AS marked_id, {subscription_due_at}
       FROM subscription
       WHERE resource = :resource AND package = :package AND state = 'active'
       ORDER BY id FOR UPDATE) AS marked
@@ -72,14 +75,8 @@ WHERE subscription.id = marked.marked_id
 RETURNING in_flight_since IS NOT NULL;
 
 -- name: subscription_mark_all_telling
-UPDATE subscription
-SET changes = changes + 1, due_at = marked.due_at,
-    next_at = CASE WHEN in_flight_since IS NOT NULL THEN next_at
-                   WHEN repeat_at < marked.due_at THEN repeat_at
-                   WHEN marked.due_at < expires_at THEN marked.due_at ELSE expires_at END
-FROM (SELECT id AS marked_id, CASE WHEN due_at <= :now THEN due_at
-                                   WHEN least_gap > :interval AND notified_at + least_gap > :now THEN notified_at + least_gap
-                                   WHEN notified_at + :interval > :now THEN notified_at + :interval ELSE :now END AS due_at
+UPDATE subscription SET changes = changes + 1, {subscription_marked}
+FROM (SELECT id AS marked_id, {subscription_due_at}
       FROM subscription
       WHERE (resource, package) IN (SELECT column1, column2 FROM (VALUES :rows) AS watched) AND state = 'active'
       ORDER BY id FOR UPDATE) AS marked
@@ -87,10 +84,7 @@ WHERE subscription.id = marked.marked_id
 RETURNING in_flight_since IS NOT NULL;
 
 -- name: subscription_claim
-SELECT id, package, event_id, resource, entity, watcher, decision, state, reason, accept, created_at, expires_at, call_id, local_uri,
-    remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branch, socket, flow, connection, user_agent,
-    due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
-    version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
+SELECT {subscription_columns}
 FROM subscription WHERE next_at <= :now
 ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED;
 

@@ -69,6 +69,18 @@ def test_named_statements_are_read_without_comments(tmp_path: Path) -> None:
     assert load_queries(tmp_path, "sqlite") == {"one": "SELECT 1 FROM t", "two": "SELECT 2"}
 
 
+def test_a_part_is_written_into_statements_of_every_file(tmp_path: Path) -> None:
+    (tmp_path / "a.sql").write_text("-- name: one\nSELECT {columns} FROM t;\n")
+    (tmp_path / "b.sql").write_text("-- what t has\n-- part: columns\na,\n    b\n\n-- name: two\nSELECT {columns}, c FROM t;\n")
+    assert load_queries(tmp_path, "sqlite") == {"one": "SELECT a, b FROM t", "two": "SELECT a, b, c FROM t"}
+
+
+def test_a_part_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.sql").write_text("-- name: one\nSELECT {columns} FROM t;\n")
+    with pytest.raises(KeyError, match="columns"):
+        load_queries(tmp_path, "sqlite")
+
+
 def test_a_name_stands_for_one_statement(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / f"{name}.sql").write_text("-- name: same\nSELECT 1;\n")
@@ -114,6 +126,13 @@ def test_no_statement_is_prepared_anew_for_the_sake_of_a_partial_index() -> None
         if re.search(rf"\b{table}\b", text) and re.search(rf"(?<![.\w]){column} = :", text)
     ]
     assert wrong == []
+
+
+def test_every_part_stands_in_several_statements() -> None:
+    text = "\n".join(path.read_text() for path in (database.SQL / "queries").glob("*.sql"))
+    parts = re.findall(r"^-- part: (\w+)", text, re.MULTILINE)
+    assert parts
+    assert [part for part in parts if text.count("{" + part + "}") < 2] == []
 
 
 def test_every_statement_is_used_and_every_one_used_is_there() -> None:

@@ -149,6 +149,39 @@ def test_what_a_request_uri_may_not_have_is_taken_off_a_strict_route() -> None:
     assert request.uri == "sip:p1.example.net;transport=tcp"
 
 
+LARGE = Document("ä" * 33_000, PIDF, "large")
+
+
+@pytest.mark.parametrize(
+    ("target", "flow", "next_hop"),
+    [
+        (TARGET, "", f"{TARGET};transport=tcp"),
+        ("sip:bob@192.0.2.7;transport=UDP;ob", "", "sip:bob@192.0.2.7;ob;transport=tcp"),
+        ("sip:b?b;x@192.0.2.7?Subject=x", "", "sip:b?b;x@192.0.2.7;transport=tcp"),
+        ("sip:192.0.2.7", "", "sip:192.0.2.7;transport=tcp"),
+        (TARGET, "sip:[2001:db8::1]:4711", "sip:[2001:db8::1]:4711;transport=tcp"),
+        (TARGET, "sip:198.51.100.7:4711;transport=ws", "sip:198.51.100.7:4711;transport=ws"),
+        ("sip:bob@192.0.2.7;transport=tcp", "", ""),
+        ("sips:bob@192.0.2.7", "", ""),
+    ],
+)
+def test_what_is_too_large_for_a_datagram_goes_over_tcp(target: str, flow: str, next_hop: str) -> None:
+    _, request = notify(LARGE, remote_target=target, flow=flow)
+    assert (request.uri, request.next_hop) == (target, next_hop)
+
+
+def test_the_first_proxy_is_asked_over_tcp_too() -> None:
+    fields, request = notify(LARGE, route_set="<sip:p1.example.net;lr>, <sip:p2.example.net;lr>")
+    assert request.next_hop == "sip:p1.example.net;lr;transport=tcp"
+    assert fields["Route"] == ["<sip:p1.example.net;lr>, <sip:p2.example.net;lr>"]
+
+
+@pytest.mark.parametrize("octets", [dialog.SMALL - 1, dialog.SMALL, 64_000])
+def test_what_fits_into_a_datagram_stays_there(octets: int) -> None:
+    _, request = notify(Document("x" * octets, PIDF, "fits"))
+    assert request.next_hop == ""
+
+
 # Our Contact
 
 

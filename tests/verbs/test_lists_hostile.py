@@ -261,7 +261,8 @@ def test_a_list_that_leaves_a_list_leaves_nothing_behind(lists: Lists) -> None:
     subscriber.told()
     assert watchers_of(lists, ALICE) == []
     publish(lists, ALICE, "here")
-    assert lists.world.database.execute("subscription_deadlines", {"now": lists.world.now}).rows()[0][0] in (0, False)
+    deadlines = lists.world.database.execute("subscription_deadlines", {"now": lists.world.now, "cleaned": 0.0})
+    assert not deadlines.rows()[0][0]
 
 
 # Ends and refreshes

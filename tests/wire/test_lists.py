@@ -8,6 +8,7 @@ import pytest
 
 from tests.multipart import Reader, Told
 from tests.server import Server
+from tests.unit.xcap.rules import document, identity, one, rule
 from tests.useragent import Message, UserAgent, pidf
 from tests.verbs.lists import ACCEPT, entries, services
 
@@ -60,6 +61,26 @@ def test_a_list_is_put_watched_and_changed(server: Server) -> None:
     assert third.is_full
     assert third.instance(user("alice")).said == ("terminated", "noresource")
     assert third.instance(user("dave")).said == ACTIVE
+
+
+@pytest.mark.rfc("AUTH-024", "RLS-024")
+def test_a_member_that_refused_is_told_as_soon_as_its_rules_let_the_watcher_in(start_server: Callable[..., Server]) -> None:
+    server = start_server({"KP_SET": "pa.notify_interval=0;rls.timer_interval=0;pa.auth=xcap;pa.auth_default=block"})
+    alice, bob = UserAgent(server.address, "alice"), UserAgent(server.address, "bob")
+    alice.publish(pidf(note="here"))
+    assert put(server, user("alice")) == 201
+    bob.subscribe(FRIENDS, "Supported: eventlist", f"Accept: {ACCEPT}")
+    reader = Reader([user("alice")])
+    assert taken(reader, bob.notify()).instance(user("alice")).said == ("terminated", "rejected")
+    with httpx.Client(base_url=f"http://{server.address[0]}:{server.http_port}") as web:
+        everything = "<provide-services><all-services/></provide-services><provide-all-attributes/>"
+        rules = document(rule(identity(one(user("bob"))), "allow", everything))
+        path = "/xcap-root/pres-rules/users/sip:alice@example.org/index"
+        fields = {"Content-Type": "application/auth-policy+xml", "X-3GPP-Asserted-Identity": '"sip:alice@example.org"'}
+        assert web.put(path, content=rules, headers=fields).status_code == 201
+    told = taken(reader, bob.notify())
+    assert (told.is_full, told.instance(user("alice")).said) == (False, ACTIVE)
+    assert b"here" in told.instance(user("alice")).body
 
 
 @pytest.mark.rfc("RLS-001")

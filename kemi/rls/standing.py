@@ -1,0 +1,135 @@
+"""Standing: what each member of a list is to be, as the rules of its resource are for this watcher (RFC 4662 section 4.5).
+
+resource                                                     state         reason
+-----------------------------------------------------------  ------------  -----------
+ours, its rules say allow or polite-block                    active
+ours, its rules say confirm                                  pending
+the same, for longer than `pa.waiting_expiration`            terminated    giveup
+ours, its rules say block                                    terminated    rejected
+new, of one that has `pa.max_watchers` already               terminated    probation
+ours, and a list too                                         active: it has members of its own (RFC 4662 section 4.6)
+a list, and another user's                                   terminated    rejected
+a list that it stands in itself, or too deep in lists        terminated    noresource
+of a domain of b2b.domains                                   as the server there says (`kemi.b2bua.outside`)
+somebody who is not there, or of another domain              terminated    noresource
+
+SQL: 2 for the rules of all members, 1 for who is a list, 1 for limits where members are new.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from kemi import identity, sip
+from kemi.database import Database
+from kemi.event_package import Authorization, Decision, EventPackage
+from kemi.rls import expansion, source, store
+from kemi.rls.resource_list import Member
+from kemi.settings import Settings
+from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription
+
+UNSEEN = Authorization(Decision.BLOCK)
+"""Of somebody who is not there, or cannot be watched now: nothing is shown."""
+
+
+class Standing(NamedTuple):
+    """What a member is to be.
+
+    Args:
+        reason: why it is terminated, None: it is not.
+        is_list: it is a list itself.
+    """
+
+    authorization: Authorization
+    reason: Reason | None = None
+    is_list: bool = False
+
+    @property
+    def state(self) -> State:
+        """Of its subscription."""
+        return State.TERMINATED if self.reason else STATE_BY_DECISION[self.authorization.decision]
+
+
+def standings_of(
+    database: Database,
+    settings: Settings,
+    there: Settings,
+    base: EventPackage,
+    subscription: Subscription,
+    members: Sequence[Member],
+    way: tuple[str, ...],
+    now: float,
+) -> dict[str, Standing]:
+    """What each member is to be, by canonical URI.
+
+    Args:
+        there: the settings for the documents of lists.
+        way: canonical URIs of this list and of those around it, the outermost first.
+    """
+    realm = identity.realm(settings)
+    ours = [each.resource for each in members if realm.is_served(sip.parse_uri(each.resource))]
+    elsewhere = [each.resource for each in members if identity.reaches(settings, each.resource)]
+    asked = ours if settings.rls.max_list_nesting_level else []
+    lists = source.lists_among(database, there, asked, subscription.watcher, now) - {subscription.resource}
+    entered = {each for each in lists if expansion.way_into(way, each, settings.rls.max_list_nesting_level + 1)}
+    single = [each for each in ours if each not in lists and each not in way]
+    if settings.pa.presentities == "subscriber":
+        known = store.known_users(database, single)
+        single = [each for each in single if each in known]
+    says = _authorized(database, settings, base, subscription.watcher, [*single, *elsewhere], now)
+    nobody = Standing(UNSEEN, Reason.NORESOURCE)
+    found = {each.resource: nobody for each in members}
+    found |= {each: _standing(authorization) for each, authorization in says.items()}
+    owners = {each: _list_standing(database, settings, subscription.watcher, each, now) for each in sorted(entered)}
+    return found | owners
+
+
+def _authorized(
+    database: Database, settings: Settings, base: EventPackage, watcher_uri: str, resources: Sequence[str], now: float
+) -> Mapping[str, Authorization]:
+    if not resources:
+        return {}
+    if base.authorize_members is not None:
+        return base.authorize_members(database, settings, watcher_uri, resources, now)
+    return {each: base.authorization(database, settings, watcher_uri, each, now) for each in resources}
+
+
+def _standing(authorization: Authorization) -> Standing:
+    return Standing(authorization, None if authorization.decision in STATE_BY_DECISION else Reason.REJECTED)
+
+
+def _list_standing(database: Database, settings: Settings, watcher_uri: str, uri: str, now: float) -> Standing:
+    decision = may_watch(database, settings, watcher_uri, uri, now)
+    return _standing(Authorization(decision))._replace(is_list=decision is Decision.ALLOW)
+
+
+def may_watch(database: Database, settings: Settings, watcher_uri: str, uri: str, now: float) -> Decision:
+    """Who may use a list (RFC 5363 section 5.2, SER handbook section 6.3): what `rls.auth` says of one watcher."""
+    if settings.rls.auth != "owner":
+        return Decision.ALLOW
+    owner = source.owner_of(database, settings, uri, watcher_uri)
+    return Decision.ALLOW if owner in ("", watcher_uri) else Decision.BLOCK
+
+
+def limited(
+    database: Database,
+    settings: Settings,
+    package: str,
+    before: Mapping[str, Subscription],
+    standings: Mapping[str, Standing],
+    now: float,
+) -> dict[str, Standing]:
+    """The same within the limits that every subscription has: of waiting for a decision, and of watchers.
+
+    Args:
+        package: name of the members' package.
+        before: the members that the list has, by canonical URI.
+    """
+    patience = settings.pa.waiting_expiration or now
+    waiting = [each for each in before.values() if each.state is State.PENDING and now - each.created_at >= patience]
+    given_up = {each.resource for each in waiting if each.resource in standings and standings[each.resource].state is State.PENDING}
+    live = {resource for resource, each in before.items() if each.state is not State.TERMINATED}
+    new = [uri for uri, each in standings.items() if uri not in live and not each.is_list and each.state is not State.TERMINATED]
+    crowded = store.crowded(database, package, new, settings.pa.max_watchers)
+    found = dict(standings)
+    found |= {each: Standing(standings[each].authorization, Reason.GIVEUP) for each in given_up}
+    return found | {each: Standing(UNSEEN, Reason.PROBATION) for each in crowded}
