@@ -158,6 +158,7 @@ class Pipeline:
     def __init__(self, url: str, timeout: int) -> None:
         self._url = url
         self._timeout = timeout
+        self._is_transaction = False
         self._open()
 
     def _open(self) -> None:
@@ -178,6 +179,7 @@ class Pipeline:
         self._prepared: dict[Key, bytes] = {}
         self._number = 0
         self._awaited: list[PostgreSQLResult] = []
+        self._failure: PGresult | None = None
 
     def run(self, text: str, values: list[Any]) -> PostgreSQLResult:
         """Send a statement; outside of a transaction, wait for it.
@@ -185,7 +187,7 @@ class Pipeline:
         Raises:
             Conflict, Unavailable: it failed, or the connection is lost; the next statement opens another one.
         """
-        if not self.connection.closed and self._pgconn.pipeline_status:
+        if self._is_transaction:
             return self._send(text, values)
         self._enter()
         try:
@@ -196,16 +198,25 @@ class Pipeline:
             self._leave()
 
     def begin(self) -> None:
-        """What follows is one transaction."""
+        """What follows is one transaction.
+
+        Raises:
+            Unavailable: there is one already, and none within another.
+        """
+        if self._is_transaction:
+            raise Unavailable("a transaction within a transaction")
         self._enter()
+        self._is_transaction = True
 
     def commit(self) -> None:
-        """All of it takes effect, or nothing does."""
+        """All of it takes effect, or nothing does; where that cannot be, `rollback` ends it."""
         self._finish()
+        self._is_transaction = False
         self._leave()
 
     def rollback(self) -> None:
         """Give up what was sent, whatever became of it."""
+        self._is_transaction = False
         if not self.connection.closed and self._pgconn.pipeline_status:
             with suppress(Unavailable):
                 self._send("ROLLBACK", [])
@@ -235,24 +246,23 @@ class Pipeline:
             self._pgconn.pipeline_sync()
             failure = self._results()
             end = self._next()
-            while end.status != ExecStatus.PIPELINE_SYNC:
+            while end.status != ExecStatus.PIPELINE_SYNC:  # what was put off to the end has failed
                 failure = failure or end
-                end = self._next()
+                end = self._pgconn.get_result() or self._next()
         if failure is not None:
             raise _named(errors.error_from_result(failure))
 
     def _results(self) -> PGresult | None:
-        """Take the results of what was sent; the first failure among them."""
+        """Take the results of what was sent; the first failure among them, or of those before."""
         awaited, self._awaited = self._awaited, []
-        failure: PGresult | None = None
         for each in awaited:
             each.result = self._next()
             self._pgconn.get_result()  # the end of this statement's results
             if each.result.status in FAILED:
-                failure = failure or each.result
+                self._failure = self._failure or each.result
             if each.prepares and each.result.status != ExecStatus.COMMAND_OK:
                 del self._prepared[each.prepares]
-        return failure
+        return self._failure
 
     def loaded(self, result: PGresult) -> list[Row]:
         """The rows of a result."""
@@ -276,8 +286,9 @@ class Pipeline:
 
     def _prepare(self, key: Key) -> bytes:
         self._number += 1
-        name = self._prepared[key] = b"s%d" % self._number
+        name = b"s%d" % self._number
         self._pgconn.send_prepare(name, key[0].encode(), [OIDS[kind] for kind in key[1]] or None)
+        self._prepared[key] = name
         self._awaited.append(PostgreSQLResult(self, key))
         return name
 
@@ -293,6 +304,7 @@ class Pipeline:
     def _enter(self) -> None:
         if self.connection.closed:
             self._open()
+        self._failure = None
         with self._lost_when_broken():
             self._pgconn.enter_pipeline_mode()
 
@@ -348,8 +360,7 @@ class PostgreSQLDatabase:
 
     def transaction(self) -> "PostgreSQLTransaction":
         """One pipeline: a single round trip where nothing is asked for in between."""
-        self._foreseen.clear()
-        return PostgreSQLTransaction(self._pipeline)
+        return PostgreSQLTransaction(self._pipeline, self._foreseen)
 
     def close(self) -> None:
         self._pipeline.connection.close()
@@ -358,21 +369,23 @@ class PostgreSQLDatabase:
 class PostgreSQLTransaction:
     """One pipeline; written out as a class because it is on the way of every request."""
 
-    __slots__ = ("_pipeline",)
+    __slots__ = ("_foreseen", "_pipeline")
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, foreseen: dict[tuple[Any, ...], Result]) -> None:
         self._pipeline = pipeline
+        self._foreseen = foreseen
 
     def __enter__(self) -> None:
         self._pipeline.begin()
 
     def __exit__(self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        self._foreseen.clear()
         if kind is not None:
             self._pipeline.rollback()
             return
         try:
             self._pipeline.commit()
-        except Unavailable:
+        except BaseException:
             self._pipeline.rollback()
             raise
 

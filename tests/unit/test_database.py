@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,60 @@ def test_a_transaction_that_failed_leaves_the_connection_usable(connection: Data
     assert saved(connection, "a") == ["x"]
 
 
+def test_a_transaction_whose_failure_is_passed_over_takes_no_effect(connection: Database) -> None:
+    if connection.engine == "sqlite":
+        pytest.skip("there a statement fails by itself")
+    (applied, *_) = schema.state(connection).applied
+
+    def passed_over() -> None:
+        with suppress(Unavailable):
+            connection.execute("schema_record", {"name": applied})
+            saved(connection, "a")
+        save(connection, "b")
+
+    with pytest.raises(Unavailable):
+        fail_halfway(connection, "a", passed_over)
+    assert [saved(connection, name) for name in "ab"] == [[], []]
+
+
+def test_what_fails_at_the_very_end_takes_no_effect_and_says_why(connection: Database) -> None:
+    connection.script(
+        "CREATE TABLE parent (a BIGINT PRIMARY KEY);"
+        "CREATE TABLE child (a BIGINT REFERENCES parent DEFERRABLE INITIALLY DEFERRED);"
+        f"{'PRAGMA foreign_keys = ON' if connection.engine == 'sqlite' else 'SELECT 1'}"
+    )
+    with pytest.raises(Unavailable, match=r"(?i)foreign key"):
+        fail_halfway(connection, "a", lambda: connection.script("INSERT INTO child VALUES (7)"))
+    assert saved(connection, "a") == []
+    save(connection, "a")
+    assert saved(connection, "a") == ["x"]
+
+
+def test_a_transaction_within_a_transaction_is_refused_and_nothing_takes_effect(connection: Database) -> None:
+    with pytest.raises(Unavailable, match="transaction"):
+        fail_halfway(connection, "a", lambda: fail_halfway(connection, "b", lambda: None))
+    assert [saved(connection, name) for name in "ab"] == [[], []]
+
+
+def test_a_transaction_whose_connection_is_lost_does_not_go_on_by_another_one(connection: Database, url: str) -> None:
+    if connection.engine == "sqlite":
+        pytest.skip("SQLite has no server")
+    other: Any = database.connect(settings_of(url))
+    process = connection._pipeline.connection.info.backend_pid  # type: ignore[attr-defined]
+
+    def lost() -> None:
+        saved(connection, "a")
+        other._pipeline.connection.execute("SELECT pg_terminate_backend(%s, 5000)", (process,))
+        with suppress(Unavailable):
+            saved(connection, "a")
+        save(connection, "b")
+
+    with pytest.raises(Unavailable):
+        fail_halfway(connection, "a", lost)
+    assert [saved(connection, name) for name in "ab"] == [[], []]
+    other.close()
+
+
 def test_counts_are_there_when_the_transaction_has_ended(connection: Database) -> None:
     with connection.transaction():
         first = connection.execute("server_initialise", {"name": "a", "value": "1"})
@@ -215,6 +270,9 @@ def test_what_was_foreseen_in_vain_is_forgotten_with_its_transaction(connection:
         save(connection, "a")
     with connection.transaction():
         assert saved(connection, "a") == ["x"]
+        connection.foresee("server_value", {"name": "b"})
+    save(connection, "b")
+    assert saved(connection, "b") == ["x"]
 
 
 def test_tidying_up_keeps_everything(connection: Database) -> None:
