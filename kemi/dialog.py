@@ -19,8 +19,8 @@ KEPT = 1024
 LARGEST_DATAGRAM = 65507
 """Octets of a message over UDP (RFC 768, RFC 791)."""
 
-SMALL = 15_000
-"""Characters of a body that fits into a datagram, whatever they are in octets."""
+SMALL = 12_000
+"""Characters of a body that fits into a datagram, whatever they are in octets; header fields have at most 17 kB."""
 
 ADDED = 200
 """Octets of a request that Kamailio writes: the request line, Via, User-Agent, Content-Length."""
@@ -125,7 +125,7 @@ def carried(request: SendRequest) -> SendRequest:
     where = request.next_hop or request.uri
     if sip.transport_of(where) != "udp" or octets_of(request) <= LARGEST_DATAGRAM:
         return request
-    user, at, host = where.rpartition("@")
+    user, at, host = where.partition("@") if "@" in where else ("", "", where)
     place = _TRANSPORT.sub("", host.partition("?")[0])
     return request._replace(next_hop=f"{user}{at}{place};transport=tcp", connection=0)
 
@@ -148,7 +148,7 @@ def route(remote_target: str, route_set: str, flow: str) -> tuple[str, str, str]
         return remote_target, flow, ""
     routes = sip.split_list(route_set)
     first = sip.address_uri(routes[0])
-    if re.search(r";lr\b", first, re.IGNORECASE):
+    if re.search(r";lr\b", first.partition("@")[2] or first, re.IGNORECASE):
         return remote_target, first, f"Route: {route_set}\r\n"
     strict = ", ".join([*routes[1:], f"<{remote_target}>"])
     return re.sub(r";method=[^;?]*|\?.*", "", first), "", f"Route: {strict}\r\n"

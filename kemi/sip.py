@@ -29,7 +29,7 @@ _URI = re.compile(
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})?")
 _UNRESERVED = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.!~*'()")
-_TRANSPORT = re.compile(r";transport=(\w+)", re.IGNORECASE)
+_TRANSPORT = re.compile(r"(?>(?:[^@]*@)?)[^?]*?;transport=(\w+)", re.IGNORECASE)
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NO_XML = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
@@ -105,8 +105,11 @@ def bracketed(address: str) -> str:
 
 
 def transport_of(uri: str) -> str:
-    """The transport that a SIP URI asks for, udp or tls where it names none (RFC 3263 section 4.1)."""
-    match = _TRANSPORT.search(uri)
+    """The transport that a SIP URI asks for, udp or tls where it names none (RFC 3263 section 4.1).
+
+    Its user part, and what stands behind a question mark, may look like that parameter too.
+    """
+    match = _TRANSPORT.match(uri)
     if match:
         return match[1].lower()
     return "tls" if uri[:5].lower() == "sips:" else "udp"

@@ -133,7 +133,8 @@ def test_loose_routes_are_followed_in_their_order(first: str) -> None:
 
 @pytest.mark.rfc("TRN-005")
 @pytest.mark.parametrize(
-    "first", ["sip:p.example.net;transport=tcp", "sip:p.example.net;lrx=1", "sip:p.example.net;maddr=192.0.2.9"]
+    "first",
+    ["sip:p.example.net;transport=tcp", "sip:p.example.net;lrx=1", "sip:p.example.net;maddr=192.0.2.9", "sip:x;lr@p.example.net"],
 )
 def test_a_strict_route_is_the_request_uri_and_the_target_goes_last(first: str) -> None:
     fields, request = notify(route_set=f"<{first}>, <sip:p2.example.net;lr>")
@@ -159,6 +160,7 @@ LARGE = Document("ä" * 33_000, PIDF, "large")
         ("sip:bob@192.0.2.7;transport=UDP;ob", "", "sip:bob@192.0.2.7;ob;transport=tcp"),
         ("sip:b?b;x@192.0.2.7?Subject=x", "", "sip:b?b;x@192.0.2.7;transport=tcp"),
         ("sip:192.0.2.7", "", "sip:192.0.2.7;transport=tcp"),
+        ("sip:b;transport=tcp@192.0.2.7;x=@", "", "sip:b;transport=tcp@192.0.2.7;x=@;transport=tcp"),
         (TARGET, "sip:[2001:db8::1]:4711", "sip:[2001:db8::1]:4711;transport=tcp"),
         (TARGET, "sip:198.51.100.7:4711;transport=ws", "sip:198.51.100.7:4711;transport=ws"),
         ("sip:bob@192.0.2.7;transport=tcp", "", ""),

@@ -70,6 +70,9 @@ def test_uri_parameters_are_found_in_any_case_of_their_name() -> None:
         ("SIPS:a@b", "tls"),
         ("sip:a@b;transport=TCP;lr", "tcp"),
         ("sip:b;Transport=ws", "ws"),
+        ("sip:a;transport=tcp@b", "udp"),
+        ("sip:a;transport=tcp@b;transport=tls;x=c@d", "tls"),
+        ("sip:a@b?x=;transport=tcp", "udp"),
     ],
 )
 def test_the_transport_that_a_uri_asks_for(uri: str, transport: str) -> None:
