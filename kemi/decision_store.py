@@ -90,7 +90,7 @@ def remember(database: Database, watcher: str, identities: Sequence[str], longes
         return
     with database.transaction():
         database.execute("decision_identities_forget", {"watcher": watcher, "now": now})
-        rows = [(each,) for each in dict.fromkeys(identities)]
+        rows = [(each,) for each in sorted(set(identities))]
         database.execute("decision_identities_save", {"watcher": watcher, "until": now + 2 * longest}, rows)
 
 

@@ -125,12 +125,17 @@ def overdue(database: Database, settings: Settings, packages: Packages, now: flo
 
 
 def _within_limit(database: Database, settings: Settings, package_name: str, resource: str, changes: list[Change]) -> list[Change]:
-    """No more are let in than a presentity may have watchers; the others are asked for when their lists are refreshed."""
+    """No more are let in than a presentity may have watchers; the others are asked for when their lists are refreshed.
+
+    When the clock changes the rules again is noted of them all the same: else they would be asked for each second.
+    """
     most, new = settings.pa.max_watchers, [each for each in changes if each.is_new]
     if not (most and new):
         return changes
     free = max(0, most - decision_store.watchers(database, package_name, resource, most))
-    return [each for each in changes if each not in new[free:]]
+    left = {each.before.id for each in new[free:]}
+    later = [each._replace(after=each.before._replace(judge_at=each.after.judge_at)) for each in new[free:]]
+    return [each for each in changes if each.before.id not in left] + [each for each in later if each.after != each.before]
 
 
 def _let_in(before: Subscription, authorization: Authorization, now: float) -> Subscription:
