@@ -13,13 +13,16 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from kemi import sip
-from kemi.configuration_file import SWITCHES, ConfigurationFile
+from kemi.configuration_file import ConfigurationFile
 from kemi.errors import ConfigurationError
 from kemi.settings import Settings
 
 LISTEN: Final = re.compile(r"(?:(udp|tcp|tls):)?(\[[0-9a-fA-F:.]+\]|[0-9.]+)(?::([0-9]+))?")
-PORTS: Final = {"udp": "5060", "tcp": "5060", "tls": "5061"}
+PORTS: Final = {"udp": ("port", "5060"), "tcp": ("port", "5060"), "tls": ("tls_port_no", "5061")}
+"""Where the configuration says which port is meant that is not named, and which one it is without that."""
+
 VARIABLES: Final = {"udp": ("KP_PORT",), "tcp": ("KP_PORT", "KP_HTTP_PORT"), "tls": ("KP_TLS_PORT",)}
+ON: Final = ("yes", "true", "on", "enable", "1")
 UNPRIVILEGED: Final = 1024
 FREE_BIND: Final = {"ip_free_bind", "ipfreebind", "ip_nonlocal_bind"}
 """Names by which Kamailio may listen on an address that is not there yet."""
@@ -53,9 +56,22 @@ class Refused(NamedTuple):
 
 
 def listeners(file: ConfigurationFile) -> list[Listener]:
-    """The sockets that are named by an address."""
+    """The sockets that are named by an address, each once, as Kamailio takes them; not those of what is switched off."""
     read = (_listener(str(each.value), each.place, file.core) for each in file.listen)
-    return [each for each in read if each is not None]
+    first: dict[str, Listener] = {}
+    for each in read:
+        if each is not None and _is_opened(each, file.core):
+            first.setdefault(str(each), each)
+    return list(first.values())
+
+
+def _is_opened(listener: Listener, core: Mapping[str, str]) -> bool:
+    """Link-local addresses depend on an interface that Kamailio finds."""
+    if listener.kind is socket.SOCK_STREAM and core.get("disable_tcp") in ON:
+        return False
+    if listener.transport == "tls" and core.get("enable_tls", core.get("tls_enable")) not in ON:
+        return False
+    return not (":" in listener.address and ipaddress.ip_address(listener.address).is_link_local)
 
 
 def _listener(value: str, place: str, core: Mapping[str, str]) -> Listener | None:
@@ -63,7 +79,7 @@ def _listener(value: str, place: str, core: Mapping[str, str]) -> Listener | Non
     if match is None:
         return None
     transport = match[1] or "udp"
-    port = match[3] or core.get("port", PORTS[transport])
+    port = match[3] or core.get(*PORTS[transport])
     try:
         return Listener(transport, str(ipaddress.ip_address(match[2].strip("[]"))), int(port), place)
     except ValueError:
@@ -85,7 +101,7 @@ def refuse_doubled(found: Settings, sockets: Sequence[Listener]) -> None:
 
 def tried(file: ConfigurationFile, sockets: Sequence[Listener]) -> list[Refused]:
     """Those that cannot be had now."""
-    if SWITCHES.get(file.core.get("tcp_reuse_port", "no")):
+    if file.core.get("tcp_reuse_port") in ON:
         sockets = [each for each in sockets if each.transport == "udp"]
     passed_over = errno.EADDRNOTAVAIL if set(file.core) & FREE_BIND else 0
     errors = [(each, _bound(each)) for each in sockets]

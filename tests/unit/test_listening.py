@@ -48,7 +48,7 @@ def names(file: ConfigurationFile) -> list[str]:
     ("text", "expected"),
     [
         (
-            "listen = udp:127.0.0.1:5070\nlisten=tcp:[::1]:5071;listen=tls:192.0.2.1",
+            "enable_tls = yes\nlisten = udp:127.0.0.1:5070\nlisten=tcp:[::1]:5071;listen=tls:192.0.2.1",
             "udp:127.0.0.1:5070 tcp:[::1]:5071 tls:192.0.2.1:5061",
         ),
         ("port = 5080\nlisten = 127.0.0.1\n", "udp:127.0.0.1:5080"),
@@ -57,6 +57,12 @@ def names(file: ConfigurationFile) -> list[str]:
         ("#!define HERE 192.0.2.1:5062\nlisten = tcp:HERE\n", "tcp:192.0.2.1:5062"),
         ('#!define IP 192.0.2.1\n#!substdef "!HERE!$def(IP):5062!g"\nlisten = tcp:HERE\n', "tcp:192.0.2.1:5062"),
         ("listen = udp:eth0:5060\nlisten = udp:*:5060\nlisten = udp:sip.example.org:5060\nlisten = sctp:127.0.0.1:5060\n", ""),
+        ("port = 5080\nenable_tls = 1\nlisten=\ttls:192.0.2.1\n", "tls:192.0.2.1:5061"),
+        ("listen = tls:[::1]\ntls_port_no = 5099\nenable_tls = yes\n", "tls:[::1]:5099"),
+        ("listen = tls:192.0.2.1:5061\n", ""),
+        ("disable_tcp = yes\nenable_tls = yes\nlisten = udp:[::1]:9\nlisten = tcp:[::1]:9\nlisten = tls:[::1]:9\n", "udp:[::1]:9"),
+        ("listen = tcp:192.0.2.1:5062\nlisten = tcp:192.0.2.1:5062\n", "tcp:192.0.2.1:5062"),
+        ("bind_ipv6_link_local = 1\nlisten = udp:[fe80::1]:5060\n", ""),
         ("route { listen = 1; }\nlisten = udp:999.0.0.1:5060\n", ""),
     ],
 )
@@ -114,7 +120,8 @@ def test_a_tcp_port_that_may_be_shared_is_not_tried(tmp_path: Path, found: Setti
 
 
 def test_one_port_for_two_is_refused(tmp_path: Path, found: Settings) -> None:
-    file = read(tmp_path, "listen = udp:127.0.0.1:5060\nlisten = tcp:127.0.0.1:5060\nlisten = tls:127.0.0.1:5060\n")
+    text = "listen = udp:127.0.0.1:5060\nlisten = tcp:127.0.0.1:5060\nlisten = tls:127.0.0.1:5060\nenable_tls = yes\n"
+    file = read(tmp_path, text)
     with pytest.raises(ConfigurationError) as refusal:
         listening.refuse_doubled(found, listening.listeners(file))
     used = "tcp:127.0.0.1:5060 uses it (KP_PORT = 5060)"
