@@ -111,6 +111,7 @@ class Fanout:
     """One PUBLISH after the other to a presentity with many watchers; the next when all were told, or none comes."""
 
     user = "popular"
+    slice_limit = SLICE_LIMIT
 
     def __init__(self, server: Server, wire: Wire, size: Size) -> None:
         self.slices = size.slices
@@ -129,7 +130,7 @@ class Fanout:
         work = Work()
         for _ in range(self.changes):
             self._change(work)
-            if time.monotonic() - started > SLICE_LIMIT:
+            if time.monotonic() - started > self.slice_limit:
                 break
         work.operations = len(work.delays_ms)
         work.seconds = time.monotonic() - started
@@ -160,6 +161,24 @@ class Latency(Fanout):
 CASES: dict[str, type[Case]] = {"publish": Publish, "subscribe": Subscribe, "fanout": Fanout, "latency": Latency}
 
 
+@dataclass(slots=True)
+class Publication:
+    """What one user publishes, PUBLISH after PUBLISH: the newest state, when it was sent, and the entity-tag that came back."""
+
+    user: str
+    callid: str
+    cseq: int = 0
+    mark: str = ""
+    sent: int = 0
+    etag: bytes = b""
+
+    def request(self, address: str, mark: str) -> bytes:
+        """The PUBLISH of the next state, which is to be sent now."""
+        self.cseq += 1
+        self.mark, self.sent = mark, time.time_ns()
+        return messages.publish(self.user, self.callid, self.cseq, address, mark, self.etag)
+
+
 class Watched:
     """A presentity with a number of watchers, changed one PUBLISH at a time."""
 
@@ -167,27 +186,26 @@ class Watched:
 
     def __init__(self, wire: Wire, user: str, watchers: int) -> None:
         self.wire = wire
-        self.user = user
         self.callids = [f"{user}-{number}" for number in range(watchers)]
         self.failures: dict[str, int] = {}
-        self._publisher = f"{user}-publisher"
-        self._etag = b""
-        self._cseq = 0
+        self.publication = Publication(user, f"{user}-publisher")
+        self._changes = 0
 
     def subscribe(self) -> None:
         """Subscribe them all."""
-        operations = ((callid, subscribe_once(self.wire, callid, self.user, callid)) for callid in self.callids)
+        user = self.publication.user
+        operations = ((callid, subscribe_once(self.wire, callid, user, callid)) for callid in self.callids)
         self.failures |= ClosedLoop(self.wire, 8).run(operations).failures
 
     def change(self) -> list[float]:
         """PUBLISH the next state; the milliseconds until it reached each of the watchers that it reached."""
-        self._cseq += 1
-        mark = f"state {self._cseq:06d}"
-        sent = time.time_ns()
-        self.wire.send(messages.publish(self.user, self._publisher, self._cseq, self.wire.address, mark, self._etag))
-        return [(arrived - sent) / 1_000_000 for arrived in self._arrivals(mark.encode())]
+        self._changes += 1
+        mark = f"state {self._changes:06d}"
+        self.wire.send(self.publication.request(self.wire.address, mark))
+        return [(arrived - self.publication.sent) / 1_000_000 for arrived in self._arrivals(mark.encode())]
 
     def _arrivals(self, mark: bytes) -> list[int]:
+        publication = self.publication
         waiting = {callid.encode() for callid in self.callids}
         arrivals: list[int] = []
         answered = False
@@ -196,8 +214,8 @@ class Watched:
             if message is None:
                 break
             callid = message.header(b"Call-ID")
-            if callid == self._publisher.encode():
-                answered = answered or message.header(b"CSeq").startswith(b"%d " % self._cseq)
+            if callid == publication.callid.encode():
+                answered = answered or message.header(b"CSeq").startswith(b"%d " % publication.cseq)
                 self._note(message)
             elif callid in waiting and mark in message.data:
                 waiting.remove(callid)
@@ -208,11 +226,11 @@ class Watched:
 
     def _note(self, reply: Message) -> None:
         if reply.status == 200:
-            self._etag = reply.header(b"SIP-ETag")
+            self.publication.etag = reply.header(b"SIP-ETag")
         else:
             self._fail(reply.status_line)
 
     def _fail(self, why: str) -> None:
         """Count a failure; whatever the server made of it, the next PUBLISH is an initial one."""
         self.failures[why] = self.failures.get(why, 0) + 1
-        self._etag = b""
+        self.publication.etag = b""

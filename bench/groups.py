@@ -7,22 +7,32 @@ from collections.abc import Mapping
 import beside_cases
 import cases
 import list_cases
+import list_memory
 import xcap_cases
 from cases import Case
-from servers import BESIDE, LISTS, PRESENCE, SETUPS, XCAP, Setup
+from servers import BESIDE, LISTS, MEMORY, PRESENCE, SETUPS, XCAP, Setup
 
 GROUPS: dict[str, Mapping[str, type[Case]]] = {
     PRESENCE: cases.CASES,
     XCAP: xcap_cases.CASES,
     LISTS: list_cases.CASES,
+    MEMORY: list_memory.CASES,
     BESIDE: beside_cases.CASES,
 }
 CASES: dict[str, type[Case]] = {name: case for group in GROUPS.values() for name, case in group.items()}
+
+ONCE = frozenset(list_memory.CASES)
+"""Cases of the first round only: what they tell is the same in each."""
 
 
 def is_measured(setup: Setup, case: str) -> bool:
     """Whether a server is one of those that are measured in a case."""
     return any(case in GROUPS[group] for group in setup.groups)
+
+
+def cases_of(number: int, cases: list[str]) -> list[str]:
+    """Those of the cases that a round, counted from 1, measures."""
+    return [case for case in cases if number == 1 or case not in ONCE]
 
 
 def chosen(only: list[str]) -> tuple[list[Setup], list[str]]:

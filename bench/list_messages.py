@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 import messages
-from messages import DOMAIN
+from messages import DOMAIN, Message
 
 SERVICES = (
     '<rls-services xmlns="urn:ietf:params:xml:ns:rls-services" xmlns:rl="urn:ietf:params:xml:ns:resource-lists">'
@@ -24,7 +24,8 @@ SUBSCRIBE = (
     "Contact: <sip:{watcher}@{address}>\r\nEvent: presence\r\nExpires: 3600\r\nSupported: eventlist\r\n"
     "Accept: application/pidf+xml, application/rlmi+xml, multipart/related\r\n"
 )
-_ENTITY = re.compile(rb'entity="sip:([^"@]+)@')
+_STATE = re.compile(rb'<presence [^>]*entity="sip:([^"@]+)@.*?<note>([^<]*)</note>', re.DOTALL)
+_FULL = b'fullState="true"'
 
 
 def list_of(owner: str) -> str:
@@ -45,6 +46,35 @@ def subscribe(owner: str, address: str) -> bytes:
     return messages.request("SUBSCRIBE", owner, list_of(owner), owner, 1, address, extra)
 
 
-def told_of(body: bytes) -> set[bytes]:
-    """Those whose documents are in a NOTIFY."""
-    return set(_ENTITY.findall(body))
+def unsubscribe(owner: str, address: str, accepted: Message, cseq: int) -> bytes:
+    """The end of a subscription, of which the 200 is at hand."""
+    extra = SUBSCRIBE.format(watcher=owner, address=address).replace("Expires: 3600", "Expires: 0")
+    outside = messages.request("SUBSCRIBE", owner, list_of(owner), owner, cseq, address, extra)
+    target = outside[: outside.index(b"\r\n")].split(b" ")[1]
+    return outside.replace(b"To: <%s>" % target, b"To: " + accepted.header(b"To"))
+
+
+class Reader:
+    """What the watchers of lists were told last, by Call-ID and member, and when each state of a member came first."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, dict[bytes, bytes]] = {}
+        self.arrived: dict[tuple[bytes, bytes], int] = {}
+
+    def take(self, message: Message) -> None:
+        """Read the next NOTIFY. A full one that leaves a member out says that nothing is known of it (RFC 4662 section 5.2)."""
+        callid = message.header(b"Call-ID")
+        known = self.known.setdefault(callid, {})
+        if _FULL in message.data:
+            known.clear()
+        for member, mark in _STATE.findall(message.data):
+            known[member] = mark
+            self.arrived.setdefault((callid, mark), message.arrived)
+
+    def of(self, callid: str) -> dict[bytes, bytes]:
+        """What one watcher knows."""
+        return self.known.get(callid.encode(), {})
+
+    def forget(self, callid: str) -> None:
+        """A watcher has left."""
+        self.known.pop(callid.encode(), None)

@@ -11,7 +11,7 @@ import contextlib
 import socket
 import struct
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 
 import messages
@@ -56,6 +56,8 @@ class Wire:
         self.socket.connect(server)
         self.address = f"127.0.0.1:{self.socket.getsockname()[1]}"
         self.notifies = 0
+        self.reader: Callable[[Message], None] | None = None
+        """Is given every NOTIFY, once it is answered."""
 
     def _widen(self) -> None:
         try:
@@ -79,10 +81,13 @@ class Wire:
             data, ancillary, _, _ = self.socket.recvmsg(65535, 64)
         except (TimeoutError, ConnectionRefusedError):
             return None
+        message = Message(data, _arrival(ancillary))
         if data.startswith(b"NOTIFY "):
             self.send(messages.ok(data))
             self.notifies += 1
-        return Message(data, _arrival(ancillary))
+            if self.reader:
+                self.reader(message)
+        return message
 
     def drain(self, quiet: float) -> None:
         """Go on answering until nothing has come for a while."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import cpu
 from load import Tally, Wire
+from memory import Sample
 from servers import Server
 
 QUIET = 0.1
@@ -16,7 +17,10 @@ MOST_WAITS = 15
 
 @dataclass(slots=True)
 class Work:
-    """What one piece of work gave. Operations are PUBLISHes, SUBSCRIBEs, or NOTIFYs that arrived."""
+    """What one piece of work gave. Operations are PUBLISHes, SUBSCRIBEs, or NOTIFYs that arrived.
+
+    `states`: of how many users watchers have to know the state in the end, each of each; `right`: of how many they know the newest.
+    """
 
     operations: int = 0
     expected: int = 0
@@ -24,6 +28,9 @@ class Work:
     repeated: int = 0
     delays_ms: list[float] = field(default_factory=list)
     failures: dict[str, int] = field(default_factory=dict)
+    states: int = 0
+    right: int = 0
+    memory: list[Sample] = field(default_factory=list)
 
 
 def work_of(tally: Tally, requests: int = 1) -> Work:
@@ -44,6 +51,9 @@ class Figures:
     database_ns: int = 0
     delays_ms: list[float] = field(default_factory=list)
     failures: dict[str, int] = field(default_factory=dict)
+    states: int = 0
+    right: int = 0
+    memory: list[Sample] = field(default_factory=list)
 
     def add(self, work: Work, server_ns: int, database_ns: int) -> None:
         """Add one piece."""
@@ -54,6 +64,9 @@ class Figures:
         self.server_ns += server_ns
         self.database_ns += database_ns
         self.delays_ms += work.delays_ms
+        self.states += work.states
+        self.right += work.right
+        self.memory += work.memory
         for why, count in work.failures.items():
             self.failures[why] = self.failures.get(why, 0) + count
 
@@ -102,6 +115,9 @@ class Figures:
             "p50_ms": round(self.percentile(50), 3),
             "p99_ms": round(self.percentile(99), 3),
             "failures": self.failures,
+            "states": self.states,
+            "right": self.right,
+            "memory": [sample.as_dict() for sample in self.memory],
         }
 
 

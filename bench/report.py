@@ -14,6 +14,7 @@ import documents
 import list_cases
 import xcap_cases
 from measure import Figures
+from memory import KIB, Sample
 from rich.console import Console
 from rich.table import Table
 from rounds import Round
@@ -35,6 +36,8 @@ TITLES = {
     "xcap-entry-8": "XCAP element PUT, 8 connections",
     "list-subscribe": "SUBSCRIBE to a list, for each member told",
     "list-change": "one NOTIFY of a list after a change",
+    "list-burst": "changes of all members at once, for each told",
+    "list-memory": "lists, memory",
     "beside": "SIP beside another XCAP server",
     "needed": "SUBSCRIBE that needs its documents",
 }
@@ -135,7 +138,16 @@ def _ratio(target: Target, measured: Round) -> float | None:
 
 def show(console: Console, rounds: list[Round]) -> None:
     """Print everything."""
-    for make in (_presence_table, _list_table, _xcap_table, _latency_table, _answers_table, _target_table, _incomplete_table):
+    for make in (
+        _presence_table,
+        _list_table,
+        _memory_table,
+        _xcap_table,
+        _latency_table,
+        _answers_table,
+        _target_table,
+        _incomplete_table,
+    ):
         table = make(rounds)
         if table.row_count:
             console.print(table)
@@ -156,6 +168,10 @@ def _target_table(rounds: list[Round]) -> Table:
         arrived = _arrived(rounds, case, setup)
         if arrived is not None:
             table.add_row(f"{TITLES[case]}: came", "", setup, "", f"{arrived:.1f} %", "", "100 %", _mark(arrived == 100))
+    for case, setup in COMPLETE:
+        wrong, states = _wrong(rounds, case, setup)
+        if states:
+            table.add_row(f"{TITLES[case]}: wrong in the end", "", setup, "", f"{wrong}", f"of {states}", "0", _mark(not wrong))
     return table
 
 
@@ -170,6 +186,13 @@ def _arrived(rounds: list[Round], case: str, setup: str) -> float | None:
     return 100.0 * sum(figure.operations for figure in figures) / expected if expected else None
 
 
+def _wrong(rounds: list[Round], case: str, setup: str) -> tuple[int, int]:
+    """Of how many states watchers did not know the newest in the end, and of how many they had to; over all rounds."""
+    figures = _all(rounds, case, setup)
+    states = sum(figure.states for figure in figures)
+    return states - sum(figure.right for figure in figures), states
+
+
 def _presence_table(rounds: list[Round]) -> Table:
     return _cpu_table(
         rounds,
@@ -181,6 +204,30 @@ def _presence_table(rounds: list[Round]) -> Table:
 def _list_table(rounds: list[Round]) -> Table:
     title = "Lists of 100 users: CPU microseconds of one operation: server + database, median of the rounds"
     return _cpu_table(rounds, title, {case: TITLES[case] for case in list_cases.CASES})
+
+
+def _memory_table(rounds: list[Round]) -> Table:
+    """What is held, and by how much more a list than with the line above, where there were fewer."""
+    table = Table(title="What lists of 100 users hold: KiB of memory and of the database; in brackets for each list more")
+    table.add_column("server")
+    for name in ("lists", "processes", "PostgreSQL", "shared in use", "most", "rows", "stored"):
+        table.add_column(name, justify="right")
+    for setup in SETUPS:
+        for figures in _all(rounds, "list-memory", setup.name):
+            for before, sample in zip([None, *figures.memory], figures.memory, strict=False):
+                table.add_row(setup.name, f"{sample.lists} {sample.moment}".strip(), *_held_cells(before, sample))
+    return table
+
+
+def _held_cells(before: Sample | None, sample: Sample) -> list[str]:
+    more = sample.lists - before.lists if before else 0
+    cells = []
+    for name in ("own", "database", "shared", "most_shared", "rows", "stored"):
+        unit = 1 if name == "rows" else KIB
+        value = getattr(sample.held, name)
+        each = f" ({(value - getattr(before.held, name)) / unit / more:.1f})" if before and more > 0 else ""
+        cells.append(f"{value / unit:.0f}{each}")
+    return cells
 
 
 def _xcap_table(rounds: list[Round]) -> Table:
@@ -214,7 +261,7 @@ def _cpu_cell(figures: list[Figures]) -> str:
 
 
 def _latency_table(rounds: list[Round]) -> Table:
-    columns = {"latency": "one watcher", "fanout": "fan-out", "list-change": "lists"}
+    columns = {"latency": "one watcher", "fanout": "fan-out", "list-change": "lists", "list-burst": "lists, all at once"}
     return _time_table(rounds, "PUBLISH to NOTIFY in ms, p50 / p99, median of the rounds", columns)
 
 

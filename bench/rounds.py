@@ -103,6 +103,8 @@ def _line(figures: Figures) -> str:
     parts.append(f"{figures.arrived:5.1f} % of {figures.expected}")
     if figures.delays_ms:
         parts.append(f"p50 {figures.percentile(50):.1f} ms, p99 {figures.percentile(99):.1f} ms")
+    if figures.states:
+        parts.append(f"{figures.right} of {figures.states} states right")
     if figures.repeated > 0:
         parts.append(f"{figures.repeated} NOTIFYs more than expected")
     if figures.failures:

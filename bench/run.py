@@ -15,7 +15,7 @@ from types import FrameType
 
 import report
 from cases import FULL, QUICK
-from groups import CASES, chosen, is_measured
+from groups import CASES, cases_of, chosen, is_measured
 from rich.console import Console
 from rounds import Round, run_round
 from servers import ROOT, SETUPS, Setup
@@ -45,7 +45,7 @@ def main() -> int:
         Path(folder).chmod(0o711)
         for number in range(1, count + 1):
             console.print(f"round {number} of {count}")
-            rounds.append(run_round(setups, cases, size, Path(folder) / str(number), console.out))
+            rounds.append(run_round(setups, cases_of(number, cases), size, Path(folder) / str(number), console.out))
     if not rounds:
         return 1
     report.show(console, rounds)
@@ -93,8 +93,8 @@ def _stop(number: int, _: FrameType | None) -> None:
 
 
 def _complete(rounds: list[Round], setups: list[Setup], cases: list[str]) -> bool:
-    wanted = [(case, setup.name) for case in cases for setup in setups if is_measured(setup, case)]
-    return all(name in measured[case] for measured in rounds for case, name in wanted)
+    wanted = [(number, case) for number, _ in enumerate(rounds, 1) for case in cases_of(number, cases)]
+    return all(s.name in rounds[number - 1][case] for number, case in wanted for s in setups if is_measured(s, case))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ RULES = f"{SETTINGS};pa.auth=xcap"
 GUARD = ["setpriv", "--pdeathsig", "TERM", "--"]
 START_LIMIT = 20.0
 
-PRESENCE, XCAP, LISTS, BESIDE = "presence", "xcap", "lists", "beside"
+PRESENCE, XCAP, LISTS, MEMORY, BESIDE = "presence", "xcap", "lists", "memory", "beside"
 """Groups of cases; a server is measured in those of its groups."""
 
 
@@ -65,8 +65,8 @@ SETUPS = [
     Setup(
         "ours-sqlite-full", True, "sqlite", 1, "kemi-presence, SQLite, safe from power cuts, 1 worker", settings=FULL, groups=BOTH
     ),
-    Setup("ours-sqlite", True, "sqlite", 2, "kemi-presence, SQLite", groups=(*BOTH, LISTS)),
-    Setup("ours-pg", True, "pg", 2, "kemi-presence, PostgreSQL", groups=(PRESENCE, LISTS)),
+    Setup("ours-sqlite", True, "sqlite", 2, "kemi-presence, SQLite", groups=(*BOTH, LISTS, MEMORY)),
+    Setup("ours-pg", True, "pg", 2, "kemi-presence, PostgreSQL", groups=(PRESENCE, LISTS, MEMORY)),
     Setup("peer-memory", False, "", 2, "C presence, memory only, nothing durable", "memory.cfg"),
     Setup("peer-sqlite-1", False, "sqlite", 1, "C presence, SQLite as shipped, 1 worker", "sqlite.cfg"),
     Setup("peer-sqlite-wal", False, "sqlite", 1, "C presence, SQLite in WAL mode, 1 worker", "sqlite.cfg", "wal"),
@@ -87,11 +87,12 @@ SETUPS = [
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server."""
+    """A running server; `database` is a URL as `KP_DB_URL` takes it, `database_pid` 0 with SQLite."""
 
     address: tuple[str, int]
     http: tuple[str, int]
     pid: int
+    database: str
     database_pid: int
     log: Path
     lists: int
@@ -127,14 +128,15 @@ def running(setup: Setup, folder: Path) -> Iterator[Server]:
     with contextlib.ExitStack() as stack:
         cluster = stack.enter_context(running_cluster(folder, free_port())) if setup.engine == "pg" else None
         ports = Ports.free()
-        start = _Start(setup, folder, ports, cluster.url if cluster else "")
+        url = cluster.url if cluster else f"sqlite:///{folder}/presence.db"
+        start = _Start(setup, folder, ports, url)
         root = stack.enter_context(documents.running(setup.origin, free_port())) if setup.origin else ""
         command, environment = start.ours(root) if setup.ours else start.peer()
         process = _spawn(command, environment, folder / "log")
         stack.callback(_stop, process)
         _await_ready(process, ports.sip, folder / "log")
         addresses = (("127.0.0.1", port) for port in ports)
-        yield Server(*addresses, process.pid, cluster.pid if cluster else 0, folder / "log", setup.lists)
+        yield Server(*addresses, process.pid, url, cluster.pid if cluster else 0, folder / "log", setup.lists)
 
 
 def _spawn(command: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
@@ -183,7 +185,7 @@ class _Start(NamedTuple):
             "KP_IP": "127.0.0.1",
             "KP_PORT": str(self.ports.sip),
             "KP_HTTP_PORT": str(self.ports.http),
-            "KP_DB_URL": self.database or f"sqlite:///{self.folder}/presence.db",
+            "KP_DB_URL": self.database,
             "KP_VAR": str(self.folder),
             "KP_DOMAINS": messages.DOMAIN,
             "KP_TRUSTED": "127.0.0.1",
@@ -195,13 +197,12 @@ class _Start(NamedTuple):
 
     def peer(self) -> tuple[list[str], dict[str, str]]:
         """Command and environment, with the peer's tables made."""
-        setup, folder, database = self.setup, self.folder, self.database
-        url = database.replace("postgresql:", "postgres:")
+        setup, folder = self.setup, self.folder
+        url = self.database.replace("postgresql:", "postgres:")
         if setup.engine == "sqlite":
             _create_sqlite(folder / "presence.db", setup.journal)
-            url = f"sqlite:///{folder}/presence.db"
         elif setup.engine == "pg":
-            load(database, [SCHEMAS / "postgres" / name for name in SCHEMA_FILES])
+            load(self.database, [SCHEMAS / "postgres" / name for name in SCHEMA_FILES])
         command = ["kamailio", "-DD", "-E", "-x", "fm", "-X", "fm", "-m", "1024", "-M", "32"]
         command += ["-f", str(HERE / "peer" / setup.peer_cfg), "-n", str(setup.workers), "-Y", str(folder)]
         command += ["-l", f"udp:127.0.0.1:{self.ports.sip}"]
