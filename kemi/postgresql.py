@@ -44,6 +44,9 @@ WRITTEN: Final[Mapping[type, Callable[[Any], bytes | None]]] = {
 """A parameter as libpq wants it, by its type; NUL is in no text of PostgreSQL's."""
 
 ARRAYS: Final[Mapping[type, str]] = {str: "text", int: "bigint", float: "double precision", bool: "boolean", bytes: "bytea"}
+AMONG_ROWS: Final = rf"(?<!NOT )IN \(SELECT column1 FROM \({ROWS_MARK}\) AS \w+\)"
+"""One column of rows to look up. An array of them is looked up in an index; rows may be compared with each one of the table."""
+
 LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 Key = tuple[str, tuple[type, ...]]
 """What makes a prepared statement: its text, and the types of its parameters."""
@@ -67,9 +70,11 @@ def environment(db_url: str) -> dict[str, str]:
 class NumberedStatement:
     """A named statement with $1, $2 ... for its parameters, each name once; those of the rows come last."""
 
-    __slots__ = ("_head", "_tail", "_texts", "names")
+    __slots__ = ("_head", "_is_any", "_tail", "_texts", "names")
 
     def __init__(self, text: str) -> None:
+        text, anys = re.subn(AMONG_ROWS, f"= ANY({ROWS_MARK})", text)
+        self._is_any = anys > 0
         self.names = tuple(dict.fromkeys(re.findall(NAMED, text.replace(ROWS_MARK, ""))))
         numbers = {name: f"${number}" for number, name in enumerate(self.names, 1)}
         head, separator, tail = text.partition(ROWS_MARK)
@@ -103,6 +108,8 @@ class NumberedStatement:
     def _with_arrays(self, kinds: tuple[type, ...], tail: str) -> str:
         first = len(self.names) + 1
         arrays = ", ".join(f"${first + place}::{ARRAYS[kind]}[]" for place, kind in enumerate(kinds))
+        if self._is_any:
+            return self._texts.setdefault(kinds, f"{self._head}{arrays}{tail}")
         names = ", ".join(f"column{place}" for place in range(1, len(kinds) + 1))
         text = f"{self._head}SELECT * FROM unnest({arrays}) AS given({names}){tail}"  # noqa: S608 - made of our own statements
         self._texts[kinds] = text

@@ -19,6 +19,7 @@ due_at = marked.due_at,
                    WHEN repeat_at < marked.due_at THEN repeat_at
                    WHEN marked.due_at < expires_at THEN marked.due_at ELSE expires_at END
 
+-- How many watchers there are at most an index alone tells; only where that is too many are members of lists that ended left out.
 -- name: subscription_create
 INSERT INTO subscription (
     {subscription_columns})
@@ -32,6 +33,8 @@ SELECT :id, :package, :event_id, :resource, :entity, :watcher, :decision, :state
     CAST(:least_gap AS DOUBLE PRECISION), CAST(:repeat_at AS DOUBLE PRECISION), :permissions, CAST(:judge_at AS DOUBLE PRECISION),
     :body, :list_id, :known
 WHERE (CAST(:max_watchers AS INTEGER) = 0 OR CAST(:max_watchers AS INTEGER) >
+        (SELECT COUNT(*) FROM (SELECT 1 FROM subscription WHERE resource = :resource AND package = :package LIMIT :max_watchers) AS all_rows)
+        OR CAST(:max_watchers AS INTEGER) >
         (SELECT COUNT(*) FROM (SELECT 1 FROM subscription WHERE resource = :resource AND package = :package
                                    AND (list_id = '' OR state <> 'terminated') LIMIT :max_watchers) AS counted))
     AND (CAST(:max_subscriptions AS INTEGER) = 0 OR CAST(:max_subscriptions AS INTEGER) >
