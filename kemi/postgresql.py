@@ -10,7 +10,6 @@ batch of any size is the same statement. A string is sent as text, so it suits t
 no type: such a place needs a CAST in the statement.
 """
 
-import re
 import select
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,7 +23,8 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo, ExecStatus
 from psycopg.pq.abc import PGresult
 
-from kemi.database import NAMED, NOTHING, NOTHING_DONE, ROWS_MARK, Conflict, Parameters, Result, Row, Unavailable, statements_of
+from kemi.database import NOTHING, NOTHING_DONE, Conflict, Parameters, Result, Row, Unavailable, statements_of
+from kemi.numbered_statement import NumberedStatement
 from kemi.settings import Settings
 
 TEXT: Final = 0
@@ -42,10 +42,6 @@ WRITTEN: Final[Mapping[type, Callable[[Any], bytes | None]]] = {
     type(None): lambda value: value,
 }
 """A parameter as libpq wants it, by its type; NUL is in no text of PostgreSQL's."""
-
-ARRAYS: Final[Mapping[type, str]] = {str: "text", int: "bigint", float: "double precision", bool: "boolean", bytes: "bytea"}
-AMONG_ROWS: Final = rf"(?<!NOT )IN \(SELECT column1 FROM \({ROWS_MARK}\) AS \w+\)"
-"""One column of rows to look up. An array of them is looked up in an index; rows may be compared with each one of the table."""
 
 LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 Key = tuple[str, tuple[type, ...]]
@@ -65,74 +61,6 @@ def environment(db_url: str) -> dict[str, str]:
     """libpq's variables that name the same database."""
     variables = {each.keyword.decode(): each.envvar.decode() for each in Conninfo.get_defaults() if each.envvar}
     return {variables[name]: str(value) for name, value in conninfo_to_dict(db_url).items() if name in variables}
-
-
-class NumberedStatement:
-    """A named statement with $1, $2 ... for its parameters, each name once; those of the rows come last."""
-
-    __slots__ = ("_head", "_is_any", "_tail", "_texts", "names")
-
-    def __init__(self, text: str) -> None:
-        text, anys = re.subn(AMONG_ROWS, f"= ANY({ROWS_MARK})", text)
-        self._is_any = anys > 0
-        self.names = tuple(dict.fromkeys(re.findall(NAMED, text.replace(ROWS_MARK, ""))))
-        numbers = {name: f"${number}" for number, name in enumerate(self.names, 1)}
-        head, separator, tail = text.partition(ROWS_MARK)
-        self._head = re.sub(NAMED, lambda found: numbers[found[1]], head)
-        self._tail = re.sub(NAMED, lambda found: numbers[found[1]], tail) if separator else None
-        self._texts: dict[tuple[type, ...], str] = {}
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to run."""
-        return not self._head
-
-    def fill(self, parameters: Parameters, rows: Sequence[Row]) -> tuple[str, list[Any]]:
-        """The text to run and its values in order.
-
-        Raises:
-            ValueError: `rows` are given without a place for them, or the other way round.
-        """
-        values = [parameters[name] for name in self.names]
-        if self._tail is None:
-            if rows:
-                raise ValueError(f"no {ROWS_MARK} in: {self._head}")
-            return self._head, values
-        if not rows:
-            raise ValueError(f"no rows for: {self._head}")
-        columns = list(zip(*rows, strict=True))
-        kinds = tuple(_kind(column) for column in columns)
-        text = self._texts.get(kinds) or self._with_arrays(kinds, self._tail)
-        return text, values + [_array(column) for column in columns]
-
-    def _with_arrays(self, kinds: tuple[type, ...], tail: str) -> str:
-        first = len(self.names) + 1
-        arrays = ", ".join(f"${first + place}::{ARRAYS[kind]}[]" for place, kind in enumerate(kinds))
-        if self._is_any:
-            return self._texts.setdefault(kinds, f"{self._head}{arrays}{tail}")
-        names = ", ".join(f"column{place}" for place in range(1, len(kinds) + 1))
-        text = f"{self._head}SELECT * FROM unnest({arrays}) AS given({names}){tail}"  # noqa: S608 - made of our own statements
-        self._texts[kinds] = text
-        return text
-
-
-def _kind(column: Sequence[Any]) -> type:
-    return next((type(value) for value in column if value is not None), str)
-
-
-def _array(column: Sequence[Any]) -> str:
-    """An array literal."""
-    return "{" + ",".join(map(_element, column)) + "}"
-
-
-def _element(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if isinstance(value, bytes):
-        return f'"\\\\x{value.hex()}"'
-    return repr(value)
 
 
 class PostgreSQLResult:

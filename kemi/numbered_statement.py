@@ -1,0 +1,80 @@
+"""Named statements as PostgreSQL takes them: `:name` becomes $1, $2 ..., `VALUES :rows` one array for each column."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from kemi.database import NAMED, ROWS_MARK, Parameters, Row
+
+ARRAYS: Final[Mapping[type, str]] = {str: "text", int: "bigint", float: "double precision", bool: "boolean", bytes: "bytea"}
+
+AMONG_ROWS: Final = rf"(?<!NOT )IN \(SELECT column1 FROM \({ROWS_MARK}\) AS \w+\)"  # noqa: S608 - a pattern
+"""One column of rows to look up. An array of them is looked up in an index; rows may be compared with each one of the table."""
+
+
+class NumberedStatement:
+    """A named statement with $1, $2 ... for its parameters, each name once; those of the rows come last."""
+
+    __slots__ = ("_head", "_is_any", "_tail", "_texts", "names")
+
+    def __init__(self, text: str) -> None:
+        text, anys = re.subn(AMONG_ROWS, f"= ANY({ROWS_MARK})", text)
+        self._is_any = anys > 0
+        self.names = tuple(dict.fromkeys(re.findall(NAMED, text.replace(ROWS_MARK, ""))))
+        numbers = {name: f"${number}" for number, name in enumerate(self.names, 1)}
+        head, separator, tail = text.partition(ROWS_MARK)
+        self._head = re.sub(NAMED, lambda found: numbers[found[1]], head)
+        self._tail = re.sub(NAMED, lambda found: numbers[found[1]], tail) if separator else None
+        self._texts: dict[tuple[type, ...], str] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to run."""
+        return not self._head
+
+    def fill(self, parameters: Parameters, rows: Sequence[Row]) -> tuple[str, list[Any]]:
+        """The text to run and its values in order.
+
+        Raises:
+            ValueError: `rows` are given without a place for them, or the other way round.
+        """
+        values = [parameters[name] for name in self.names]
+        if self._tail is None:
+            if rows:
+                raise ValueError(f"no {ROWS_MARK} in: {self._head}")
+            return self._head, values
+        if not rows:
+            raise ValueError(f"no rows for: {self._head}")
+        columns = list(zip(*rows, strict=True))
+        kinds = tuple(_kind(column) for column in columns)
+        text = self._texts.get(kinds) or self._with_arrays(kinds, self._tail)
+        return text, values + [_array(column) for column in columns]
+
+    def _with_arrays(self, kinds: tuple[type, ...], tail: str) -> str:
+        first = len(self.names) + 1
+        arrays = ", ".join(f"${first + place}::{ARRAYS[kind]}[]" for place, kind in enumerate(kinds))
+        if self._is_any:
+            return self._texts.setdefault(kinds, f"{self._head}{arrays}{tail}")
+        names = ", ".join(f"column{place}" for place in range(1, len(kinds) + 1))
+        text = f"{self._head}SELECT * FROM unnest({arrays}) AS given({names}){tail}"  # noqa: S608 - made of our own statements
+        self._texts[kinds] = text
+        return text
+
+
+def _kind(column: Sequence[Any]) -> type:
+    return next((type(value) for value in column if value is not None), str)
+
+
+def _array(column: Sequence[Any]) -> str:
+    """An array literal."""
+    return "{" + ",".join(map(_element, column)) + "}"
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, bytes):
+        return f'"\\\\x{value.hex()}"'
+    return repr(value)
