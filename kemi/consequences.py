@@ -2,7 +2,7 @@
 
 rules, and lists that rules refer to    who watches already is judged again (RFC 5025 section 3.2.1)
 hard state                              is published (RFC 4827)
-lists, and services                     who watches lists made of them is told (RFC 4662 section 4.5)
+lists, and services                     who watches lists made of them is told, or comes again (RFC 4662 section 4.5)
 any document                            who watches it is told (RFC 5875)
 """
 
@@ -14,6 +14,7 @@ from kemi.event_package import Packages
 from kemi.packages import xcap_diff
 from kemi.presence import hard_state, policy
 from kemi.report import report_document
+from kemi.rls import appeared
 from kemi.settings import Settings
 from kemi.xcap import refresh
 from kemi.xcap.path import Tree
@@ -25,7 +26,7 @@ Consequence = Callable[[Database, Settings, Packages, Change, float], list[Effec
 
 def rules_change(database: Database, settings: Settings, packages: Packages, change: Change, now: float) -> list[Effect]:
     """Who watches already is judged by the new rules, or by the lists that they refer to (RFC 5025 section 3.2.1)."""
-    if change.selector.tree is not Tree.USERS:
+    if change.selector.tree is not Tree.USERS or not change.followers.presentity:
         return []
     return policy.rules_changed(database, settings, packages, change.selector.xui, now, change.selector.auid)
 
@@ -33,17 +34,19 @@ def rules_change(database: Database, settings: Settings, packages: Packages, cha
 def lists_change(database: Database, settings: Settings, packages: Packages, change: Change, now: float) -> list[Effect]:
     """Lists that are made of the document are made anew; so is what rules that refer to it say.
 
-    Lists are locked before members of lists, as those do who tell them.
+    Who watches a new service as a presentity comes again. Lists are locked before members of lists, as those do who tell them.
     """
-    selector = change.selector
-    marked = report_document(database, selector.auid, selector.xui, now)
-    judged = rules_change(database, settings, packages, change, now) if selector.auid == refresh.LISTS else []
-    return [*judged, *marked]
+    selector, before = change.selector, change.before.body if change.before else None
+    is_of_services = selector.auid == refresh.SERVICES
+    again = appeared.here(database, settings, packages, before, change.body, now) if is_of_services else []
+    marked = report_document(database, selector.auid, selector.xui, now) if change.followers.lists else []
+    judged = [] if is_of_services else rules_change(database, settings, packages, change, now)
+    return [*again, *judged, *marked]
 
 
 CONSEQUENCES: Mapping[str, Consequence] = {
     hard_state.AUID: hard_state.change,
-    **dict.fromkeys(refresh.RULES, rules_change),
+    **dict.fromkeys(refresh.RULES | refresh.DIALOG_RULES, rules_change),
     **dict.fromkeys(refresh.OF_LISTS, lists_change),
 }
 """By application usage."""

@@ -47,11 +47,15 @@ class Authorization(NamedTuple):
         decision: what becomes of the subscription.
         permissions: what of the document it shows, in the package's own words; "": all of it. Equal permissions have equal words.
         changes_at: seconds since the epoch of the moment at which the rules are to be asked again; None: when something happens.
+        reason: why a member of a list is terminated (RFC 6665 section 4.1.3); "": as the decision has it.
+        limit: the parameter that says so, "": none does.
     """
 
     decision: Decision
     permissions: str = ""
     changes_at: float | None = None
+    reason: str = ""
+    limit: str = ""
 
 
 class View(NamedTuple):
@@ -146,6 +150,7 @@ class EventPackage:
             `produces`; None: it cannot be written so. No function: nothing can.
         is_served: settings -> whether it is served at all.
         replaces_body: whether the body of a SUBSCRIBE in a dialog takes the place of the first one's; else that one stays.
+        also_asks: `authorize` of another package, whose rules and whose decisions by management `authorize` asks besides.
     """
 
     name: str
@@ -167,12 +172,13 @@ class EventPackage:
     awaits: Awaits | None = None
     rewrite: Rewrite | None = None
     is_served: Callable[[Settings], bool] = always
+    also_asks: Authorize | None = None
 
     @property
     def rules(self) -> Authorize:
         """Whose word counts for our own users; the same object for packages that ask the same rules."""
         rules: Authorize = getattr(self.authorize, "ours", self.authorize)
-        return rules
+        return self.also_asks or rules
 
     @property
     def event(self) -> str:

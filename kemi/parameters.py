@@ -33,6 +33,9 @@ SERVER: Final = (rf"({_ORIGIN}({PATH[0]})?/?)?", "an http or https URL, or nothi
 _ROOT: Final = rf"{_ORIGIN}(/[A-Za-z0-9._~!$&'()*+=:@-]+)*/?"
 SERVERS: Final = (rf"({_ROOT}( *, *{_ROOT})*)?", "http or https URLs parted by commas, or nothing")
 NAME: Final = (r"(?!\.{1,2}$)[A-Za-z0-9._~!$'()*+,=:@-]+", "a file name")
+_ONE_NAME: Final = r"(?!\.{1,2} *(?:,|$))[A-Za-z0-9._~!$'()*+=:@-]+"
+NAMES: Final = (rf"({_ONE_NAME}( *, *{_ONE_NAME})*)?", "file names parted by commas, or nothing")
+NAME_OR_NOTHING: Final = (rf"({NAME[0]})?", "a file name, or nothing")
 TEMPLATE: Final = (r"([A-Za-z0-9._~!*'()+-]*\$uid[A-Za-z0-9._~!*'()+-]*)?", "a user name with $uid in it, or nothing")
 _HOST: Final = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
 DOMAINS: Final = (rf"(\*|{_HOST}( *, *{_HOST})*)?", "domains parted by commas, * for any, or nothing")
@@ -116,6 +119,10 @@ class PresenceAgentSettings:
     auth_rules_refresh_time: int = _number(300, 1, 86400, "seconds", "how often rules of the watched are fetched (xcap.xcap_root)")
     max_auth_requests_per_tick: int = _number(50, 1, 10000, "fetches a second", "documents that are fetched (xcap.xcap_root)")
     pres_rules_file: str = _text("index", NAME, "document of a user that has its presence rules (xcap.xcap_root)")
+    oma_pres_rules_files: str = _text(
+        "index, pres-rules", NAMES, "documents of a user that have its presence rules as OMA's clients write them (xcap.xcap_root)"
+    )
+    dialog_rules_file: str = _text("index", NAME_OR_NOTHING, "document of a user that has its rules for dialogs (xcap.xcap_root)")
     im_rules_file: str = _text("im-rules.xml", NAME, "document of a user that has its rules for MESSAGE (xcap.xcap_root)")
     im_rules_default: str = _choice(
         "allow", ("block", "confirm", "polite-block", "allow"), "what becomes of MESSAGEs to a user without rules for them"
@@ -208,7 +215,7 @@ class B2buaSettings:
     credentials: str = _text("", FILE, "a file with a line `realm user password` for each remote side that asks", runtime=False)
     max_subscribes: int = _number(50, 1, 10000, "a second", "SUBSCRIBEs sent by a process, those that are due later wait")
     max_in_flight: int = _number(50, 1, NO_LIMIT, "per domain", "SUBSCRIBEs that wait for their answers")
-    max_per_watcher: int = _number(200, 0, NO_LIMIT, "per watcher", "outgoing subscriptions, 503 above it, 0 = no limit")
+    max_per_watcher: int = _number(1000, 0, NO_LIMIT, "per watcher", "outgoing subscriptions, 503 above it, 0 = no limit")
     max_per_domain: int = _number(10000, 0, NO_LIMIT, "per domain", "outgoing subscriptions, 503 above it, 0 = no limit")
 
     @property

@@ -29,10 +29,10 @@ from kemi.event_package import LIST, Decision, allow_events
 from kemi.gateway import authentication, outgoing, proxy
 from kemi.message import Verdict
 from kemi.options import is_wake
-from kemi.presence import online, policy, publication, publish, registrar, subscribed
+from kemi.presence import online, policy, publication, publish, registrar, rules, subscribed
 from kemi.presence.package import PRESENCE
 from kemi.process import Process
-from kemi.rls import source, target
+from kemi.rls import appeared, source, target
 from kemi.rls.source import NotFetchedYet
 from kemi.subscription import Subscription
 from kemi.xcap import roots
@@ -47,7 +47,7 @@ class Requests(Process):
     def __init__(self, configured: settings.Settings, secret: bytes) -> None:
         super().__init__(configured, secret)
         self._handled: Status | None = None
-        self._fetching = Fetching(self._do, gateway.wake_fetcher, gateway.warn)
+        self._fetching = Fetching(self._do, gateway.wake_fetcher, gateway.warn, rules.read, appeared.elsewhere)
         self._subscriber = Asking(
             secret, self._execute, self._again, outgoing.take_answers, subscribed.show, gateway.wake_subscriber
         )
@@ -55,6 +55,7 @@ class Requests(Process):
     def _refuse(self, refusal: SipError) -> None:
         """What is refused for want of a document of another server is asked for again soon: it is fetched at once."""
         if isinstance(refusal, NotFetchedYet):
+            self._reporting(partial(source.ask, self.database, self._there, refusal.wanted, time.time()))
             self._fetching.asked(self.settings, is_known=False)
         super()._refuse(refusal)
 
@@ -104,7 +105,7 @@ class Requests(Process):
         elsewhere = "" if request.to_tag else relay.elsewhere(self.settings, self.realm, request.uri)
         resource = "" if request.to_tag else elsewhere or self.realm.presentity(request.uri)
         is_list = chosen is not None or self._is_for_list(request, watcher, resource, elsewhere)
-        tag = "" if request.to_tag else subscribe.tag_of(request, self.secret, is_list)
+        tag = "" if request.to_tag else subscribe.tag_of(request, self.secret, is_list, target.supports_lists(request))
         if tag:
             gateway.set_to_tag(tag)
         kept = self._is_trusted(request.source_address) and not subscribe.is_last(request)

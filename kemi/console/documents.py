@@ -2,8 +2,9 @@
 
 import secrets
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import click
 
@@ -11,16 +12,26 @@ from kemi import consequences
 from kemi.console.facts import Facts
 from kemi.console.output import clean, json_option, say, show, table
 from kemi.console.session import Session, again, begin, tell, told
-from kemi.xcap import manage, store
+from kemi.xcap import cache_store, manage, store
 from kemi.xcap.manage import Wish
 from kemi.xcap.serve import Result
 from kemi.xcap.store import Listed
 
 LISTED: Final = ("document", "etag", "size", "changed_at")
+FETCHED: Final = ("owner", "uri", "known", "confirmed_at")
 
 file_type = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 match_option = click.option("--if-match", metavar="ETAG", help="Only if the document has this entity-tag; *: if there is one.")
 none_match_option = click.option("--if-none-match", metavar="ETAG", help="Only if it has not this one; *: if there is none.")
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def of_document(command: Command) -> Command:
+    """The argument and the options of every command that is about one document or a part of it."""
+    for each in (json_option, none_match_option, match_option, click.argument("document")):
+        command = each(command)
+    return command
 
 
 @click.group()
@@ -37,10 +48,7 @@ def xcap() -> None:
 
 
 @xcap.command()
-@click.argument("document")
-@match_option
-@none_match_option
-@json_option
+@of_document
 @click.pass_obj
 def get(configuration: Path, document: str, if_match: str | None, if_none_match: str | None, as_json: bool) -> None:
     """Print DOCUMENT as it is, or a part of it; what is known of it goes to stderr.
@@ -56,11 +64,8 @@ def get(configuration: Path, document: str, if_match: str | None, if_none_match:
 
 
 @xcap.command()
-@click.argument("document")
+@of_document
 @click.argument("file", type=file_type, default="-")
-@match_option
-@none_match_option
-@json_option
 @click.pass_obj
 def put(configuration: Path, document: str, file: Path, if_match: str | None, if_none_match: str | None, as_json: bool) -> None:
     """Write DOCUMENT, or a part of it, with what is in FILE or on stdin.
@@ -77,10 +82,7 @@ def put(configuration: Path, document: str, file: Path, if_match: str | None, if
 
 
 @xcap.command()
-@click.argument("document")
-@match_option
-@none_match_option
-@json_option
+@of_document
 @click.pass_obj
 def delete(configuration: Path, document: str, if_match: str | None, if_none_match: str | None, as_json: bool) -> None:
     """Remove DOCUMENT, or a part of it.
@@ -114,6 +116,26 @@ def list_documents(configuration: Path, uri: str | None, auid: str, limit: int, 
     show(rows, as_json, lambda: table(LISTED, rows, "no documents"))
     if len(found) > limit:
         click.echo(f"there are more; --limit shows more than {limit}", err=True)
+
+
+@xcap.command()
+@click.argument("uri", required=False)
+@json_option
+@click.pass_obj
+def refresh(configuration: Path, uri: str | None, as_json: bool) -> None:
+    """Fetch anew what is known of another XCAP server, for the user URI or for all users.
+
+    A change there counts within a second or two, and not when the server looks for changes next (pa.auth_rules_refresh_time).
+
+    \b
+    Example: presencectl xcap refresh alice@example.org
+    """
+    with begin(configuration) as session:
+        manage.require_elsewhere(session.settings)
+        owner = session.presentity(uri) if uri else ""
+        asked = cache_store.ask_all(session.database, owner, session.now)
+    rows = [each._asdict() for each in asked]
+    show(rows, as_json, lambda: table(FETCHED, rows, "nothing is known of that server's documents yet"))
 
 
 COMMANDS = (xcap,)

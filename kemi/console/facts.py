@@ -138,12 +138,13 @@ def why(session: Session, package_name: str, resource: str, who: str) -> tuple[A
         listed = "pa.winfo_watchers names it" if who in pa.winfo_watchers else f"pa.winfo_auth = {pa.winfo_auth}"
         return says, listed
     if package.rules is session.packages[NAME].rules:
-        return says, f"pa.auth = {pa.auth}" + (f" ({_matching(session, resource, who)})" if pa.auth == "xcap" else "")
+        found = f" ({_matching(session, package_name, resource, who)})" if pa.auth == "xcap" else ""
+        return says, f"pa.auth = {pa.auth}{found}"
     return says, f"rules of {package_name}"
 
 
-def _matching(session: Session, resource: str, who: str) -> str:
-    found = policy.matching(session.database, session.settings, who, resource, session.now)
+def _matching(session: Session, package: str, resource: str, who: str) -> str:
+    found = policy.matching(session.database, session.settings, who, resource, session.now, package)
     return f"{found}: pa.auth_default = {session.settings.pa.auth_default}" if found == policy.NO_RULES else found
 
 

@@ -31,13 +31,6 @@ USED = "nonces"
 RETRY_AFTER = 5
 """Seconds, when the database cannot do its work."""
 
-_CONDITIONS = {"if_match": ("If-Match", "$(hdr(If-Match)[*])"), "if_none_match": ("If-None-Match", "$(hdr(If-None-Match)[*])")}
-_FIELDS = _CONDITIONS | {
-    "content_encoding": ("Content-Encoding", "$(hdr(Content-Encoding)[*])"),
-    "content_range": ("Content-Range", "$hdr(Content-Range)"),
-}
-"""Name and variable of fields; who only reads is not asked for those that tell of a body."""
-
 
 def is_websocket(path: str) -> bool:
     """Accept a WebSocket for SIP on its path (RFC 7118 section 4); False: the request is none, or there are none here."""
@@ -71,16 +64,19 @@ def read_request(limit: int) -> HttpRequest:
     reads = method in READING
     length = 0 if reads else int(value("$cl") or 0)
     return HttpRequest(
-        method=method,
-        path=path,
-        query=query,
-        host=text("$hdr(Host)"),
-        source=text("$si"),
-        is_secure=text("$pr").lower() == "tls",
-        length=length,
-        body=gateway.read_body("tcp") if 0 < length <= limit else b"",
-        content_type=None if reads else field("$cT"),
-        **{each: _whole(*place) for each, place in (_CONDITIONS if reads else _FIELDS).items()},
+        method,
+        path,
+        query,
+        text("$hdr(Host)"),
+        text("$si"),
+        text("$pr").lower() == "tls",
+        length,
+        gateway.read_body("tcp") if 0 < length <= limit else b"",
+        None if reads else field("$cT"),
+        None if reads else _whole("Content-Encoding", "$(hdr(Content-Encoding)[*])"),
+        None if reads else _whole("Content-Range", "$hdr(Content-Range)"),
+        _whole("If-Match", "$(hdr(If-Match)[*])"),
+        _whole("If-None-Match", "$(hdr(If-None-Match)[*])"),
     )
 
 
@@ -173,9 +169,9 @@ class Doorkeeper:
 def _asserted(realm: Realm, identities: str) -> tuple[str, ...]:
     """Those of the identities that are SIP URIs."""
     found = []
-    for each in sip.split_list(identities):
+    for each in sip.split_list(identities) if "," in identities else (identities,):
         try:
-            found.append(realm.address_of_record(each.strip('"')))
+            found.append(realm.address_of_record(each.strip(' "')))
         except SipError:
             continue
     return tuple(found)

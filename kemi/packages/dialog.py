@@ -1,7 +1,7 @@
 """The event package `dialog` (RFC 4235): which calls a user is in.
 
-Who publishes: the user's phone, or a server that `pa.publishers` names. Who may watch: the rule of presence (`pa.auth`). What is
-shown (section 3.7.2):
+Who publishes: the user's phone, or a server that `pa.publishers` names. Who may watch: the rule of presence (`pa.auth`); where the
+user has rules for dialogs, these instead of the user's presence rules (`kemi.presence.policy`). What is shown (section 3.7.2):
 
 watcher                          all dialogs asked for                   one, or some (call-id, to-tag, from-tag)
 -------------------------------  --------------------------------------  ----------------------------------------
@@ -17,7 +17,7 @@ the most advanced one of what the table says, those that need one get one that i
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from kemi.client_profile import profile_of
 from kemi.database import Database
@@ -26,9 +26,8 @@ from kemi.event_package import Decision, Document, EventPackage, View
 from kemi.packages import dialog_aggregation, dialog_info
 from kemi.packages.dialog_aggregation import Report
 from kemi.packages.dialog_info import DialogInfo
-from kemi.presence import store
+from kemi.presence import policy, store
 from kemi.presence.parsed import MAX_KEPT
-from kemi.presence.policy import authorize
 from kemi.presence.publication import Publication
 from kemi.settings import Settings
 from kemi.subscription import Subscription
@@ -137,9 +136,11 @@ PACKAGE = EventPackage(
     produces=(dialog_info.MEDIA_TYPE,),
     consumes=(dialog_info.MEDIA_TYPE,),
     minimum_interval=1,
-    authorize=authorize,
+    authorize=partial(policy.authorize, package=NAME),
     render=render,
     check_body=check_body,
     aspect=aspect,
     parameters=PARAMETERS,
+    authorize_members=partial(policy.authorize_members, package=NAME),
+    also_asks=policy.authorize,
 )

@@ -17,8 +17,8 @@ those for everybody. The rest is left out, like what is not there yet, and told 
 Operations are made when a document changes and somebody watches it who wants them. Where some are missing, because they or the
 document are large, long ago, or too many, the document is told as without patching.
 
-SQL: a change 1 statement, 2 where it is watched, 2 more with operations; a document 1, 1 more with elements or attributes, 1 more
-where a document was changed.
+SQL: a change none where nobody watches who may read it, else 1 statement, 2 where it is watched, 2 more with operations; a document
+1, 1 more with elements or attributes, 1 more where a document was changed.
 """
 
 import hashlib
@@ -259,6 +259,8 @@ def changed(database: Database, settings: Settings, packages: Packages, change: 
     if NAME not in packages:
         return []
     documents, watchers = _affected(settings, change.selector)
+    if watchers == [change.selector.xui] and not change.followers.documents:
+        return []
     if watchers is None or len(documents) > 1:
         database.lock(_EVERYBODY)
     site = _site(settings)

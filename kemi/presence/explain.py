@@ -1,6 +1,7 @@
 """Explain: what is said of a watcher and why, and what it sees, by the rules of now or by ones that are tried.
 
-What counts is `policy.authorize`; why, and when time changes it, is `kemi.xcap.explanation`. Nothing is decided here.
+What counts is `policy.authorize`; why, and when time changes it, is `kemi.xcap.explanation`. Nothing is decided here. Of other
+packages that ask these rules, as dialog, it is not said what is seen.
 
 SQL: what `policy.authorize` needs twice, 1 statement for decisions of management, 1 for the documents, 1 where a rule asks for the
 sphere.
@@ -19,12 +20,13 @@ from kemi.presence.publication import Publication
 from kemi.presence.removed import Removed, removed
 from kemi.presence.rules import Rules
 from kemi.settings import Settings
-from kemi.xcap import explanation, roots, usages, validation
+from kemi.xcap import explanation, refresh, roots, usages, validation
 from kemi.xcap.errors import SchemaValidationError
 from kemi.xcap.explanation import Explanation
 from kemi.xcap.path import Tree
 
-AUID = "pres-rules"
+AUID, DIALOG_AUID = "pres-rules", "dialog-rules"
+"""Which document rules are tried as, of presence and of dialog."""
 
 OWN, MANAGEMENT = "the presentity itself", "presencectl authorize"
 """What counts before all rules."""
@@ -33,7 +35,7 @@ SEEING = (Decision.ALLOW, Decision.POLITE_BLOCK)
 
 
 class Trial(NamedTuple):
-    """A document of rules that is not stored: in the place of the presentity's `pres-rules/index`. `name` is for people."""
+    """A document of rules that is not stored: in the place of the presentity's document `index`. `name` is for people."""
 
     name: str
     body: bytes
@@ -74,6 +76,7 @@ class Explained(NamedTuple):
         authorization: by the rules that are tried, if there are any.
         now: what counts now, without them.
         by_rules: None: no rules are asked.
+        seen: None: it is another package than presence.
         trial: name of the document that is tried, "" for none.
     """
 
@@ -81,8 +84,9 @@ class Explained(NamedTuple):
     authorization: Authorization
     now: Authorization
     by_rules: ByRules | None
-    seen: Seen
+    seen: Seen | None
     trial: str = ""
+    package: str = NAME
 
     @property
     def is_by_rules(self) -> bool:
@@ -98,6 +102,7 @@ def explain(
     presentity: str,
     now: float,
     trial: Trial | None = None,
+    package: str = NAME,
 ) -> Explained:
     """Say what is said of a watcher, and why.
 
@@ -105,18 +110,22 @@ def explain(
         watcher, presentity: canonical URIs.
         now: seconds since the epoch.
         trial: rules to be tried; they are asked whatever pa.auth is.
+        package: what is watched.
 
     Raises:
         XcapError: these rules could not be stored, 409 or 413.
+        ValueError: this package asks other rules.
     """
-    counts = policy.authorize(database, settings, (watcher,), presentity, now)[watcher]
+    if package not in packages or packages[package].rules is not packages[NAME].rules:
+        raise ValueError(f"the package {package} is not served, or does not ask these rules")
+    counts = policy.authorize(database, settings, (watcher,), presentity, now, package)[watcher]
     because = _because(database, settings, watcher, presentity)
     by_rules = None
     if trial is not None or settings.pa.auth == "xcap":
-        by_rules = _by_rules(database, settings, watcher, presentity, now, trial)
+        by_rules = _by_rules(database, settings, watcher, presentity, now, trial, package)
     says = counts if by_rules is None or because in (OWN, MANAGEMENT) else by_rules.explanation.authorization
-    seen = _seen(database, settings, packages, presentity, says, now)
-    return Explained(because, says, counts, by_rules, seen, trial.name if trial else "")
+    seen = _seen(database, settings, packages, presentity, says, now) if package == NAME else None
+    return Explained(because, says, counts, by_rules, seen, trial.name if trial else "", package)
 
 
 def _because(database: Database, settings: Settings, watcher: str, presentity: str) -> str:
@@ -126,28 +135,33 @@ def _because(database: Database, settings: Settings, watcher: str, presentity: s
     return MANAGEMENT if watcher in made else f"pa.auth = {settings.pa.auth}"
 
 
-def _by_rules(database: Database, settings: Settings, watcher: str, presentity: str, now: float, trial: Trial | None) -> ByRules:
+def _by_rules(
+    database: Database, settings: Settings, watcher: str, presentity: str, now: float, trial: Trial | None, package: str
+) -> ByRules:
     documents = None
     if trial is not None:
         there = roots.of(database, settings, presentity)
-        documents = _tried(settings, rules.load(database, there, presentity, now), trial)
-    asking = policy.asking(database, settings, presentity, now, documents)
+        documents = _tried(settings, rules.load(database, there, presentity, now, package), trial, package)
+    asking = policy.asking(database, settings, presentity, now, documents, package)
     identities = decision_store.said(database, NAME, presentity, (watcher,), now).identities.get(watcher, ())
     context = asking.context(watcher, identities, now)
-    found = explanation.explain(asking.rulesets, context, asking.default, asking.is_complete)
+    found = explanation.explain(asking.rulesets, context, asking.default, asking.is_complete, policy.has_transformations(package))
     asks_for_sphere = any(each.has_sphere for each in asking.documents)
     return ByRules(asking, found, _sphere_until(database, presentity, now) if asks_for_sphere else None)
 
 
-def _tried(settings: Settings, documents: list[Rules], trial: Trial) -> list[Rules]:
-    """All documents, with this one in its place; checked as our server checks what is put, another one has its own ways."""
+def _tried(settings: Settings, documents: list[Rules], trial: Trial, package: str) -> list[Rules]:
+    """All documents that count, with this one in its place; checked as our server checks it, another one has its own ways."""
+    auid, auids = (DIALOG_AUID, refresh.DIALOG_RULES) if package == refresh.DIALOG else (AUID, refresh.RULES)
     if not settings.xcap.xcap_root:
-        validation.read(usages.find(AUID, Tree.USERS), trial.body)
-    read = rules.read(settings, AUID, trial.body, trial.name)
+        usage = usages.find(auid, Tree.USERS)
+        validation.read(usages.with_draft(usage) if settings.pa.draft_rules else usage, trial.body)
+    read = rules.read(settings, auid, trial.body, trial.name)
     if not read.ruleset.is_readable:
         raise SchemaValidationError(read.note)
-    name = AUID if settings.xcap.xcap_root else f"{AUID}/index"
-    return [read, *(each for each in documents if each.ruleset.document != name)]
+    name = rules.place_of(settings, auid).path
+    others = [each for each in documents if each.ruleset.document != name]
+    return [read, *(each for each in others if each.ruleset.document.partition("/")[0] in auids)]
 
 
 def _sphere_until(database: Database, presentity: str, now: float) -> float | None:

@@ -45,6 +45,8 @@ def change(database: Database, settings: Settings, packages: Packages, changed: 
     else:
         _require_publishable(changed.body, changed.content_type)
         database.execute("administration_publish", publication._asdict())
+    if not changed.followers.presentity:
+        return []
     judged = policy.published(database, settings, packages, NAME, presentity, now)
     marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(packages[NAME], settings)).rows()
     wakes: list[Effect] = [Wake(blocked=any(blocked for (blocked,) in marked))] if marked else []

@@ -14,6 +14,9 @@ Asked in this order, the first that says something counts:
     one of them, or a list that they refer to,     at least confirm: it may grant  what the others grant
     not known (yet), or not readable               more; never allow for it
 
+The package dialog asks the user's rules for dialogs instead, in the same way, where the user has any (`kemi.presence.rules`). They
+say nothing of what is shown to those who are allowed.
+
 A watcher is known by one address: that is what is subscribed, and what management decides about. A trusted source may assert more
 identities of it (RFC 3325). `identified` keeps these, and rules are asked about all: whoever is named by one of them is meant, and
 whoever is excepted by one of them is not (RFC 5025 section 3.1.1.2). They are the watcher's wherever it watches: in another dialog,
@@ -21,7 +24,8 @@ in lists, when the rules are asked again, and where it comes with its password. 
 may last that was made then, and at most twice as long.
 
 What the rules say changes with their documents, with the presentity's sphere and with the clock. Then live subscriptions and
-waiting watchers are judged again (`kemi.reauthorize`), of all packages that ask these rules:
+waiting watchers are judged again (`kemi.reauthorize`), of all packages that ask these rules; of dialog alone, if it is a document
+of rules for dialogs:
 
     a document was written or deleted     `rules_changed`, in the transaction that does it
     publications may tell another sphere  `published`, in the transaction that changes them
@@ -50,9 +54,8 @@ from kemi.xcap.conditions import Context
 from kemi.xcap.pres_rules import Permissions
 from kemi.xcap.ruleset import Ruleset
 
-PACKAGE: Final = "presence"
+PACKAGE: Final = refresh.PRESENCE
 """The event package whose rules these are; others may ask them too."""
-
 
 NO_RULES: Final = "no rules"
 
@@ -92,9 +95,19 @@ class Asking(NamedTuple):
         """
         return Context((watcher, *identities), self.sphere, now, self.lists.is_listed)
 
+    def authorization(self, watcher: str, identities: Sequence[str], now: float, package: str) -> Authorization:
+        """What is said of a watcher."""
+        evaluation = pres_rules.evaluate(self.rulesets, self.context(watcher, identities, now), self.default)
+        return pres_rules.authorization(evaluation, self.is_complete, has_transformations(package))
+
+
+def has_transformations(package: str) -> bool:
+    """Whether rules say what is shown to those who are allowed; of calls they do not."""
+    return package != refresh.DIALOG
+
 
 def authorize(
-    database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
+    database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float, package: str = PACKAGE
 ) -> dict[str, Authorization]:
     """What is said of each watcher.
 
@@ -102,13 +115,14 @@ def authorize(
         watchers: canonical URIs, authenticated.
         resource: canonical URI of the presentity.
         now: seconds since the epoch.
+        package: dialog, where that is watched.
     """
     known = said(database, settings, [each for each in watchers if each != resource], resource, now)
     says = {each: Authorization(Decision.ALLOW) for each in watchers if each == resource}
     says |= {each: Authorization(decision) for each, decision in known.decisions.items()}
     left = {each: known.identities.get(each, ()) for each in watchers if each not in says}
     if settings.pa.auth == "xcap" and left:
-        return says | _by_rules(database, settings, left, resource, now)
+        return says | _by_rules(database, settings, left, resource, now, package)
     otherwise = Authorization(Decision.ALLOW if settings.pa.auth == "none" else Decision.CONFIRM)
     return says | dict.fromkeys(left, otherwise)
 
@@ -134,7 +148,7 @@ def identified(database: Database, settings: Settings, identities: Sequence[str]
 
 
 def authorize_members(
-    database: Database, settings: Settings, watcher: str, resources: Sequence[str], now: float
+    database: Database, settings: Settings, watcher: str, resources: Sequence[str], now: float, package: str = PACKAGE
 ) -> dict[str, Authorization]:
     """What is said of one watcher by the rules of several presentities, as of the members of a list.
 
@@ -147,12 +161,11 @@ def authorize_members(
     left = [each for each in resources if each not in says]
     if settings.pa.auth != "xcap" or not left:
         return says | dict.fromkeys(left, Authorization(Decision.ALLOW if settings.pa.auth == "none" else Decision.CONFIRM))
-    loaded = {} if settings.xcap.xcap_root else rules.load_many(database, settings, left)
+    loaded = {} if settings.xcap.xcap_root else rules.load_many(database, settings, left, package)
     identities = known.identities.get("", ())
     for each in left:
-        with_these = asking(database, settings, each, now, loaded.get(each))
-        evaluation = pres_rules.evaluate(with_these.rulesets, with_these.context(watcher, identities, now), with_these.default)
-        says[each] = pres_rules.authorization(evaluation, with_these.is_complete)
+        with_these = asking(database, settings, each, now, loaded.get(each), package)
+        says[each] = with_these.authorization(watcher, identities, now, package)
     return says
 
 
@@ -162,9 +175,9 @@ def _said_of_many(database: Database, settings: Settings, resources: Sequence[st
     return Said(decision_store.made_of_many(database, PACKAGE, resources, watcher), {})
 
 
-def matching(database: Database, settings: Settings, watcher: str, resource: str, now: float) -> str:
+def matching(database: Database, settings: Settings, watcher: str, resource: str, now: float, package: str = PACKAGE) -> str:
     """Which rules speak for a watcher, for people: `pres-rules/index friends`; what is written instead where none does."""
-    with_these = asking(database, settings, resource, now)
+    with_these = asking(database, settings, resource, now, package=package)
     identities = said(database, settings, (watcher,), resource, now).identities.get(watcher, ())
     evaluation = pres_rules.evaluate(with_these.rulesets, with_these.context(watcher, identities, now), with_these.default)
     if not evaluation.is_policy:
@@ -175,23 +188,28 @@ def matching(database: Database, settings: Settings, watcher: str, resource: str
 
 
 def _by_rules(
-    database: Database, settings: Settings, watchers: Mapping[str, Sequence[str]], resource: str, now: float
+    database: Database, settings: Settings, watchers: Mapping[str, Sequence[str]], resource: str, now: float, package: str
 ) -> dict[str, Authorization]:
-    with_these = asking(database, settings, resource, now)
-    rulesets, default, is_complete = with_these.rulesets, with_these.default, with_these.is_complete
-    contexts = {each: with_these.context(each, identities, now) for each, identities in watchers.items()}
-    evaluations = {each: pres_rules.evaluate(rulesets, context, default) for each, context in contexts.items()}
-    return {each: pres_rules.authorization(evaluation, is_complete) for each, evaluation in evaluations.items()}
+    with_these = asking(database, settings, resource, now, package=package)
+    return {each: with_these.authorization(each, identities, now, package) for each, identities in watchers.items()}
 
 
-def asking(database: Database, settings: Settings, resource: str, now: float, documents: Sequence[Rules] | None = None) -> Asking:
+def asking(
+    database: Database,
+    settings: Settings,
+    resource: str,
+    now: float,
+    documents: Sequence[Rules] | None = None,
+    package: str = PACKAGE,
+) -> Asking:
     """Load what rules are asked with.
 
     Args:
         documents: in the place of those that the presentity has.
+        package: dialog, where that is watched.
     """
     there = roots.of(database, settings, resource)
-    documents = rules.load(database, there, resource, now) if documents is None else documents
+    documents = rules.load(database, there, resource, now, package) if documents is None else documents
     sphere = sphere_of(database, resource, now) if any(each.has_sphere for each in documents) else None
     lists = rules.lists(database, there, resource, documents, now)
     return Asking(documents, sphere, lists, Decision(settings.pa.auth_default))
@@ -237,9 +255,9 @@ def published(
     """
     if settings.pa.auth != "xcap" or package_name != PACKAGE or not _is_watched(database, presentity):
         return []
-    if not any(each.has_sphere for each in rules.load(database, roots.of(database, settings, presentity), presentity, now)):
+    if not rules.has_sphere(database, roots.of(database, settings, presentity), presentity, now):
         return []
-    return _judge(database, settings, packages, presentity, now)
+    return _judge(database, settings, packages, reauthorize.asking_the_same(packages, PACKAGE), presentity, now)
 
 
 def rules_changed(
@@ -253,13 +271,9 @@ def rules_changed(
     """
     if settings.pa.auth != "xcap" or settings.xcap.xcap_root:
         return []
-    if auid not in refresh.RULES and not (auid == refresh.LISTS and _refer_to_lists(database, settings, owner, now)):
+    if auid == refresh.LISTS and not rules.refer_to_lists(database, settings, owner, now):
         return []
-    return _judge(database, settings, packages, owner, now)
-
-
-def _refer_to_lists(database: Database, settings: Settings, owner: str, now: float) -> bool:
-    return any(each.anchors for each in rules.load(database, settings, owner, now))
+    return _judge(database, settings, packages, refresh.asking(packages, auid), owner, now)
 
 
 def _is_watched(database: Database, presentity: str) -> bool:
@@ -267,6 +281,7 @@ def _is_watched(database: Database, presentity: str) -> bool:
     return bool(watched)
 
 
-def _judge(database: Database, settings: Settings, packages: Packages, presentity: str, now: float) -> list[Effect]:
-    names = reauthorize.asking_the_same(packages, PACKAGE)
+def _judge(
+    database: Database, settings: Settings, packages: Packages, names: Sequence[str], presentity: str, now: float
+) -> list[Effect]:
     return [effect for name in names for effect in reauthorize.apply(database, settings, packages, name, presentity, now)]

@@ -5,7 +5,11 @@ Where they are:
     xcap.xcap_root   documents                                                      SQL
     ---------------  -------------------------------------------------------------  ------------------------------------
     not set          our own, all below pres-rules and OMA's pres-rules             1 statement
-    set              of the other server, one for each (`kemi.xcap.refresh`)        2, 2 more where they are old
+    set              of the other server, those that the parameters name            1, 1 more for each that is old
+                     (`places`, `kemi.xcap.refresh`)
+
+The package dialog has rules of its own (`kemi.xcap.dialog_rules`), in the same two ways. Where the user has documents of these, or
+it is not known whether, they decide about dialogs, and presence rules are not asked. Presence rules decide where there are none.
 
 A document that is not known yet, or any more, or cannot be read is there and grants nothing (RFC 5025 section 10). Those that were
 read last are kept in their parsed form, by content.
@@ -13,28 +17,28 @@ read last are kept in their parsed form, by content.
 SQL for lists: 1 statement (with xcap.xcap_root 1 for each document), only where a rule refers to one.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, lru_cache, partial
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from kemi import identity
 from kemi.database import Database
 from kemi.settings import Settings
-from kemi.xcap import access, external_list, pres_rules, refresh, store
-from kemi.xcap.cached_document import Reading, State
+from kemi.xcap import access, dialog_rules, external_list, pres_rules, refresh, store
+from kemi.xcap.cached_document import DEFAULT_NAME, Reading, State
 from kemi.xcap.conditions import ExternalList, Lookup, Sphere
 from kemi.xcap.errors import XcapError
 from kemi.xcap.external_list import NOBODY, UNKNOWN, Anchor, Members
 from kemi.xcap.path import Tree
 from kemi.xcap.pres_rules import Permissions
-from kemi.xcap.refresh import LISTS
+from kemi.xcap.refresh import DIALOG, DIALOG_RULES, LISTS, OMA_RULES, PRESENCE, Place
 from kemi.xcap.ruleset import Ruleset
 
 P = TypeVar("P")
 
 GENEROUS: Final[Mapping[str, frozenset[str]]] = {
     "nothing": frozenset(),
-    "oma": frozenset({"org.openmobilealliance.pres-rules"}),
+    "oma": frozenset({OMA_RULES}),
     "all": refresh.RULES,
 }
 """Application usages of documents whose allowing rules show everything where they have no transformations, by
@@ -59,34 +63,103 @@ class Rules(NamedTuple):
     note: str = ""
 
 
-def load(database: Database, settings: Settings, owner: str, now: float) -> list[Rules]:
-    """The rules of a user, document by document; none: the user has no policy.
+def load(database: Database, settings: Settings, owner: str, now: float, package: str = PRESENCE) -> list[Rules]:
+    """The rules of a user that decide about a package, document by document; none: the user has no policy.
 
     Args:
         owner: canonical URI.
         now: seconds since the epoch.
+        package: dialog; all others ask presence rules.
     """
-    if settings.xcap.xcap_root:
-        return [each for auid in sorted(refresh.RULES) for each in _fetched(database, settings, auid, owner, now)]
-    rows = database.execute("policy_documents", {"owner": owner}).rows()
-    return [read(settings, auid, bytes(body), f"{auid}/{name}") for auid, name, body in rows]
+    return _counting(package, _load(database, settings, owner, now, package))
 
 
-def load_many(database: Database, settings: Settings, owners: Sequence[str]) -> dict[str, list[Rules]]:
+def load_many(database: Database, settings: Settings, owners: Sequence[str], package: str = PRESENCE) -> dict[str, list[Rules]]:
     """The rules of several users, from our own documents, by canonical URI. One statement."""
-    found: dict[str, list[Rules]] = {each: [] for each in owners}
-    for owner, auid, name, body in database.execute("policy_documents_of_many", {}, [(each,) for each in owners]).rows():
-        found[owner].append(read(settings, auid, bytes(body), f"{auid}/{name}"))
-    return found
+    found: dict[str, list[Found]] = {each: [] for each in owners}
+    wanted = [(each,) for each in owners]
+    if package == DIALOG:
+        result = database.execute("policy_documents_with_dialog_of_many", {}, wanted)
+    else:
+        result = database.execute("policy_documents_of_many", {}, wanted)
+    for owner, auid, document, body in result.rows():
+        found[owner].append(_own_document(settings, auid, document, body))
+    return {owner: _counting(package, each) for owner, each in found.items()}
 
 
-def _fetched(database: Database, settings: Settings, auid: str, owner: str, now: float) -> Iterator[Rules]:
-    reading = refresh.document(database, settings, auid, owner, now)
+def has_sphere(database: Database, settings: Settings, owner: str, now: float) -> bool:
+    """Whether what any rules of a user say, of any package, depends on the user's sphere. One statement; nothing is asked for."""
+    if settings.xcap.xcap_root:
+        wanted = places(settings, DIALOG)
+        found = _read_there(settings, wanted, refresh.known(database, settings, wanted, owner, now))
+    else:
+        found = _load(database, settings, owner, now, DIALOG)
+    return any(make().has_sphere for _, make in found)
+
+
+def refer_to_lists(database: Database, settings: Settings, owner: str, now: float) -> bool:
+    """Whether any of a user's own rules do, of any package. One statement."""
+    return any(make().anchors for _, make in _load(database, settings, owner, now, DIALOG))
+
+
+def places(settings: Settings, package: str) -> list[Place]:
+    """Where another server may have rules that decide about a package: one request for each, again and again."""
+    pa = settings.pa
+    found = [Place(OMA_RULES, each) for each in dict.fromkeys(pa.oma_pres_rules_files.replace(",", " ").split())]
+    found.append(Place("pres-rules", pa.pres_rules_file))
+    has_own = package == DIALOG and pa.dialog_rules_file
+    return [*(Place(auid, pa.dialog_rules_file) for auid in sorted(DIALOG_RULES) if has_own), *found]
+
+
+def place_of(settings: Settings, auid: str) -> Place:
+    """The usual document of an application usage of rules."""
+    if not settings.xcap.xcap_root:
+        return Place(auid, DEFAULT_NAME)
+    return Place(auid, (settings.pa.dialog_rules_file if auid in DIALOG_RULES else settings.pa.pres_rules_file) or DEFAULT_NAME)
+
+
+Found = tuple[str, Callable[[], Rules]]
+"""A document of this application usage, and what reads it."""
+
+
+def _load(database: Database, settings: Settings, owner: str, now: float, package: str) -> list[Found]:
+    if settings.xcap.xcap_root:
+        wanted = places(settings, package)
+        return _read_there(settings, wanted, refresh.documents(database, settings, wanted, owner, now))
+    if package == DIALOG:
+        result = database.execute("policy_documents_with_dialog", {"owner": owner})
+    else:
+        result = database.execute("policy_documents", {"owner": owner})
+    return [_own_document(settings, *row) for row in result.rows()]
+
+
+def _counting(package: str, found: Sequence[Found]) -> list[Rules]:
+    """Those that decide about a package."""
+    own = [make for auid, make in found if auid in DIALOG_RULES] if package == DIALOG else []
+    return [make() for make in own or [make for auid, make in found if auid not in DIALOG_RULES]]
+
+
+def _own_document(settings: Settings, auid: str, name: str, body: bytes) -> Found:
+    return auid, partial(read, settings, auid, bytes(body), f"{auid}/{name}")
+
+
+def _read_there(settings: Settings, wanted: Sequence[Place], readings: Sequence[Reading]) -> list[Found]:
+    there = [(place, each) for place, each in zip(wanted, readings, strict=True) if each.state is not State.MISSING]
+    return [(place.auid, partial(_fetched, settings, place, each)) for place, each in there]
+
+
+def _fetched(settings: Settings, place: Place, reading: Reading) -> Rules:
     if reading.state is State.UNKNOWN:
-        yield _unreadable(auid, "it is not known what the other server has")
-    elif reading.state is not State.MISSING:
-        found = read(settings, auid, reading.body, auid)
-        yield found._replace(note=found.note or "old, to be fetched again") if reading.state is State.STALE else found
+        return _unreadable(place.path, "it is not known what the other server has")
+    found = read(settings, place.auid, reading.body, place.path)
+    return found._replace(note=found.note or "old, to be fetched again") if reading.state is State.STALE else found
+
+
+Parse = Callable[[bytes, str, bool], Ruleset[Permissions]]
+
+
+def _parse_generously(octets: bytes, document: str, draft: bool) -> Ruleset[Permissions]:
+    return pres_rules.parse(octets, document, draft, True)
 
 
 def read(settings: Settings, auid: str, body: bytes, name: str) -> Rules:
@@ -96,12 +169,18 @@ def read(settings: Settings, auid: str, body: bytes, name: str) -> Rules:
         name: the document's, for people.
     """
     keeping = _kept if len(body) <= LARGE else _kept_if_large
-    return keeping(body, name, bool(settings.pa.draft_rules), auid in GENEROUS[settings.pa.rules_without_transformations])
+    return keeping(_parse_of(settings, auid), body, name, bool(settings.pa.draft_rules))
 
 
-def _read(body: bytes, name: str, draft: bool, generous: bool) -> Rules:
+def _parse_of(settings: Settings, auid: str) -> Parse:
+    if auid in DIALOG_RULES:
+        return dialog_rules.parse
+    return _parse_generously if auid in GENEROUS[settings.pa.rules_without_transformations] else pres_rules.parse
+
+
+def _read(parse: Parse, body: bytes, name: str, draft: bool) -> Rules:
     try:
-        ruleset = pres_rules.parse(body, name, draft, generous)
+        ruleset = parse(body, name, draft)
     except XcapError as error:
         return _unreadable(name, f"it cannot be read: {error}")
     return Rules(ruleset, *depends_on(ruleset))
@@ -147,7 +226,7 @@ def lists(database: Database, settings: Settings, owner: str, rules: Sequence[Re
         owner: canonical URI of the user whose rules these are.
     """
     anchors = frozenset[str]().union(*(each.anchors for each in rules))
-    documents = _documents(database, settings, owner, now) if anchors else _no_document
+    documents = _lists_of(database, settings, owner, now) if anchors else _no_document
 
     @cache
     def find(text: str) -> Members:
@@ -177,7 +256,7 @@ def _is_home(settings: Settings, xui: str, owner: str) -> bool:
         return False
 
 
-def _documents(database: Database, settings: Settings, owner: str, now: float) -> Callable[[str], Reading]:
+def _lists_of(database: Database, settings: Settings, owner: str, now: float) -> Callable[[str], Reading]:
     """What gives the user's documents with lists, by name."""
     if settings.xcap.xcap_root:
         return cache(lambda name: refresh.document(database, settings, LISTS, owner, now, name))

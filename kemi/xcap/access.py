@@ -39,10 +39,8 @@ def owner_of(settings: Settings, realm: Realm, xui: str) -> str:
     Raises:
         NotFound: 404, nobody who could have documents here.
     """
-    if "@" not in xui and not uri.scheme_of(xui) and settings.xcap.user_names:
-        xui = f"{xui}@{realm.domains[0]}"
     if not uri.scheme_of(xui):
-        xui = f"sip:{xui}"
+        xui = f"sip:{xui}" if "@" in xui or not settings.xcap.user_names else f"sip:{xui}@{realm.domains[0]}"
     try:
         return realm.presentity(xui)
     except SipError:

@@ -1,6 +1,7 @@
 """Rows of documents of other XCAP servers as values; queries in sql/queries/fetched.sql. No decisions are made here."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from kemi.database import Database, Row
 from kemi.xcap.cached_document import CachedDocument, Known
@@ -12,6 +13,13 @@ def load(database: Database, owner: str, uri: str) -> CachedDocument | None:
     return document_of(rows[0]) if rows else None
 
 
+def load_many(database: Database, owner: str, uris: Sequence[str]) -> dict[str, CachedDocument]:
+    """Those of several documents of one user that were asked for before, by URI. One statement, and none without any."""
+    wanted = [(each,) for each in uris]
+    rows = database.execute("fetched_load_many", {"owner": owner}, wanted).rows() if wanted else []
+    return {each.uri: each for each in map(document_of, rows)}
+
+
 def ask_first(database: Database, document: CachedDocument) -> None:
     """Have a document fetched that nobody asked for before; who asks at the same time finds it asked for."""
     values = {"owner": document.owner, "uri": document.uri, "auid": document.auid, "known": document.known.value}
@@ -21,6 +29,20 @@ def ask_first(database: Database, document: CachedDocument) -> None:
 def ask(database: Database, document: CachedDocument, now: float) -> None:
     """Have a known document fetched anew."""
     database.execute("fetched_ask", {"owner": document.owner, "uri": document.uri, "now": now})
+
+
+class Asked(NamedTuple):
+    """A document that is fetched anew; `confirmed_at` is when it was seen last, in seconds since the epoch."""
+
+    owner: str
+    uri: str
+    known: str
+    confirmed_at: float
+
+
+def ask_all(database: Database, owner: str, now: float) -> list[Asked]:
+    """Have all known documents of a user fetched anew, "" for every user. One statement."""
+    return sorted(Asked._make(row) for row in database.execute("fetched_ask_all", {"owner": owner, "now": now}).rows())
 
 
 def deadlines(database: Database, now: float, before: float) -> tuple[bool, bool]:

@@ -33,6 +33,8 @@ ROOTS: Final = MappingProxyType(
         "pres-rules": "ruleset",
         "org.openmobilealliance.pres-rules": "ruleset",
         "im-rules": "ruleset",
+        "dialog-rules": "ruleset",
+        "org.openxcap.dialog-rules": "ruleset",
         "resource-lists": "resource-lists",
         "rls-services": "rls-services",
     }
@@ -70,10 +72,16 @@ class Outcome(Enum):
 
 
 class Reading(NamedTuple):
-    """What a document is now; `body` only where it is fresh or stale."""
+    """What a document is now.
+
+    Args:
+        body: only where it is fresh or stale.
+        is_outdated: it is old, missing ones too, and nothing says that a newer answer will not come.
+    """
 
     state: State
     body: bytes = b""
+    is_outdated: bool = False
 
 
 class Answer(NamedTuple):
@@ -138,9 +146,11 @@ def reading(document: CachedDocument | None, freshness: float, limit: float, now
     """
     if document is None or document.known is Known.UNKNOWN or now - document.since >= limit:
         return Reading(State.UNKNOWN)
+    is_old = now - document.since >= freshness
+    is_outdated = is_old and not document.failures
     if document.known is Known.MISSING:
-        return Reading(State.MISSING)
-    return Reading(State.FRESH if now - document.since < freshness else State.STALE, document.body)
+        return Reading(State.MISSING, is_outdated=is_outdated)
+    return Reading(State.STALE if is_old else State.FRESH, document.body, is_outdated)
 
 
 def is_wanted(document: CachedDocument, freshness: float, now: float) -> bool:

@@ -27,13 +27,16 @@ RLS_SERVICES = "urn:ietf:params:xml:ns:rls-services"
 SERVICE = f"{{{RLS_SERVICES}}}service"
 _RESOURCE_LIST = f"{{{RLS_SERVICES}}}resource-list"
 _LISTS = (f"{{{RESOURCE_LISTS}}}list", f"{{{RLS_SERVICES}}}list")
+_ENTRY = f"{{{RESOURCE_LISTS}}}entry"
 _UNIQUE = {
     **dict.fromkeys(_LISTS, "name"),
-    f"{{{RESOURCE_LISTS}}}entry": "uri",
+    _ENTRY: "uri",
     f"{{{RESOURCE_LISTS}}}entry-ref": "ref",
     f"{{{RESOURCE_LISTS}}}external": "anchor",
 }
 """The attribute that no two siblings share, by element."""
+
+_NOT_ENTRIES = tuple(_UNIQUE.keys() - {_ENTRY})
 
 _HTTP = re.compile(
     r"https?://(?:[^/?#@]*@)?(?P<host>\[[0-9a-f:.]+\]|[^/?#:@\[\]]+)(?::[0-9]*)?(?P<path>[^?#]*).*", re.DOTALL | re.IGNORECASE
@@ -108,17 +111,24 @@ def _step(element: etree._Element, own: str | None) -> str:
 
 
 def _check_lists(lists: Iterable[etree._Element]) -> None:
+    """Most lists are long and have nothing but entries that differ, which takes less to see."""
     for each in lists:
-        seen: set[tuple[str, str]] = set()
-        for child in each:
-            attribute = _UNIQUE.get(child.tag)
-            value = None if attribute is None else child.get(attribute)
-            if attribute is None or value is None:
-                continue
-            if (child.tag, value) in seen:
-                raise _not_unique(child, attribute)
-            seen.add((child.tag, value))
-            _check_reference(attribute, value)
+        uris = [entry.get("uri") for entry in each.iterchildren(_ENTRY)]
+        if len(set(uris)) < len(uris) or next(each.iterchildren(*_NOT_ENTRIES), None) is not None:
+            _check_list(each)
+
+
+def _check_list(one: etree._Element) -> None:
+    seen: set[tuple[str, str]] = set()
+    for child in one:
+        attribute = _UNIQUE.get(child.tag)
+        value = None if attribute is None else child.get(attribute)
+        if attribute is None or value is None:
+            continue
+        if (child.tag, value) in seen:
+            raise _not_unique(child, attribute)
+        seen.add((child.tag, value))
+        _check_reference(attribute, value)
 
 
 def _check_reference(attribute: str, value: str) -> None:

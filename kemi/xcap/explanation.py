@@ -120,7 +120,13 @@ class Explanation(NamedTuple):
         return [each for each in self.matching if HANDLING[each.decision] > HANDLING[decision]]
 
 
-def explain(rulesets: Sequence[Ruleset[Permissions]], context: Context, default: Decision, is_complete: bool) -> Explanation:
+def explain(
+    rulesets: Sequence[Ruleset[Permissions]],
+    context: Context,
+    default: Decision,
+    is_complete: bool,
+    has_transformations: bool = True,
+) -> Explanation:
     """Ask all rules, and say why they say what they say.
 
     Args:
@@ -128,14 +134,15 @@ def explain(rulesets: Sequence[Ruleset[Permissions]], context: Context, default:
         context: who watches, and when.
         default: the decision where there is no document at all.
         is_complete: all documents and lists are known (`pres_rules.authorization`).
+        has_transformations: as there.
     """
 
     def says(now: float) -> tuple[Authorization, Permissions]:
         then = pres_rules.evaluate(rulesets, replace(context, now=now), default)
-        return pres_rules.authorization(then, is_complete), then.permissions
+        return pres_rules.authorization(then, is_complete, has_transformations), then.permissions
 
     evaluation = pres_rules.evaluate(rulesets, context, default)
-    authorization = pres_rules.authorization(evaluation, is_complete)
+    authorization = pres_rules.authorization(evaluation, is_complete, has_transformations)
     case = common_policy.case_of(rulesets, context)
     asked = iter([each for each in evaluation.asked if not isinstance(each.failed, str)])
     rules = [_rule(rule, next(asked), case) for ruleset in rulesets for rule in ruleset.rules]

@@ -15,6 +15,7 @@ What is asked and believed (RFC 4825 section 7.11, RFC 9110, RFC 7616):
 import asyncio
 import secrets
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Generator
 from pathlib import Path
@@ -27,6 +28,9 @@ from kemi.parameters import XcapSettings
 from kemi.xcap import cached_document
 from kemi.xcap.cached_document import Answer, CachedDocument, Known, Outcome, is_usable
 from kemi.xcap.origin import Origin
+
+# httpcore looks for this library at every lock that it makes. It is not installed, and to find that out takes a third of a fetch.
+sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
 
 AT_ONCE: Final = 8
 """Documents fetched at a time, from one server."""

@@ -11,7 +11,7 @@ The one HTTP client is made in the group `fetch` when it is needed first. httpx 
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from kemi import reauthorize
 from kemi.database import Database
@@ -22,16 +22,23 @@ from kemi.report import report_document
 from kemi.settings import Settings
 from kemi.subscription import State
 from kemi.xcap import refresh
-from kemi.xcap.cached_document import Answer, CachedDocument
+from kemi.xcap.cached_document import Answer, CachedDocument, Outcome
 from kemi.xcap.refresh import Changed
 
 if TYPE_CHECKING:
     from kemi.xcap.fetch import Fetcher
 
-PRESENCE: Final = "presence"
-"""The event package that presence rules are about; others may ask the same rules."""
-
 Execute = Callable[[Callable[[], list[Effect]]], object]
+Read = Callable[[Settings, str, bytes, str], object]
+"""(settings, auid, body, name): reads rules as they are read when they are asked; what was read last is kept."""
+
+Appeared = Callable[[Database, Settings, Packages, str, float], list[Effect]]
+"""(.., owner, now): the services of this user, "" for everybody's, are others; in the transaction that saves them."""
+
+
+def nobody(_database: Database, _settings: Settings, _packages: Packages, _owner: str, _now: float) -> list[Effect]:
+    """Nobody watches what becomes a list."""
+    return []
 
 
 class Fetching:
@@ -41,12 +48,18 @@ class Fetching:
         execute: runs a verb and carries out its effects; what goes wrong is reported there and goes no further.
         wake: calls the group `fetch`.
         warn: tells people one line.
+        read: called for rules that have come, before the transaction in which they are asked.
+        appeared: called for services that have come.
     """
 
-    def __init__(self, execute: Execute, wake: Callable[[], None], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, execute: Execute, wake: Callable[[], None], warn: Callable[[str], None], read: Read, appeared: Appeared = nobody
+    ) -> None:
         self._execute = execute
         self._wake = wake
         self._warn = warn
+        self._read = read
+        self._appeared = appeared
         self._fetcher: Fetcher | None = None
 
     def subscribed(self, settings: Settings, status: Status | None) -> None:
@@ -91,12 +104,14 @@ class Fetching:
     def _fetch(self, fetcher: "Fetcher", database: Database, settings: Settings, packages: Packages) -> None:
         from kemi.xcap.fetch import chance
 
-        changed = rules_changed(database, settings, packages)
+        changed = rules_changed(database, settings, packages, self._appeared)
 
         def claim(server: str, limit: int) -> list[CachedDocument]:
             return refresh.claim(database, settings, server, limit, time.time())
 
         def done(document: CachedDocument, answer: Answer) -> None:
+            if answer.outcome is Outcome.DOCUMENT and document.auid in refresh.RULES | refresh.DIALOG_RULES:
+                self._read(settings, document.auid, answer.body, refresh.place_of(document).path)
             self._execute(partial(refresh.save, database, settings, document, answer, changed, time.time(), chance()))
 
         if fetcher.run(claim, done, settings.pa.max_auth_requests_per_tick):
@@ -114,16 +129,17 @@ class Fetching:
         return self._fetcher
 
 
-def rules_changed(database: Database, settings: Settings, packages: Packages) -> Changed:
+def rules_changed(database: Database, settings: Settings, packages: Packages, appeared: Appeared = nobody) -> Changed:
     """Makes what follows from another document: by new rules all are judged who watch already (`kemi.reauthorize`).
 
     So they are by another list: rules may refer to it.
     """
-    judging = refresh.RULES | ({refresh.LISTS} if settings.pa.auth == "xcap" else set())
+    has_rules = settings.pa.auth == "xcap"
 
     def changed(auid: str, owner: str, now: float) -> list[Effect]:
-        names = reauthorize.asking_the_same(packages, PRESENCE) if auid in judging else []
+        names = refresh.asking(packages, auid) if has_rules or auid != refresh.LISTS else []
         judged = [effect for name in names for effect in reauthorize.apply(database, settings, packages, name, owner, now)]
-        return [*judged, *report_document(database, auid, owner, now)] if auid in refresh.OF_LISTS else judged
+        judged += report_document(database, auid, owner, now) if auid in refresh.OF_LISTS else []
+        return [*judged, *appeared(database, settings, packages, owner, now)] if auid == refresh.SERVICES else judged
 
     return changed

@@ -76,6 +76,12 @@ def require_ours(settings: Settings) -> None:
         raise NotFound(f"the documents of {settings.xcap.xcap_root} count, none of this server (xcap.xcap_root)")
 
 
+def require_elsewhere(settings: Settings) -> None:
+    """See that documents come from another server; raises ValueError."""
+    if not settings.xcap.xcap_root:
+        raise ValueError("documents are kept here, there is nothing to fetch (xcap.xcap_root)")
+
+
 def _request(settings: Settings, wish: Wish) -> HttpRequest:
     """The request that a client of this server would send."""
     root = settings.xcap.root

@@ -12,12 +12,13 @@ because clients write sip%3Ajoe%40example.com as well as sip:joe@example.com.
 import re
 from enum import StrEnum
 from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
 
 from kemi.xcap.errors import BadRequest, NotFound
 
 _NODE_SEPARATOR = re.compile(r"(?:~|%7[Ee]){2}")
-_DOTS = re.compile(r"\.{0,2}")
-_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
+_NO_NAMES = frozenset({"", ".", ".."})
+_NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _OCTET = re.compile(rb"%([0-9A-Fa-f]{2})|(.)", re.DOTALL)
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -80,7 +81,7 @@ def split(path: str) -> Request:
 
 def _document(segments: list[str]) -> DocumentSelector:
     names = [normalised(segment) for segment in segments]
-    if any(_DOTS.fullmatch(name) for name in names):
+    if not _NO_NAMES.isdisjoint(names):
         raise NotFound("the path names a folder, or has empty or dot segments")
     match names:
         case [auid, Tree.USERS, _, _, *_]:
@@ -132,7 +133,7 @@ def decoded(text: str) -> str:
 def _decoded(octets: bytes) -> str:
     _check_escapes(octets)
     try:
-        return _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), octets).decode()
+        return unquote_to_bytes(octets).decode()
     except UnicodeError:
         raise BadRequest("the URI is not in UTF-8") from None
 
@@ -145,5 +146,5 @@ def _encoded(text: str) -> bytes:
 
 
 def _check_escapes(octets: bytes) -> None:
-    if any(found[1] is None for found in _ESCAPE.finditer(octets)):
+    if _NO_ESCAPE.search(octets):
         raise BadRequest("a percent sign in the URI without two hex digits")

@@ -138,17 +138,18 @@ def evaluate(rulesets: Sequence[Ruleset[Permissions]], context: Context, default
     return common_policy.evaluate(VOCABULARY, rulesets, context, without_policy(default))
 
 
-def authorization(evaluation: Evaluation[Permissions], is_complete: bool) -> Authorization:
+def authorization(evaluation: Evaluation[Permissions], is_complete: bool, has_transformations: bool = True) -> Authorization:
     """What is said of a watcher. Transformations count for those who are allowed: polite-block is one document for all (RFC 5025
     section 3.2.1).
 
     Args:
         is_complete: False: a document or list is not known or not readable. It may grant more, so at least confirm is said.
+        has_transformations: False: it is a package of which rules do not say what is shown.
     """
     decision = evaluation.permissions.decision
     if decision is Decision.BLOCK and not is_complete:
         decision = Decision.CONFIRM
-    is_filtered = decision is Decision.ALLOW and evaluation.is_policy
+    is_filtered = decision is Decision.ALLOW and evaluation.is_policy and has_transformations
     return Authorization(decision, written(evaluation.permissions) if is_filtered else "", evaluation.changes_at)
 
 

@@ -8,25 +8,36 @@ for each fetch; so is the time when a document of a watched user is due again. W
 (`claim`), and what came is saved (`save`). A claim ends by itself, so a crash loses nothing.
 
     SIP worker   document   row missing: insert it, due at once; row old: mark it; the answer is what was known
+                 documents  the same of several documents of one user
     ticker       deadlines  every second: is something due? Then the group `fetch` is woken; `forget` what is too old
     fetcher      claim      what is due and in use; the rest waits until it is asked for
                  save       the row, and in the same transaction whatever depends on it (`changed`), under the lock of its owner
 
-SQL: `document` 1 statement, 1 more when it is old; `save` 3, and those of `changed` when the document is another one.
+SQL: `document` and `documents` 1 statement, 1 more for each that is old; `save` 3, and those of `changed` when it is another one.
 """
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
+from kemi import reauthorize
 from kemi.database import Database
 from kemi.effects import Effect, Log
+from kemi.event_package import Packages
 from kemi.settings import Settings
 from kemi.xcap import cache_store, cached_document, roots, store
 from kemi.xcap.cached_document import Answer, CachedDocument, Outcome, Reading, State
 from kemi.xcap.path import DocumentSelector, Tree
 
-RULES: Final = frozenset({"pres-rules", "org.openmobilealliance.pres-rules"})
-"""Application usages that `pa.auth_rules_refresh_time` is about."""
+OMA_RULES: Final = "org.openmobilealliance.pres-rules"
+RULES: Final = frozenset({"pres-rules", OMA_RULES})
+"""Application usages of presence rules."""
+
+DIALOG_RULES: Final = frozenset({"dialog-rules", "org.openxcap.dialog-rules"})
+"""Application usages of rules for the package dialog alone. `pa.auth_rules_refresh_time` is about these and those of presence."""
+
+PRESENCE: Final = "presence"
+DIALOG: Final = "dialog"
+"""The event packages that rules are about; others may ask those of presence."""
 
 LISTS: Final = "resource-lists"
 """Application usage of the lists that rules may refer to."""
@@ -40,8 +51,24 @@ OF_LISTS: Final = frozenset({LISTS, SERVICES})
 GRACE: Final = 5
 """Seconds after the longest fetch until somebody else may try."""
 
+NEVER: Final = 0.0
+"""Before all times."""
+
 LIMIT: Final = 100
 """Documents looked after in one tick."""
+
+
+class Place(NamedTuple):
+    """Where a document of a user is, below the application usage and the user's folder."""
+
+    auid: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """For people, and the same for the same document."""
+        return f"{self.auid}/{self.name}"
+
 
 Changed = Callable[[str, str, float], list[Effect]]
 """(auid, owner, now): decisions that were made with this document are made again, in the transaction that saves it."""
@@ -62,26 +89,48 @@ def document(database: Database, settings: Settings, auid: str, xui: str, now: f
     """
     if not settings.xcap.xcap_root:
         return _own(database, auid, xui, name or cached_document.name_of(auid))
-    uri = cached_document.uri_of(settings.xcap.xcap_root, auid, xui, name or _name(settings, auid, xui), settings.xcap.fetch_folder)
-    if not uri:
-        return Reading(State.MISSING)
-    found = cache_store.load(database, xui, uri)
+    uri = _uri(settings, auid, xui, name or _name(settings, auid, xui))
+    return _read(database, settings, auid, xui, uri, cache_store.load(database, xui, uri), now) if uri else Reading(State.MISSING)
+
+
+def documents(database: Database, settings: Settings, places: Sequence[Place], xui: str, now: float) -> list[Reading]:
+    """What several documents of a user say that another server has; arguments and answers as of `document`."""
+    uris = [_uri(settings, each.auid, xui, each.name) for each in places]
+    found = cache_store.load_many(database, xui, list(filter(None, uris)))
+    return [
+        _read(database, settings, place.auid, xui, uri, found.get(uri), now) if uri else Reading(State.MISSING)
+        for place, uri in zip(places, uris, strict=True)
+    ]
+
+
+def place_of(document: CachedDocument) -> Place:
+    """Where a document of a user is."""
+    return Place(document.auid, document.uri.rpartition("/")[2])
+
+
+def known(database: Database, settings: Settings, places: Sequence[Place], xui: str, now: float) -> list[Reading]:
+    """The same of documents that nobody needs now: none is asked for. One statement."""
+    uris = [_uri(settings, each.auid, xui, each.name) for each in places]
+    found = cache_store.load_many(database, xui, list(filter(None, uris)))
+    return [
+        cached_document.reading(found.get(uri), freshness(settings, place.auid), settings.xcap.fetch_stale, now)
+        for place, uri in zip(places, uris, strict=True)
+    ]
+
+
+def _uri(settings: Settings, auid: str, xui: str, name: str) -> str:
+    return cached_document.uri_of(settings.xcap.xcap_root, auid, xui, name, settings.xcap.fetch_folder)
+
+
+def _read(
+    database: Database, settings: Settings, auid: str, xui: str, uri: str, found: CachedDocument | None, now: float
+) -> Reading:
+    """What a row says; that it is missing or old is noted."""
     if found is None:
         cache_store.ask_first(database, cached_document.asked_first(xui, uri, auid, now))
     elif cached_document.is_wanted(found, freshness(settings, auid), now):
         cache_store.ask(database, found, now)
     return cached_document.reading(found, freshness(settings, auid), settings.xcap.fetch_stale, now)
-
-
-def documents(database: Database, settings: Settings, auid: str, xui: str, now: float) -> list[Reading]:
-    """All that a user has for one usage, as its rules (RFC 5025 section 9.7); at another server that is the one usual document.
-
-    Returns:
-        None of our own where there is none; of another server's always one, that may be missing or unknown.
-    """
-    if settings.xcap.xcap_root:
-        return [document(database, settings, auid, xui, now)]
-    return [Reading(State.FRESH, each.body) for each in store.documents(database, auid, xui)]
 
 
 def _own(database: Database, auid: str, xui: str, name: str) -> Reading:
@@ -97,8 +146,15 @@ def _name(settings: Settings, auid: str, xui: str) -> str:
 
 def freshness(settings: Settings, auid: str) -> float:
     """Seconds until a document of this usage is old."""
-    configured = settings.pa.auth_rules_refresh_time if auid in RULES else settings.xcap.fetch_freshness
+    configured = settings.pa.auth_rules_refresh_time if auid in RULES | DIALOG_RULES else settings.xcap.fetch_freshness
     return min(configured, settings.xcap.fetch_stale)
+
+
+def asking(packages: Packages, auid: str) -> list[str]:
+    """Names of the packages whose watchers are judged again when a document of this application usage changes."""
+    if auid in DIALOG_RULES:
+        return [DIALOG] if DIALOG in packages else []
+    return reauthorize.asking_the_same(packages, PRESENCE) if auid in RULES or auid == LISTS else []
 
 
 def deadlines(database: Database, settings: Settings, now: float) -> tuple[bool, bool]:
@@ -112,7 +168,12 @@ def begin(database: Database, settings: Settings) -> None:
 
 
 def claim(database: Database, settings: Settings, server: str, limit: int, now: float) -> list[CachedDocument]:
-    """Take up to `limit` documents of one server (`cached_document.server_of`) that are to be fetched now."""
+    """Take up to `limit` documents of one server (`cached_document.server_of`) that are to be fetched now.
+
+    It is asked again and again while there are fetches; where nothing is due nobody else has to wait for that.
+    """
+    if not cache_store.deadlines(database, now, NEVER)[0]:
+        return []
     with database.transaction():
         claimed = cache_store.claim(database, server, now, now + settings.xcap.fetch_timeout + GRACE, limit)
         if len(claimed) < limit:

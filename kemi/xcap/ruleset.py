@@ -40,6 +40,14 @@ from kemi.xcap.errors import SchemaValidationError
 NAMESPACE = "urn:ietf:params:xml:ns:common-policy"
 OMA = "urn:oma:xml:xdm:common-policy"
 
+DRAFT = frozenset(
+    {
+        "ruleset", "rule", "conditions", "identity", "id", "domain", "any-identity", "except", "except-domain", "sphere",
+        "validity", "from", "to", "until", "actions", "transformations",
+    }
+)  # fmt: skip
+"""Names of the elements that the draft has."""
+
 P = TypeVar("P")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

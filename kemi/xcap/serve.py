@@ -10,7 +10,7 @@ is done in the same transaction by `changed`. A document that would stay as it i
 
 There are no folders below a home: documents whose names have a slash cannot be made.
 
-SQL: GET 1 statement, PUT and DELETE 2, with rls-services 3 more.
+SQL: GET 1 statement, PUT and DELETE 2, with rls-services 3 more; what a change causes, where somebody is there whom it may concern.
 """
 
 import re
@@ -24,8 +24,9 @@ from kemi.database import Database
 from kemi.effects import Effect, HttpReply, Log
 from kemi.http import READING, HttpRequest, if_match_holds, if_none_match_holds, media_type
 from kemi.identity import Realm
+from kemi.report import lock_lists
 from kemi.settings import Settings
-from kemi.xcap import access, edit, generated, path, services, store, tree, usages, validation
+from kemi.xcap import access, edit, generated, path, refresh, services, store, tree, usages, validation
 from kemi.xcap.constraints import Place
 from kemi.xcap.errors import (
     MEDIA_TYPE,
@@ -42,7 +43,7 @@ from kemi.xcap.errors import (
 )
 from kemi.xcap.path import DocumentSelector, Tree
 from kemi.xcap.selector import NodeSelector, Target, parse
-from kemi.xcap.store import Stored
+from kemi.xcap.store import Before, Followers, Stored
 from kemi.xcap.usages import Made, Usage
 
 _NO_NAME = re.compile("%(?:[01][0-9A-F]|7F|2F|5C)")
@@ -62,6 +63,7 @@ class Change(NamedTuple):
         body: None if it was removed.
         etag: None if it was removed.
         before: the document as it was, None if it was created.
+        followers: whom it may concern; who is not there was not when the document was locked.
     """
 
     selector: DocumentSelector
@@ -69,6 +71,7 @@ class Change(NamedTuple):
     body: bytes | None
     etag: str | None
     before: Stored | None = None
+    followers: Followers = Followers()
 
 
 Changed = Callable[[Change], list[Effect]]
@@ -179,6 +182,8 @@ def perform(
     root = _root_of_body(database, request, wanted, writing.place)
     with database.transaction():
         database.lock(wanted.selector.xui or f"xcap {wanted.selector.auid} {wanted.selector.name}")
+        if wanted.selector.auid in refresh.OF_LISTS:
+            lock_lists(database, wanted.selector.xui)
         return _write(database, settings, request, wanted, root, writing)
 
 
@@ -194,6 +199,7 @@ def _media_type(wanted: _Wanted) -> str:
 def _wanted(settings: Settings, realm: Realm, request: HttpRequest) -> _Wanted:
     below = request.path.removeprefix(settings.xcap.root)
     (selector, node, uri), usage, made = _named_node(below) if "~~" in below else _named(below)
+    usage = usages.with_draft(usage) if settings.pa.draft_rules else usage
     if selector.tree is Tree.USERS:
         owner = access.owner_of(settings, realm, selector.xui)
         selector = selector if owner == selector.xui else selector._replace(xui=owner)
@@ -277,7 +283,11 @@ def _check_head(settings: Settings, request: HttpRequest, wanted: _Wanted) -> No
 
 
 def _root_of_body(database: Database, request: HttpRequest, wanted: _Wanted, place: Place) -> etree._Element | None:
-    """A whole document is checked before the transaction begins, and refused after the conditions; None: there is none yet."""
+    """A whole document is checked before the transaction begins, and refused after the conditions.
+
+    Returns:
+        Its root where that is needed to store it, for services; it is large.
+    """
     if request.method != "PUT" or wanted.node is not None:
         return None
     try:
@@ -286,7 +296,7 @@ def _root_of_body(database: Database, request: HttpRequest, wanted: _Wanted, pla
     except XcapError:
         _require_conditions(request, wanted, store.load(database, wanted.selector))
         raise
-    return root
+    return root if wanted.usage.auid == refresh.SERVICES else None
 
 
 def _require_conditions(request: HttpRequest, wanted: _Wanted, old: Stored | None) -> None:
@@ -309,26 +319,27 @@ def _write(
     root: etree._Element | None,
     writing: _Writing,
 ) -> Result:
-    old = store.load(database, wanted.selector)
+    before = store.load_to_change(database, wanted.selector)
+    old = before.document
     _require_conditions(request, wanted, old)
     status, octets = _after(request, wanted, old)
     if octets is None:
-        return _remove(database, wanted, old, writing)
+        return _remove(database, wanted, before, writing)
     if old is not None and octets == old.body:
         return Result(status, old.etag)
     if len(octets) > settings.xcap.max_document:
         raise ContentTooLarge(f"the document would have more than {settings.xcap.max_document} octets")
-    if root is None:
+    if wanted.node is not None:
         root = validation.read_edited(wanted.usage, octets)
         wanted.usage.check(root, writing.place)
     new = Stored(wanted.selector, writing.tag, wanted.usage.media_type, octets, writing.now)
-    if wanted.usage.auid == "rls-services":
+    if wanted.usage.auid == refresh.SERVICES:
         services.record(database, new.selector, root)
     if old is None:
-        _create(database, settings, wanted.usage, new)
+        _create(database, settings, wanted.usage, new, before.number)
     else:
         store.replace(database, new)
-    return _done(wanted, status, Change(new.selector, new.content_type, octets, new.etag, old), writing)
+    return _done(wanted, status, Change(new.selector, new.content_type, octets, new.etag, old, before.followers), writing)
 
 
 def _after(request: HttpRequest, wanted: _Wanted, old: Stored | None) -> tuple[int, bytes | None]:
@@ -341,19 +352,22 @@ def _after(request: HttpRequest, wanted: _Wanted, old: Stored | None) -> tuple[i
     return (201 if edited.created else 200), edited.octets
 
 
-def _create(database: Database, settings: Settings, usage: Usage, new: Stored) -> None:
+def _create(database: Database, settings: Settings, usage: Usage, new: Stored, number: int) -> None:
+    """Insert it as one more document than so many."""
     is_of_user = new.selector.tree is Tree.USERS
     if is_of_user and usage.only and new.selector.name != usage.only:
         raise ConstraintFailure(f"the one document of this application usage is called {usage.only}")
-    if not store.create(database, new, settings.xcap.max_documents if is_of_user else 0):
+    if is_of_user and 0 < settings.xcap.max_documents <= number:
         raise ConstraintFailure(f"no more than {settings.xcap.max_documents} documents of one user")
+    store.create(database, new)
 
 
-def _remove(database: Database, wanted: _Wanted, old: Stored | None, writing: _Writing) -> Result:
+def _remove(database: Database, wanted: _Wanted, before: Before, writing: _Writing) -> Result:
     store.remove(database, wanted.selector)
-    if wanted.usage.auid == "rls-services":
+    if wanted.usage.auid == refresh.SERVICES:
         services.record(database, wanted.selector, None)
-    return _done(wanted, 200, Change(wanted.selector, wanted.usage.media_type, None, None, old), writing)
+    change = Change(wanted.selector, wanted.usage.media_type, None, None, before.document, before.followers)
+    return _done(wanted, 200, change, writing)
 
 
 def _done(wanted: _Wanted, status: int, change: Change, writing: _Writing) -> Result:

@@ -6,6 +6,7 @@ Who keeps documents is named by canonical URI (`usages`), below global by "".
 from typing import NamedTuple
 
 from kemi.database import Database
+from kemi.report import document_key
 from kemi.xcap.path import DocumentSelector, Tree
 
 
@@ -17,6 +18,33 @@ class Stored(NamedTuple):
     content_type: str
     body: bytes
     changed_at: float
+
+
+class Followers(NamedTuple):
+    """Whom a change of a document of a user may concern; who looks where somebody may be looks closer.
+
+    Attributes:
+        lists: of resources, that are made of documents of this application usage and user.
+        documents: subscriptions of the user to its documents.
+        presentity: who watches the user, or waits for being let in.
+    """
+
+    lists: bool = True
+    documents: bool = True
+    presentity: bool = True
+
+
+class Before(NamedTuple):
+    """A document that is about to be changed.
+
+    Attributes:
+        document: None if there is none.
+        number: of documents that its owner has.
+    """
+
+    document: Stored | None
+    number: int
+    followers: Followers
 
 
 class Entry(NamedTuple):
@@ -56,6 +84,16 @@ def load(database: Database, selector: DocumentSelector) -> Stored | None:
     return Stored(selector, etag, content_type, bytes(body), changed_at)
 
 
+def load_to_change(database: Database, selector: DocumentSelector) -> Before:
+    """The document, and whom its change may concern; in the transaction that changes it, after its locks."""
+    auid, tree, xui, name = selector
+    key = {"tree": tree.value, "xui": xui, "auid": auid, "name": name, "list_document": document_key(auid, xui)}
+    (row,) = database.execute("xcap_load_to_change", key).rows()
+    number, lists, watched, presentity, etag, content_type, body, changed_at = row
+    stored = None if etag is None else Stored(selector, etag, content_type, bytes(body), changed_at)
+    return Before(stored, number, Followers(bool(lists), bool(watched), bool(presentity)))
+
+
 def documents(database: Database, auid: str, xui: str) -> list[Stored]:
     """All documents of a user for one application usage, by name."""
     rows = database.execute("xcap_documents", {"xui": xui, "auid": auid}).rows()
@@ -76,9 +114,9 @@ def list_all(database: Database, xui: str, auid: str, limit: int) -> list[Listed
     return [Listed(DocumentSelector(usage, Tree(tree), of, name), *more) for tree, of, usage, name, *more in rows]
 
 
-def create(database: Database, document: Stored, max_documents: int) -> bool:
-    """Insert it; False: its owner has so many already (0: no limit)."""
-    return bool(database.execute("xcap_create", _values(document) | {"max_documents": max_documents}).rows())
+def create(database: Database, document: Stored) -> None:
+    """Insert it."""
+    database.execute("xcap_create", _values(document))
 
 
 def replace(database: Database, document: Stored) -> None:

@@ -13,18 +13,19 @@ them.
     org.openmobilealliance.pres-rules   urn:oma:xml:prs:pres-rules
     im-rules                        urn:iptel:xml:ns:im-rules
     dialog-rules                    http://openxcap.org/...
+    org.openxcap.dialog-rules       http://openxcap.org/...
     pidf-manipulation               ...pidf
     xcap-directory                  urn:oma:xml:xdm:xcap-directory  users/XUI/directory.xml (OMA-TS-XDM_Core section 6.7.2)
     test-app                        urn:test:default-namespace
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from kemi.xcap import constraints
+from kemi.xcap import constraints, ruleset
 from kemi.xcap.constraints import RESOURCE_LISTS, RLS_SERVICES, Check
 from kemi.xcap.errors import NotFound
 from kemi.xcap.path import Tree
@@ -41,6 +42,8 @@ TEST_APP: Final = "urn:test:default-namespace"
 
 _POLICY: Final = "application/auth-policy+xml"
 _PRESENCE_POLICY: Final = ("common-policy", "pres-rules", "oma-common-policy", "oma-pres-rules")
+_DIALOG_POLICY: Final = ("common-policy", "dialog-rules", "pres-rules", "oma-common-policy")
+"""Presence rules' own sub-handling is read here too, so it is looked at."""
 
 
 class Made(Enum):
@@ -64,6 +67,7 @@ class Usage:
         only: the only name that a user's document may have, "" for any.
         has_users: users have documents of it.
         made: documents that the server makes, by tree and name.
+        draft: names of elements that documents may have anywhere, beside those of the schemas; none: the schemas count.
     """
 
     auid: str
@@ -75,6 +79,7 @@ class Usage:
     only: str = ""
     has_users: bool = True
     made: Mapping[tuple[Tree, str], Made] = field(default_factory=dict)
+    draft: frozenset[str] = frozenset()
 
 
 def _policy(auid: str, namespace: str, schemas: tuple[str, ...]) -> Usage:
@@ -103,7 +108,8 @@ _ALL: Final = (
     _policy("pres-rules", PRES_RULES, _PRESENCE_POLICY),
     _policy("org.openmobilealliance.pres-rules", OMA_PRES_RULES, _PRESENCE_POLICY),
     _policy("im-rules", IM_RULES, ("common-policy", "im-rules", "oma-common-policy")),
-    _policy("dialog-rules", DIALOG_RULES, ("common-policy", "dialog-rules", "oma-common-policy")),
+    _policy("dialog-rules", DIALOG_RULES, _DIALOG_POLICY),
+    _policy("org.openxcap.dialog-rules", DIALOG_RULES, _DIALOG_POLICY),
     Usage(
         "pidf-manipulation", "application/pidf+xml", PIDF, frozenset({f"{{{PIDF}}}presence"}), ("pidf", "data-model", "rpid"),
         only="index",
@@ -118,8 +124,15 @@ _ALL: Final = (
 USAGES: Final[Mapping[str, Usage]] = MappingProxyType({usage.auid: usage for usage in _ALL})
 """By AUID, in the order of the table above."""
 
+_WITH_DRAFT: Final = {usage.auid: replace(usage, draft=ruleset.DRAFT) for usage in _ALL if usage.media_type == _POLICY}
+
 SCHEMAS: Final = (*dict.fromkeys(name for usage in _ALL for name in usage.schemas), "xcap-error")
 """All schemas that are known here; their namespaces are announced."""
+
+
+def with_draft(usage: Usage) -> Usage:
+    """The same usage; of rules, it takes SER's spelling too (`kemi.xcap.ruleset`)."""
+    return _WITH_DRAFT.get(usage.auid, usage)
 
 
 def find(auid: str, tree: Tree) -> Usage:

@@ -4,9 +4,14 @@ Schemas are in schemas/, compiled when a process first needs them, and nothing i
 elements of other namespaces in, those that nobody here knows are taken as they are. What is in a namespace that this server
 announces has to be an element that it knows (section 5.8).
 
+Rules in the spelling of SER's draft (`Usage.draft`, pa.draft_rules) follow no schema. They are taken where all names are known, of
+elements without namespace too: what the reader of rules does not understand grants nothing.
+
 A refusal names the line and what kind of rule is broken, never what the document says.
 """
 
+import re
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -15,13 +20,14 @@ from xml.parsers import expat
 from lxml import etree
 
 from kemi.xcap import tree
-from kemi.xcap.errors import ConstraintFailure, ContentTooLarge, NotUtf8, NotWellFormed, SchemaValidationError
+from kemi.xcap.errors import ConstraintFailure, ContentTooLarge, NotUtf8, NotWellFormed, SchemaValidationError, XcapError
 from kemi.xcap.usages import SCHEMAS, Usage
 
 FOLDER = Path(__file__).resolve().parent / "schemas"
 _CLOSED = tuple(name for name in SCHEMAS if name != "test-app")
 """Schemas that have all elements of their namespaces."""
 
+_DECLARATION = re.compile(rb"""<\?xml version=["']1\.0["'](?: encoding=["'][Uu][Tt][Ff]-8["'])?[ \t\r\n]*\?>""")
 _XS = "{http://www.w3.org/2001/XMLSchema}"
 
 
@@ -48,35 +54,78 @@ def read(usage: Usage, octets: bytes) -> etree._Element:
         SchemaValidationError: 409, the schema forbids it.
         ContentTooLarge: 413, it is above the limits.
     """
+    tree.check_size(octets)
+    if _is_simple(usage, octets):
+        with suppress(XcapError):  # looked at again, for the reason
+            return _read(usage, octets, is_simple=True)
     _require_document(octets)
-    return read_edited(usage, octets)
+    return _read(usage, octets, is_simple=False)
 
 
 def read_edited(usage: Usage, octets: bytes) -> etree._Element:
     """The same for a document that is well-formed because `edit` made it."""
+    return _read(usage, octets, _is_simple(usage, octets))
+
+
+def _read(usage: Usage, octets: bytes, is_simple: bool) -> etree._Element:
     try:
         root = etree.fromstring(octets, _parser())
     except etree.XMLSyntaxError as error:
         raise NotWellFormed("line {}, column {}".format(*error.position)) from None
-    if _too_deep()(root):
+    if octets.count(b"<") > tree.MAX_DEPTH and _too_deep()(root):
         raise ContentTooLarge(f"the elements are nested more than {tree.MAX_DEPTH} levels deep")
     if root.tag not in usage.roots:
         raise SchemaValidationError("the root element is not the one of this application usage")
+    try:
+        _require_valid(usage, root, is_simple)
+    except SchemaValidationError:
+        if not _is_of_draft(usage, root):
+            raise
+    return root
+
+
+def _require_valid(usage: Usage, root: etree._Element, is_simple: bool) -> None:
     schema = _schema(usage.schemas)
     if not schema.validate(root):
         first = schema.error_log[0]
         raise SchemaValidationError(f"line {first.line}: {first.type_name.removeprefix('SCHEMAV_').lower().replace('_', ' ')}")
-    _require_known(root)
-    return root
+    if not is_simple:
+        _require_known(root)
+
+
+def _is_of_draft(usage: Usage, root: etree._Element) -> bool:
+    """Whether everything in it that could be meant for this server has a name of the draft, or one that the schemas have."""
+    if not usage.draft:
+        return False
+    known = names(_CLOSED)
+    names_here = usage.draft | {etree.QName(each).localname for each in names(usage.schemas).elements}
+    unknown = map(etree.QName, {each.tag for each in root.iter(etree.Element)} - known.elements)
+    return all(each.localname in names_here for each in unknown if each.namespace in (None, *known.namespaces))
+
+
+def _is_simple(usage: Usage, octets: bytes) -> bool:
+    """Whether libxml2 and expat read this alike, and the schema knows every name, if libxml2 reads it and the schema allows it.
+
+    It does where there is one namespace, no prefix, and nothing but elements, attributes and text in ASCII without references.
+    (`:xml:` is part of a namespace.)
+    """
+    return (
+        _is_closed(usage.schemas)
+        and octets.isascii()
+        and octets.count(b"xmlns") == octets.count(b"xmlns=") == 1
+        and octets.count(b"xml:") == octets.count(b":xml:")
+        and octets.count(b"<?") == bool(_DECLARATION.match(octets))
+        and b"<!" not in octets
+        and b"&" not in octets
+    )
 
 
 def _require_document(octets: bytes) -> None:
-    """What `tree.parse` refuses is refused, but for depth; making no tree costs a fifth.
+    """What `tree.parse` refuses is refused, but for depth and size; making no tree costs a fifth.
 
     libxml2 reads the document too: only what both take is stored, since elements are found by the one, and rules are checked by
     the other.
     """
-    tree.check_size(octets)
     tree.utf8(octets)
     parser = expat.ParserCreate("utf-8", "\n")
     parser.XmlDeclHandler, parser.StartDoctypeDeclHandler = _require_utf8, _refuse_doctype
@@ -120,6 +169,13 @@ def _schema(files: tuple[str, ...]) -> etree.XMLSchema:
     imports = "".join(f'<xs:import namespace="{_target(name)}" schemaLocation="{name}.xsd"/>' for name in files)
     text = f'<xs:schema xmlns:xs="{_XS[1:-1]}">{imports}</xs:schema>'
     return etree.XMLSchema(etree.fromstring(text, base_url=str(FOLDER / "all.xsd")))
+
+
+@lru_cache(maxsize=None)  # noqa: UP033 as above
+def _is_closed(files: tuple[str, ...]) -> bool:
+    """Whether nothing of the root's namespace is let in that is not declared; the types of another schema could do so."""
+    wildcards = [each for name in files for each in _file(name).iter(f"{_XS}any", f"{_XS}anyAttribute")]
+    return len(files) == 1 and all(each.get("namespace") == "##other" for each in wildcards)
 
 
 def _target(name: str) -> str:

@@ -4,6 +4,10 @@
 -- name: fetched_load
 SELECT owner, uri, auid, known, body, etag, since, asked, failures, next_at FROM fetched WHERE owner = :owner AND uri = :uri;
 
+-- name: fetched_load_many
+SELECT owner, uri, auid, known, body, etag, since, asked, failures, next_at FROM fetched
+WHERE owner = :owner AND uri IN (SELECT column1 FROM (VALUES :rows) AS wanted);
+
 -- name: fetched_ask_first
 INSERT INTO fetched (owner, uri, auid, known, body, etag, since, asked, failures, next_at)
 VALUES (:owner, :uri, :auid, :known, NULL, '', :now, 1, 0, :now) ON CONFLICT (owner, uri) DO NOTHING;
@@ -12,6 +16,11 @@ VALUES (:owner, :uri, :auid, :known, NULL, '', :now, 1, 0, :now) ON CONFLICT (ow
 -- name: fetched_ask
 UPDATE fetched SET asked = 1, next_at = COALESCE(next_at, :now) WHERE owner = :owner AND uri = (
     SELECT uri FROM fetched WHERE owner = :owner AND uri = :uri AND asked = 0 FOR UPDATE SKIP LOCKED);
+
+-- By the operator; '' for every owner.
+-- name: fetched_ask_all
+UPDATE fetched SET asked = 1, next_at = :now WHERE :owner = '' OR owner = :owner
+RETURNING owner, uri, known, since;
 
 -- name: fetched_deadlines
 SELECT EXISTS (SELECT 1 FROM fetched WHERE next_at <= :now), EXISTS (SELECT 1 FROM fetched WHERE since <= :before);

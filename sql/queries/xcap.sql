@@ -4,12 +4,21 @@
 SELECT etag, content_type, body, changed_at FROM xcap_document
 WHERE tree = :tree AND xui = :xui AND auid = :auid AND name = :name;
 
+-- One that is about to be changed, in a row that is there without it too: how many its owner has, and whom a change may concern: lists
+-- that are made of it, who watches documents of its owner, who watches its owner or waits for that (as policy_watched).
+-- name: xcap_load_to_change
+SELECT (SELECT COUNT(*) FROM xcap_document WHERE tree = :tree AND xui = :xui),
+    EXISTS (SELECT 1 FROM list_document WHERE document = :list_document),
+    EXISTS (SELECT 1 FROM subscription WHERE package || '' = 'xcap-diff' AND state = 'active' AND watcher = :xui),
+    EXISTS (SELECT 1 FROM subscription WHERE resource = :xui AND (state <> 'terminated' OR list_id <> ''))
+        OR EXISTS (SELECT 1 FROM watcher WHERE resource = :xui AND status = 'waiting'),
+    etag, content_type, body, changed_at
+FROM (SELECT 1) AS always
+LEFT JOIN xcap_document ON tree = :tree AND xui = :xui AND auid = :auid AND name = :name;
+
 -- name: xcap_create
 INSERT INTO xcap_document (tree, xui, auid, name, etag, content_type, body, changed_at)
-SELECT :tree, :xui, :auid, :name, :etag, :content_type, :body, CAST(:changed_at AS DOUBLE PRECISION)
-WHERE CAST(:max_documents AS INTEGER) = 0
-    OR CAST(:max_documents AS INTEGER) > (SELECT COUNT(*) FROM xcap_document WHERE tree = :tree AND xui = :xui)
-RETURNING name;
+VALUES (:tree, :xui, :auid, :name, :etag, :content_type, :body, :changed_at);
 
 -- name: xcap_replace
 UPDATE xcap_document SET etag = :etag, content_type = :content_type, body = :body, changed_at = :changed_at

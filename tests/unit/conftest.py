@@ -2,9 +2,9 @@
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -59,5 +59,19 @@ def handler(ksr: KSR) -> ModuleType:
 def server(handler: ModuleType, ksr: KSR, tmp_path: Path) -> Iterator[Server]:
     running = Server(handler, ksr, tmp_path)
     yield running
-    running.handler.database.close()
-    running.database.close()
+    running.close()
+
+
+@pytest.fixture
+def scripted(ksr: KSR, tmp_path: Path) -> Iterator[Callable[[str], Server]]:
+    """Makes a server whose object has the script functions of this module, as Kamailio gets it."""
+    made: list[Server] = []
+
+    def make(module: str) -> Server:
+        found: Any = SimpleNamespace(Handler=importlib.import_module(module).Script)
+        made.append(Server(found, ksr, tmp_path))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

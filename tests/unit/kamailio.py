@@ -74,3 +74,14 @@ class Server:
 
     def lines(self, level: str) -> list[str]:
         return [text for each, text in self.ksr.logged if each == level]
+
+    def close(self) -> None:
+        self.handler.database.close()
+        self.database.close()
+
+
+def call(server: Server, function: str, *argument: str) -> int:
+    """python_exec, for the request that was received last."""
+    result = getattr(server.handler, function)(None, *argument)
+    assert type(result) is int
+    return result

@@ -11,7 +11,7 @@ from kemi.b2bua.outgoing import Phase
 from kemi.parameters import B2buaSettings
 from tests.ksr import KSR, Message
 from tests.unit.kamailio import TRUSTED, Server
-from tests.unit.values import PIDF, fields_of, pidf
+from tests.unit.values import ALICE, PIDF, fields_of, pidf
 
 DAN = "sip:dan@far.example.net"
 
@@ -39,6 +39,11 @@ def answer(server: Server, ksr: KSR, fields: dict[str, list[str]], status: int, 
     server.run_tasks()
 
 
+def far(*tuples: str, note: str = "") -> bytes:
+    """A presence document of whom is watched there."""
+    return pidf(*tuples, note=note).replace(ALICE.encode(), b"sip:dan@far.example.net")
+
+
 def notify(server: Server, fields: dict[str, list[str]], *headers: tuple[str, str], body: bytes = b"", cseq: int = 1) -> int:
     lines = [
         ("From", f"<{DAN}>;tag=far"), ("To", fields["From"][0]), ("Call-ID", fields["Call-ID"][0]), ("CSeq", f"{cseq} NOTIFY"),
@@ -52,10 +57,10 @@ def test_what_is_asked_and_told_goes_around(abroad: Server, ksr: KSR) -> None:
     uri, fields = watch(abroad, ksr)
     assert uri == DAN
     answer(abroad, ksr, fields, 200, ("Expires", "600"), ("Contact", f"<sip:dan@{TRUSTED}>"))
-    assert notify(abroad, fields, body=pidf("t1", note="far away")) == 200
+    assert notify(abroad, fields, body=far("t1", note="far away")) == 200
     abroad.run_tasks()
     rows = abroad.database.execute("outgoing_standing", {}, [("sip:bob@example.org", DAN, "presence")]).rows()
-    assert rows == [("sip:bob@example.org", DAN, "presence", 1, "active", 0)]
+    assert rows == [("sip:bob@example.org", DAN, "presence", 1, "active", 0, "", "")]
 
 
 @pytest.mark.rfc("B2B-004")
@@ -136,7 +141,7 @@ def test_a_circle_is_seen(abroad: Server, ksr: KSR) -> None:
 def test_a_domain_that_is_named_no_more_is_left_in_the_next_round(abroad: Server, ksr: KSR) -> None:
     _, fields = watch(abroad, ksr)
     answer(abroad, ksr, fields, 200, ("Expires", "600"), ("Contact", f"<sip:dan@{TRUSTED}>"))
-    assert notify(abroad, fields, body=pidf("t1")) == 200
+    assert notify(abroad, fields, body=far("t1")) == 200
     abroad.run_tasks()
     ksr.sent.clear()
     abroad.set(b2b=B2buaSettings(domains=""))

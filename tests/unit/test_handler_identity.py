@@ -110,7 +110,7 @@ ASSERTED = ("P-Asserted-Identity", f'"B" <{BOB}>, <tel:+15551234>')
 def test_presence_rules_are_asked_about_all_asserted_identities(server: Server, header: tuple[str, str]) -> None:
     rules = document(rule(identity(one("tel:+15551234")), "allow"))
     server.set(pa=replace(server.settings.pa, auth="xcap"))
-    documents.create(server.database, Stored(selector_of(), "1", "application/auth-policy+xml", rules, 0.0), 0)
+    documents.create(server.database, Stored(selector_of(), "1", "application/auth-policy+xml", rules, 0.0))
     assert server.request("SUBSCRIBE").status == 403
     assert server.request("SUBSCRIBE", header).status == 200
 

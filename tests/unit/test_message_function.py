@@ -1,10 +1,7 @@
 """SER's script function authorize_message: kemi/ser.py, with a real database and a double of Kamailio."""
 
-import importlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,19 +20,12 @@ CREDENTIALS = ("Authorization", 'Digest username="bob", realm="example.org", non
 
 
 @pytest.fixture
-def ser(handler: ModuleType) -> ModuleType:
-    return importlib.import_module("kemi.ser")
-
-
-@pytest.fixture
-def server(ser: ModuleType, ksr: KSR, tmp_path: Path) -> Iterator[Server]:
-    """A server whose object has the script functions; bob has a password."""
-    running = Server(SimpleNamespace(Handler=ser.Script), ksr, tmp_path)  # type: ignore[arg-type]
+def server(scripted: Callable[[str], Server]) -> Server:
+    """Bob has a password."""
+    running = scripted("kemi.ser")
     new = account.create("bob", "example.org", "secret")
     account_store.save(running.database, new.username, new.domain, new.ha1, new.ha1_sha256)
-    yield running
-    running.handler.database.close()
-    running.database.close()
+    return running
 
 
 class Asked(list[tuple[Any, ...]]):

@@ -1,10 +1,8 @@
 """SER's script functions: kemi/ser.py, with a real database and a double of Kamailio."""
 
-import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,7 +11,7 @@ from kemi import offline_winfo, subscribe
 from kemi.database import Unavailable
 from kemi.presence import online
 from tests.ksr import KSR, Response
-from tests.unit.kamailio import STRANGER, Server
+from tests.unit.kamailio import STRANGER, Server, call
 from tests.unit.values import ALICE, BOB, CAROL, pidf
 
 TRUE, FALSE, END = 1, -1, 0
@@ -27,24 +25,8 @@ QUESTIONS = ("target_online", "store_winfo")
 
 
 @pytest.fixture
-def ser(handler: ModuleType) -> ModuleType:
-    return importlib.import_module("kemi.ser")
-
-
-@pytest.fixture
-def server(ser: ModuleType, ksr: KSR, tmp_path: Path) -> Iterator[Server]:
-    """A server whose object has the script functions, as Kamailio gets it."""
-    running = Server(SimpleNamespace(Handler=ser.Script), ksr, tmp_path)  # type: ignore[arg-type]
-    yield running
-    running.handler.database.close()
-    running.database.close()
-
-
-def call(server: Server, function: str, *argument: str) -> int:
-    """python_exec, for the request that was received last."""
-    result = getattr(server.handler, function)(None, *argument)
-    assert type(result) is int
-    return result
+def server(scripted: Callable[[str], Server]) -> Server:
+    return scripted("kemi.ser")
 
 
 def handled(server: Server, method: str, *headers: tuple[str, str], identity: str = "", **changes: Any) -> tuple[int, Response]:

@@ -1,9 +1,7 @@
 """SER's script functions for lists of resources: kemi/ser_lists.py, with a real database and a double of Kamailio."""
 
-import importlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +10,7 @@ import pytest
 from kemi import account, account_store, packages
 from tests.ksr import KSR, Response
 from tests.multipart import Told, read
-from tests.unit.kamailio import STRANGER, Server
+from tests.unit.kamailio import STRANGER, Server, call
 from tests.unit.values import ALICE, BOB, CAROL, NOW
 from tests.verbs.lists import ACCEPT, FRIENDS, Lists, entries
 
@@ -30,13 +28,8 @@ BRINGING = (
 
 
 @pytest.fixture
-def server(ksr: KSR, tmp_path: Path) -> Iterator[Server]:
-    """A server whose object has the script functions, as Kamailio gets it."""
-    script: Any = importlib.import_module("kemi.ser_lists").Script
-    running = Server(SimpleNamespace(Handler=script), ksr, tmp_path)  # type: ignore[arg-type]
-    yield running
-    running.handler.database.close()
-    running.database.close()
+def server(scripted: Callable[[str], Server]) -> Server:
+    return scripted("kemi.ser_lists")
 
 
 @pytest.fixture
@@ -49,13 +42,6 @@ def lists(server: Server) -> Lists:
     made.put(ALICE, CAROL)
     made.put_lists(f'<list name="work">{entries([ALICE])}</list><list name="family">{entries([CAROL, BOB])}</list>')
     return made
-
-
-def call(server: Server, function: str, *argument: str) -> int:
-    """python_exec, for the request that was received last."""
-    result = getattr(server.handler, function)(None, *argument)
-    assert type(result) is int
-    return result
 
 
 def comes(server: Server, uri: str = FRIENDS, *headers: tuple[str, str], **changes: Any) -> None:

@@ -1,19 +1,15 @@
 """SER's script functions for the XCAP server that documents are fetched from: kemi/ser_xcap.py, in a double of Kamailio."""
 
-import importlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from kemi.parameters import XcapSettings
 from kemi.xcap import cache_store
-from tests.ksr import KSR
-from tests.unit.kamailio import Server
+from tests.unit.kamailio import Server, call
 from tests.unit.values import ALICE, BOB
 from tests.verbs.lists import ACCEPT, FRIENDS, entries, services
 
@@ -24,22 +20,12 @@ LISTS = (("Supported", "eventlist"), ("Accept", ACCEPT))
 
 
 @pytest.fixture
-def server(ksr: KSR, tmp_path: Path) -> Iterator[Server]:
-    """A server whose object has the script functions, as Kamailio gets it; documents are at two roots."""
-    script: Any = importlib.import_module("kemi.ser_xcap").Script
-    running = Server(SimpleNamespace(Handler=script), ksr, tmp_path)  # type: ignore[arg-type]
+def server(scripted: Callable[[str], Server]) -> Server:
+    """Documents are at two roots."""
+    running = scripted("kemi.ser_xcap")
     xcap = XcapSettings(xcap_root=USUAL, other_roots=OTHER)
     running.set(xcap=xcap, pa=replace(running.settings.pa, auth="xcap"))
-    yield running
-    running.handler.database.close()
-    running.database.close()
-
-
-def call(server: Server, function: str, *argument: str) -> int:
-    """python_exec, for the request that was received last."""
-    result = getattr(server.handler, function)(None, *argument)
-    assert type(result) is int
-    return result
+    return running
 
 
 def asked(server: Server) -> list[str]:
@@ -83,6 +69,7 @@ def test_documents_of_a_request_are_below_its_root(server: Server) -> None:
     assert call(server, "handle_subscription", "registrar") == TRUE
     assert statuses(server) == [200]
     assert asked(server) == [
+        f"{OTHER}/org.openmobilealliance.pres-rules/users/{ALICE}/index",
         f"{OTHER}/org.openmobilealliance.pres-rules/users/{ALICE}/pres-rules",
         f"{OTHER}/pres-rules/users/{ALICE}/index",
     ]

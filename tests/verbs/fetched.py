@@ -7,6 +7,7 @@ from kemi.effects import Effect
 from kemi.parameters import XcapSettings
 from kemi.xcap import cache_store, refresh
 from kemi.xcap.cached_document import Answer, CachedDocument, Outcome, Reading
+from kemi.xcap.refresh import Place
 from tests.unit.values import ALICE
 from tests.verbs.world import World
 
@@ -35,8 +36,10 @@ class Cache:
         world = self.world
         return refresh.document(world.database, world.settings, auid, xui, world.now, name)
 
-    def read_all(self, xui: str = ALICE) -> list[Reading]:
-        return refresh.documents(self.world.database, self.world.settings, "pres-rules", xui, self.world.now)
+    def read_all(self, *names: str, ask: bool = True) -> list[Reading]:
+        """Several documents of Alice's rules at once."""
+        read, world = refresh.documents if ask else refresh.known, self.world
+        return read(world.database, world.settings, [Place("pres-rules", each) for each in names], ALICE, world.now)
 
     def claim(self, limit: int = 10, server: str = SERVER) -> list[CachedDocument]:
         return refresh.claim(self.world.database, self.world.settings, server, limit, self.world.now)

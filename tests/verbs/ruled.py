@@ -1,5 +1,6 @@
 """A world whose users have presence rules, kept by our own XCAP server; what a change causes is done as the server does it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,8 @@ ALL = "<provide-services><all-services/></provide-services>"
 PERSONS = "<provide-persons><all-persons/></provide-persons>"
 EVERYTHING = f"{ALL}{PERSONS}<provide-devices><all-devices/></provide-devices><provide-all-attributes/>"
 BOBS, CAROLS = identity(one(BOB)), identity(one(CAROL))
+
+WORK = f'{BOBS}<cp:sphere value="Work home"/>'
 
 PIDF = "urn:ietf:params:xml:ns:pidf"
 SCOPE = (
@@ -61,7 +64,7 @@ class Ruled:
         with world.database.transaction():
             world.database.lock(selector.xui)
             if store.load(world.database, selector) is None:
-                assert store.create(world.database, stored, 0)
+                store.create(world.database, stored)
             else:
                 store.replace(world.database, stored)
             return self._changed(selector)
@@ -77,6 +80,17 @@ class Ruled:
     def _changed(self, selector: DocumentSelector) -> list[Effect]:
         world = self.world
         return policy.rules_changed(world.database, world.settings, world.packages, selector.xui, world.now, selector.auid)
+
+
+def states(sent: Sequence[SendRequest]) -> list[str]:
+    """Of NOTIFYs, without their seconds."""
+    return [state_of(each).split(";expires")[0] for each in sent]
+
+
+def told(world: World) -> SendRequest:
+    """The only NOTIFY that is due; answered 200."""
+    (sent,) = world.told()
+    return sent
 
 
 def selector_of(auid: str = "pres-rules", owner: str = ALICE, name: str = "index") -> DocumentSelector:

@@ -16,11 +16,6 @@ from tests.verbs.ruled import Ruled, allow, outcome, selector_of
 from tests.verbs.world import World
 
 
-@pytest.fixture
-def ruled(world: World) -> Ruled:
-    return Ruled(world)
-
-
 def decided(world: World) -> None:
     changed = consequences.follow(world.database, world.settings, world.packages, world.now)
     realm = identity.realm(world.settings)
@@ -56,4 +51,4 @@ def test_what_is_refused_with_409_is_not_tried_again(ruled: Ruled) -> None:
     ruled.put(allow(), name="other")
     with world.counted() as statements, pytest.raises(ConstraintFailure):
         decided(world)
-    assert statements.count("xcap_create") == 1
+    assert statements.count("xcap_load_to_change") == 1

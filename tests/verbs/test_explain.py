@@ -23,11 +23,6 @@ STATEMENTS = ("decision_made", "decision_made_and_identities", "policy_documents
 SERVICES = "<provide-services><all-services/></provide-services>"
 
 
-@pytest.fixture
-def ruled(world: World) -> Ruled:
-    return Ruled(world)
-
-
 def explained(world: World, watcher: str = BOB, trial: bytes | None = None) -> Explained:
     tried = None if trial is None else Trial("new.xml", trial)
     return explain.explain(world.database, world.settings, world.packages, watcher, ALICE, world.now, tried)
@@ -145,12 +140,12 @@ def test_documents_of_another_server(world: World) -> None:
     world.set(auth="xcap")
     found = explained(world)
     assert found.by_rules is not None
-    assert [each.note for each in found.by_rules.asking.documents] == ["it is not known what the other server has"] * 2
+    assert [each.note for each in found.by_rules.asking.documents] == ["it is not known what the other server has"] * 3
     for each in cache.claim():
         is_ietf = each.auid == "pres-rules"
         cache.answer(each, Outcome.DOCUMENT if is_ietf else Outcome.MISSING, document(allow()) if is_ietf else b"")
     found = explained(world)
-    assert (matching(found), found.authorization.decision) == (["pres-rules r"], Decision.ALLOW)
+    assert (matching(found), found.authorization.decision) == (["pres-rules/index r"], Decision.ALLOW)
     world.now += FRESHNESS + 1
     found = explained(world)
     assert found.by_rules is not None

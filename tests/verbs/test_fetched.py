@@ -57,8 +57,32 @@ def test_a_stale_document_is_used_and_asked_for_once(cache: Cache) -> None:
     cache.fetched()
     cache.world.now += FRESHNESS
     with cache.world.counted() as statements:
-        assert [cache.read() for _ in range(3)] == [Reading(State.STALE, RULES)] * 3
+        assert [cache.read() for _ in range(3)] == [Reading(State.STALE, RULES, is_outdated=True)] * 3
     assert statements == ["fetched_load", "fetched_ask", "fetched_load", "fetched_load"]
+
+
+@pytest.mark.rfc("XCC-001", "XCC-002", "XCC-007")
+def test_several_documents_are_read_with_one_statement(cache: Cache) -> None:
+    cache.fetched()
+    cache.world.now += FRESHNESS
+    cache.fetched(name="work")
+    with cache.world.counted() as statements:
+        found = cache.read_all("work", "index", "home", "..")
+    assert [(each.state, each.body) for each in found] == [
+        (State.FRESH, RULES), (State.STALE, RULES), (State.UNKNOWN, b""), (State.MISSING, b""),
+    ]  # fmt: skip
+    assert statements == ["fetched_load_many", "fetched_ask", "fetched_ask_first"]
+    assert {each.uri.rpartition("/")[2] for each in cache.claim()} == {"index", "home"}
+
+
+def test_what_nobody_needs_now_is_not_asked_for(cache: Cache) -> None:
+    cache.fetched()
+    cache.world.now += FRESHNESS
+    with cache.world.counted() as statements:
+        found = cache.read_all("index", "home", ask=False)
+    assert [each.state for each in found] == [State.STALE, State.UNKNOWN]
+    assert statements == ["fetched_load_many"]
+    assert cache.claim() == []
 
 
 @pytest.mark.rfc("XCC-001")
@@ -66,6 +90,14 @@ def test_a_document_that_the_server_does_not_have_is_missing(cache: Cache) -> No
     cache.fetched(Outcome.MISSING, b"")
     assert cache.read() == Reading(State.MISSING)
     assert cache.claim() == []
+
+
+@pytest.mark.rfc("XCC-002")
+def test_where_nothing_is_due_nobody_has_to_wait_for_that(cache: Cache) -> None:
+    cache.fetched()
+    with cache.world.counted() as statements:
+        assert cache.claim() == []
+    assert statements == ["fetched_deadlines"]
 
 
 def test_a_user_who_can_have_no_folder_has_no_document(cache: Cache) -> None:
@@ -111,7 +143,7 @@ def stored(world: World, name: str, tree: Tree = Tree.USERS, xui: str = ALICE) -
     """A document of our own server."""
     body = f"<ruleset><!-- {name} --></ruleset>".encode()
     selector = DocumentSelector("pres-rules", tree, xui, name)
-    assert store.create(world.database, store.Stored(selector, name, "application/auth-policy+xml", body, world.now), 0)
+    store.create(world.database, store.Stored(selector, name, "application/auth-policy+xml", body, world.now))
     return body
 
 
@@ -124,18 +156,16 @@ def test_without_another_server_documents_are_our_own(cache: Cache) -> None:
     assert cache.read(name="work") == Reading(State.FRESH, second)
     assert cache.read("") == Reading(State.FRESH, shared)
     assert cache.read(BOB) == Reading(State.MISSING)
-    assert cache.read_all() == [Reading(State.FRESH, first), Reading(State.FRESH, second)]
-    assert cache.read_all(BOB) == []
     assert cache.claim() == []
 
 
 def test_with_another_server_our_own_do_not_count(cache: Cache) -> None:
     cache.world.database.script("DELETE FROM xcap_document")
     stored(cache.world, "index")
-    assert cache.read_all() == [Reading(State.UNKNOWN)]
+    assert cache.read() == Reading(State.UNKNOWN)
     (claimed,) = cache.claim()
     cache.answer(claimed, Outcome.DOCUMENT, RULES)
-    assert cache.read_all() == [Reading(State.FRESH, RULES)]
+    assert cache.read() == Reading(State.FRESH, RULES)
 
 
 # Fetching
@@ -214,7 +244,7 @@ def test_nobody_waits_for_who_is_about_to_save(cache: Cache, connect: Callable[.
     world.now += FRESHNESS
     with other.database.transaction():
         assert len(cache_store.claim(other.database, SERVER, world.now, world.now + 10, 10)) == 1
-        assert cache.read() == Reading(State.STALE, RULES)
+        assert cache.read() == Reading(State.STALE, RULES, is_outdated=True)
 
 
 def test_an_answer_for_a_document_that_is_not_kept_any_more_is_dropped(cache: Cache) -> None:

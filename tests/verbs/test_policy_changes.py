@@ -3,38 +3,18 @@
 Live subscriptions and waiting watchers follow at once, without a request of theirs.
 """
 
-from collections.abc import Sequence
-
 import pytest
 
 from kemi import packages
-from kemi.effects import SendRequest, Wake
+from kemi.effects import Wake
 from kemi.errors import Forbidden
 from kemi.event_package import Decision
 from kemi.subscription import State
 from tests.unit.values import ALICE, BOB, CAROL, pidf
 from tests.unit.xcap.rules import external_list, rule
-from tests.verbs.ruled import ALL, BOBS, CAROLS, EVERYTHING, PERSONS, Ruled, allow, published
+from tests.verbs.ruled import ALL, BOBS, CAROLS, EVERYTHING, PERSONS, Ruled, allow, published, states, told
 from tests.verbs.watched import Watched
-from tests.verbs.world import World, state_of
-
-WORK = f'{BOBS}<cp:sphere value="Work home"/>'
-
-
-@pytest.fixture
-def ruled(world: World) -> Ruled:
-    return Ruled(world)
-
-
-def states(sent: Sequence[SendRequest]) -> list[str]:
-    return [state_of(each).split(";expires")[0] for each in sent]
-
-
-def told(world: World) -> SendRequest:
-    """The only NOTIFY that is due; answered 200."""
-    (sent,) = world.told()
-    return sent
-
+from tests.verbs.world import state_of
 
 # Documents
 
@@ -190,7 +170,7 @@ def test_lists_that_rules_do_not_refer_to_cost_one_statement(ruled: Ruled) -> No
     ruled.world.watch()
     with ruled.world.counted() as names:
         ruled.put(body=b"<resource-lists/>", auid="resource-lists")
-    assert names == ["lock", "xcap_load", "xcap_create", "policy_documents"]
+    assert names == ["lock", "xcap_load", "xcap_create", "policy_documents_with_dialog"]
 
 
 def test_the_statements_do_not_grow_with_the_watchers(ruled: Ruled) -> None:

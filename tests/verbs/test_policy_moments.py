@@ -1,35 +1,15 @@
 """What presence rules say changes with the sphere and with the clock, without a request of anybody (RFC 4745 section 7)."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from kemi.effects import SendRequest, Wake
+from kemi.effects import Wake
 from kemi.presence import manage
 from kemi.subscription import State
 from tests.unit.values import ALICE, BOB, PIDF
 from tests.unit.xcap.rules import identity, one, rule, validity
-from tests.verbs.ruled import ALL, BOBS, EVERYTHING, MOOD, PERSONS, Ruled, allow, published, sphere, time
-from tests.verbs.world import World, state_of
-
-WORK = f'{BOBS}<cp:sphere value="Work home"/>'
-
-
-@pytest.fixture
-def ruled(world: World) -> Ruled:
-    return Ruled(world)
-
-
-def states(sent: Sequence[SendRequest]) -> list[str]:
-    return [state_of(each).split(";expires")[0] for each in sent]
-
-
-def told(world: World) -> SendRequest:
-    """The only NOTIFY that is due; answered 200."""
-    (sent,) = world.told()
-    return sent
-
+from tests.verbs.ruled import ALL, BOBS, EVERYTHING, MOOD, PERSONS, WORK, Ruled, allow, published, sphere, states, time, told
 
 # The sphere
 
@@ -100,7 +80,7 @@ def test_a_publication_costs_what_it_has_to(ruled: Ruled) -> None:
     world.watch()
     with world.counted() as names:
         tag = world.publish(published()).tag
-    assert names == [*written, "policy_watched", "policy_documents", marked]
+    assert names == [*written, "policy_watched", "policy_documents_with_dialog", marked]
     with world.counted() as names:
         world.publish(b"", tag)
     assert "policy_watched" not in names

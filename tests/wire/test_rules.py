@@ -40,3 +40,28 @@ def test_a_pending_watcher_is_allowed_and_blocked_by_documents(ruled: Server) ->
         assert b"<basic>open</basic>" in allowed.body
         assert web.put(PATH, content=RULES.format("block"), headers=TYPE).status_code == 200
         assert bob.notify().get("Subscription-State") == "terminated;reason=rejected"
+
+
+CALLS = "http://openxcap.org/ns/dialog-rules"
+CALL = """<dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info" version="0" state="full" entity="sip:alice@example.org">
+<dialog id="d"><state>confirmed</state></dialog></dialog-info>"""
+
+
+@pytest.mark.parametrize("auid", ["dialog-rules", "org.openxcap.dialog-rules"])
+def test_who_sees_calls_is_said_by_documents_of_their_own(ruled: Server, auid: str) -> None:
+    alice, bob, carol = (UserAgent(ruled.address, name) for name in ("alice", "bob", "carol"))
+    path, rules = PATH.replace("pres-rules", auid), RULES.replace("urn:ietf:params:xml:ns:pres-rules", CALLS)
+    rules = rules.partition("<transformations>")[0] + "</rule></ruleset>"
+    expires, kind = "Expires: 600", "Content-Type: application/dialog-info+xml"
+    assert alice.request("PUBLISH", alice.aor, "Event: dialog", expires, kind, body=CALL.encode()).status == 200
+    with httpx.Client(base_url=f"http://{ruled.address[0]}:{ruled.http_port}") as web:
+        everybody = RULES.format("allow").replace("<conditions>", "<!--").replace("</conditions>", "-->")
+        assert web.put(PATH, content=everybody, headers=TYPE).status_code == 201
+        assert bob.subscribe("sip:alice@example.org", event="dialog").status == 200
+        assert b"confirmed" in bob.notify().body
+        assert web.put(path, content=rules.format("block"), headers=TYPE).status_code == 201
+        assert bob.notify().get("Subscription-State") == "terminated;reason=rejected"
+        assert bob.subscribe("sip:alice@example.org", event="dialog", call_id="again").status == 403
+        assert carol.subscribe("sip:alice@example.org", event="dialog").status == 403
+        assert carol.subscribe("sip:alice@example.org").status == 200
+        assert carol.notify().get("Subscription-State").startswith("active")

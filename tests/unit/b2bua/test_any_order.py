@@ -58,8 +58,9 @@ class Watched(Watching):
         assert (known.notify_by is None) or known.is_open
         if known.shown in (Shown.PENDING, Shown.ACTIVE):
             assert known.expires_at is not None or known.reason == "invariant", "what is shown has an end"
-        if known.shown is Shown.UNKNOWN and known.phase is not Phase.LEAVING:
+        if known.shown in (Shown.UNKNOWN, Shown.FAILED) and known.phase is not Phase.LEAVING:
             assert known.phase is not Phase.ESTABLISHED
+            assert known.shown is Shown.FAILED or not known.failures, "who was asked in vain is not waited for as at first"
 
 
 def wants(watched: Watched, chance: Random) -> None:

@@ -180,7 +180,7 @@ def test_other_answers_to_a_refresh_leave_it_until_its_end(status: int) -> None:
     assert one.asked[-1].dialog == one.asked[0].dialog
     one.wait(one.known.expires_at - one.now)  # type: ignore[operator]
     assert one.asked[-1].dialog != one.asked[0].dialog
-    assert one.known.shown is Shown.UNKNOWN
+    assert one.known.shown is Shown.FAILED
 
 
 # Errors
@@ -329,7 +329,7 @@ def test_what_was_shown_is_forgotten_when_no_new_dialog_comes() -> None:
     one.wait(33)
     assert one.known.shown is Shown.ACTIVE
     one.wait(2)
-    assert (one.known.shown, one.known.body) == (Shown.UNKNOWN, b"")
+    assert (one.known.shown, one.known.body) == (Shown.FAILED, b"")
     assert one.told[-1] == Tell(is_urgent=True)
 
 

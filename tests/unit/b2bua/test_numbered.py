@@ -2,7 +2,7 @@
 
 import pytest
 
-from kemi.b2bua.numbered import NOTHING, taken, unnumbered
+from kemi.b2bua.numbered import NOTHING, Taken, taken, unnumbered
 from kemi.b2bua.outgoing import Outgoing
 from kemi.errors import BadRequest
 from kemi.event_package import VERSION
@@ -22,12 +22,12 @@ def after(version: int, body: bytes) -> Outgoing:
 
 
 def test_a_document_that_is_not_numbered_is_left_as_it_is() -> None:
-    assert taken(FOREIGN, "text/plain", b"\xff") == ("text/plain", b"\xff", -1, False)
+    assert taken(FOREIGN, "text/plain", b"\xff") == Taken("text/plain", b"\xff")
 
 
 def test_a_full_one_is_kept_octet_by_octet() -> None:
     body = calls(3, "full", ("a", "early"))
-    assert taken(FOREIGN, CALLS, body) == (CALLS, body, 3, False)
+    assert taken(FOREIGN, CALLS, body) == Taken(CALLS, body, 3)
 
 
 @pytest.mark.rfc("B2B-022")

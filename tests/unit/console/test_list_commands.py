@@ -192,3 +192,35 @@ def test_somebody_elsewhere_is_a_list_once_its_server_tells_one(control: Run, ab
     assert (row["list"], row["members"]) == (DAN, {})
     (row,) = found(control("rls", "trace", "--json"))
     assert row["is_elsewhere"]
+
+
+def test_it_is_said_how_it_stands_with_members_elsewhere(control: Run, lists: Lists, abroad: Abroad) -> None:
+    abroad.set_lists(timer_interval=0)
+    abroad.parameters({"max_per_watcher": 5})
+    names = ("active", "pending", "dead", "new", "refused", "toomany")
+    uris = [f"sip:{name}@far.example.net" for name in names]
+    Lists(abroad).put(*uris)
+    Lists(abroad).subscribe()
+    asked = {each.uri.partition("@")[0][4:]: each for each in abroad.round()}
+    assert list(asked) == sorted(names[:5])
+    abroad.notify_from_far(asked["active"], body=b"", content_type=None)
+    abroad.notify_from_far(asked["pending"], "pending;expires=60", b"", content_type=None)
+    abroad.answered(asked["dead"], 503)
+    abroad.answered(asked["refused"], 403)
+    shown = control("rls", "show", "bob@example.org", "friends@example.org").stdout.splitlines()[2:]
+    assert [" ".join(line.removesuffix("has news").split()[2:]) for line in shown] == [
+        "active (active there)",
+        "pending (pending there)",
+        "terminated;probation (asked in vain: 503)",
+        "pending (not answered yet)",
+        "terminated;rejected",
+        "terminated;probation (not asked, a limit is reached)",
+    ]
+
+
+def test_who_has_the_most_is_said(control: Run, configuration: Path, abroad: Abroad) -> None:
+    abroad.watch_abroad()
+    assert control("b2b", "list").stderr == ""
+    configuration.write_text('#!KAMAILIO\nb2b.max_per_watcher = 1 desc ""\n')
+    assert control("b2b", "list").stderr == f"b2b.max_per_watcher is reached by {BOB}: nobody more is asked\n"
+    assert control("b2b", "list", "--watcher", CAROL).stderr == ""

@@ -161,6 +161,28 @@ def test_rules_are_tried(ruled: Run, put: Callable[..., Result], tmp_path: Path)
     assert (tried["trial"], tried["decision"], tried["counts_now"]) == ("stdin", "block", "block")
 
 
+def test_who_may_see_calls_is_explained(ruled: Run, put: Callable[..., Result], tmp_path: Path) -> None:
+    put(rule(None, "allow", SERVICES, "everybody"))
+    ask = ("explain", *WHO, "--package", "dialog")
+    printed = ruled(*ask).stdout
+    assert "watcher        sip:bob@example.org -> sip:alice@example.org, dialog\n" in printed
+    assert "decision       allow, because of pa.auth = xcap (pres-rules/index everybody)\n" in printed
+    assert "sees           the document of the package\n" in printed
+    assert "  everybody: matches, grants allow\n" in printed
+    put(rule(identity(one(BOB)), "polite-block", name="calls"), where=INDEX.replace("pres-rules", "dialog-rules"))
+    printed = ruled(*ask).stdout
+    assert "decision       polite-block, because of pa.auth = xcap (dialog-rules/index calls)\n" in printed
+    assert "sees           a document that says nothing\n" in printed
+    assert "everybody" not in printed.replace("everybody of", "")
+    assert "removed" not in printed
+    (tmp_path / "new.xml").write_bytes(document(rule(None, "block", name="mine")))
+    tried = found(ruled(*ask, "--rules", "new.xml", "--documents", "--json"))
+    assert (tried["decision"], tried["counts_now"], tried["package"]) == ("block", "polite-block", "dialog")
+    assert (tried["removed"], tried["composed"], tried["shown"], tried["shows"]) == ([], None, None, None)
+    refused = ruled("explain", *WHO, "--package", "message-summary")
+    assert (refused.exit_code, "message-summary" in refused.stderr) == (1, True)
+
+
 def test_the_keys_of_explain(ruled: Run, put: Callable[..., Result]) -> None:
     hour = validity("2020-01-01T00:00:00Z", "2090-01-01T00:00:00Z")
     put(rule(hour, "allow", SERVICES))

@@ -111,7 +111,7 @@ def test_show_tells_which_rules_match_and_what_they_show(control: Run, rows: Dat
         rules.identity(rules.one(BOB)), "allow", "<provide-services><all-services/></provide-services>", name="friends"
     )
     selector = DocumentSelector("pres-rules", Tree.USERS, ALICE, "index")
-    documents.create(rows, documents.Stored(selector, "1", "", rules.document(friends), 0.0), 0)
+    documents.create(rows, documents.Stored(selector, "1", "", rules.document(friends), 0.0))
     printed = control(*show, KP_SET="pa.auth=xcap").stdout
     assert "sees the document, because of pa.auth = xcap (pres-rules/index friends)" in printed
     assert "<basic>open</basic>" in printed

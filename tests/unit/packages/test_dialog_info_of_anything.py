@@ -1,6 +1,5 @@
 """Whatever is published, dialog information is valid, complete, the same in any order, and no call comes back from the dead."""
 
-import re
 from itertools import product
 from pathlib import Path
 
@@ -12,10 +11,9 @@ from lxml import etree
 from kemi.event_package import VERSION
 from kemi.packages.dialog_aggregation import Report, aggregate, narrowed, virtual
 from kemi.packages.dialog_info import NAMESPACE, Dialog, DialogInfo, State, parse, write
+from tests.unit.anything import EXTENSION, TEXT, XML_TEXT, escaped, several, wrapped
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parent / "schemas" / "dialog-info.xsd"))
-SPECIAL = re.compile(r"[&<>\"\s]")
-XML_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="[]\ufffe\uffff"), max_size=12)
 NAME = st.sampled_from(["1", "2", "a.1", "", "dialog1"]) | XML_TEXT
 TAG = st.sampled_from(["", "l", "r", "x"])
 STATE = st.sampled_from([*(state.value for state in State), "Early ", "dnd", ""])
@@ -24,30 +22,6 @@ NUMBER = st.sampled_from(["0", "274", " 5 ", "-1", "1.5", "", "9" * 30])
 WORD = st.sampled_from(["rejected", "local-bye", "bored", "100", "699", "700", "initiator", "recipient", ""])
 
 
-def escaped(text: str) -> str:
-    return SPECIAL.sub(lambda found: f"&#{ord(found[0])};", text)
-
-
-def wrapped(name: str, content: st.SearchStrategy[str], **attributes: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    def made(content: str, values: dict[str, str]) -> str:
-        written = "".join(f' {key.replace("_", "-")}="{escaped(value)}"' for key, value in values.items())
-        return f"<{name}{written}>{content}</{name.partition(' ')[0]}>"
-
-    return st.builds(made, content, st.fixed_dictionaries({}, optional=attributes))
-
-
-def several(*parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.lists(st.one_of(*parts), max_size=4).map("".join)
-
-
-TEXT = XML_TEXT.map(escaped)
-EXTENSION = st.one_of(
-    wrapped("v:e", TEXT, a=XML_TEXT),
-    wrapped('w:e xmlns:w="urn:w"', several(TEXT, wrapped("v:f", TEXT), st.just("<!-- c -->"))),
-    wrapped('e xmlns="urn:default"', several(TEXT, st.just('<f xmlns=""/>'))),
-    st.just('<v:q xmlns:q="urn:q">q:name</v:q>'),
-    st.just("""<v:q xmlns:q="urn:it's" q:a='1'/>"""),
-)
 JUNK = st.sampled_from(["<d:unheard-of/>", '<none xmlns=""/>', "<!-- c -->", "<?p i?>", " text "])
 ADDRESS = URI.map(escaped)
 TARGET = wrapped("d:target", several(wrapped("d:param", TEXT, pname=NAME, pval=NAME), JUNK), uri=URI)

@@ -8,7 +8,8 @@ from kemi.presence import pidf
 from kemi.presence.completion import BASIC, CONTACT, complete
 from kemi.presence.composition import Offline, Source, compose
 from kemi.presence.pidf import PIDF, parse
-from tests.unit.presence.test_composition_of_anything import CLIENTS, ENTITY, SCHEMA, published
+from tests.unit.presence.composed import ENTITY, SCHEMA
+from tests.unit.presence.test_composition_of_anything import CLIENTS, published
 
 BOTH = f"{CONTACT} {BASIC}"
 IN_TUPLE, IN_STATUS = f"{{{PIDF}}}contact", f"{{{PIDF}}}status/{{{PIDF}}}basic"

@@ -1,7 +1,6 @@
 """Several publications become one document: kemi/presence/composition.py."""
 
 import re
-from pathlib import Path
 
 import pytest
 from lxml import etree
@@ -9,10 +8,9 @@ from lxml import etree
 from kemi.presence import pidf
 from kemi.presence.composition import Composition, Offline, Source, compose
 from kemi.presence.pidf import DATA_MODEL, PIDF, RPID, parse
+from tests.unit.presence.composed import ENTITY, ids, valid
 
-ENTITY = "sip:alice@example.com"
 NAMES = {"p": PIDF, "dm": DATA_MODEL, "r": RPID, "v": "urn:vendor"}
-SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parent / "schemas" / "presence.xsd"))
 IN_SCOPE = f'xmlns="{PIDF}" xmlns:dm="{DATA_MODEL}" xmlns:r="{RPID}" xmlns:v="urn:vendor"'
 
 
@@ -25,16 +23,6 @@ def composed(*contents: str) -> etree._Element:
     """The valid document that these publications make."""
     sources = [source(content, f"token-{number}") for number, content in enumerate(contents)]
     return valid(compose(ENTITY, sources, Offline.NONE))
-
-
-def valid(composition: Composition) -> etree._Element:
-    root = etree.fromstring(composition.body)
-    SCHEMA.assertValid(root)
-    return root
-
-
-def ids(root: etree._Element) -> list[str]:
-    return [element.get("id") for element in root.iterchildren(pidf.TUPLE, pidf.PERSON, pidf.DEVICE)]
 
 
 def find(root: etree._Element, path: str) -> list[etree._Element]:

@@ -1,8 +1,6 @@
 """Whatever is published, the composed document is valid and complete: real clients, and documents made at random."""
 
-import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,21 +8,10 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from kemi.presence import pidf
-from kemi.presence.composition import Composition, Offline, Source, compose
+from kemi.presence.composition import Offline, Source, compose
 from kemi.presence.pidf import DATA_MODEL, PIDF, RPID, parse
-
-ENTITY = "sip:alice@example.com"
-SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parent / "schemas" / "presence.xsd"))
-
-
-def valid(composition: Composition) -> etree._Element:
-    root = etree.fromstring(composition.body)
-    SCHEMA.assertValid(root)
-    return root
-
-
-def ids(root: etree._Element) -> list[str]:
-    return [element.get("id") for element in root.iterchildren(pidf.TUPLE, pidf.PERSON, pidf.DEVICE)]
+from tests.unit.anything import EXTENSION, TEXT, XML_TEXT, escaped, several, wrapped
+from tests.unit.presence.composed import ENTITY, ids, valid
 
 
 def extensions(root: etree._Element) -> list[bytes]:
@@ -119,39 +106,12 @@ def test_all_clients_together_keep_their_ids_and_extensions() -> None:
 # Whatever comes
 
 
-XML_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="[]\ufffe\uffff"), max_size=12)
-ATTRIBUTE = re.compile(r"[&<\"]")
 IDS = st.sampled_from(["t1", "t2", "p1", "a-2", "a", "", "1", "x:y", "a b", "é", None]) | XML_TEXT
 URIS = st.sampled_from(["sip:a@x", "sip:100%@x", "http://x:y/", "", "//", "a:b#c#d", "tel:+1", "<sip:b@x>"]) | XML_TEXT
 STAMPS = st.sampled_from(["2026-01-27T16:49:29Z", "2026-02-30T00:00:00Z", "2026-01-27T16:49:29.5+01:00", "now", ""])
 BASICS = st.sampled_from(["open", "closed", "OPEN", "busy", ""])
 PRIORITIES = st.sampled_from(["0.5", "1", "1.5", "-1", "x"])
 LANGUAGES = st.sampled_from(["en", "de-DE", "en_US", ""])
-
-
-def escaped(text: str) -> str:
-    return ATTRIBUTE.sub(lambda found: f"&#{ord(found[0])};", text)
-
-
-def wrapped(name: str, content: st.SearchStrategy[str], **attributes: st.SearchStrategy[str | None]) -> st.SearchStrategy[str]:
-    def write(content: str, values: dict[str, str | None]) -> str:
-        written = "".join(f' {key}="{escaped(value)}"' for key, value in values.items() if value is not None)
-        return f"<{name}{written}>{content}</{name.partition(' ')[0]}>"
-
-    return st.builds(write, content, st.fixed_dictionaries({}, optional=attributes))
-
-
-def several(*parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    return st.lists(st.one_of(*parts), max_size=5).map("".join)
-
-
-TEXT = XML_TEXT.map(escaped)
-EXTENSION = st.one_of(
-    wrapped("v:e", TEXT, a=XML_TEXT),
-    wrapped('w:e xmlns:w="urn:w"', several(TEXT, wrapped("v:f", TEXT), st.just("<!-- c -->"))),
-    wrapped('e xmlns="urn:default"', several(TEXT, st.just('<f xmlns=""/>'))),
-    st.just('<v:q xmlns:q="urn:q">q:name</v:q>'),
-)
 JUNK = st.sampled_from(["<unheard-of/>", '<none xmlns=""/>', "<!-- c -->", "<?p i?>", " text ", "<p:q/>"])
 
 

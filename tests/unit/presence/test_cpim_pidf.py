@@ -11,7 +11,8 @@ from kemi.errors import BodyTooLarge, UnsupportedMediaType
 from kemi.presence import pidf
 from kemi.presence.composition import Offline, Source, compose
 from kemi.presence.pidf import PidfDocument, parse
-from tests.unit.presence.test_composition_of_anything import CLIENTS, ENTITY, published
+from tests.unit.presence.composed import ENTITY
+from tests.unit.presence.test_composition_of_anything import CLIENTS, published
 
 PIDF_TYPE, CPIM_TYPE = "application/pidf+xml", "application/cpim-pidf+xml"
 NOTE = "Grüße"

@@ -13,7 +13,9 @@ from kemi.presence import pidf
 from kemi.presence.composition import Offline, Source, compose
 from kemi.presence.formats import CONSUMES, PRODUCES, convert
 from kemi.presence.pidf import CPIM, CPIM_MEDIA_TYPE, DATA_MODEL, PIDF, parse
-from tests.unit.presence.test_composition_of_anything import ENTITY, SCHEMA, XML_TEXT, escaped, published
+from tests.unit.anything import XML_TEXT, escaped
+from tests.unit.presence.composed import ENTITY, SCHEMA
+from tests.unit.presence.test_composition_of_anything import published
 
 XPIDF, LPIDF, TEXT_LPIDF = "application/xpidf+xml", "application/lpidf+xml", "text/lpidf"
 HOSTILE = "a&b<c>\"d'\r\n\t]]>\u0085\u2028é"

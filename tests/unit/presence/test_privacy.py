@@ -1,7 +1,5 @@
 """What a watcher sees of a composed document: kemi/presence/privacy.py."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,11 +12,11 @@ from kemi.presence.pidf import DATA_MODEL, PIDF, RPID
 from kemi.presence.privacy import GEOPRIV, OMA, filtered, sphere_of
 from kemi.xcap import pres_rules
 from kemi.xcap.pres_rules import ALL, EVERYTHING, Member, Permissions, UserInput
+from tests.unit.presence.composed import SCHEMA
 from tests.unit.presence.test_composition_of_anything import CLIENTS, published
 from tests.unit.xcap.rules import TRANSFORMATIONS, document, rule
 
 ENTITY = "sip:alice@example.org"
-SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parent / "schemas" / "presence.xsd"))
 NAMES = {"p": PIDF, "dm": DATA_MODEL, "r": RPID, "v": "urn:vendor", "o": OMA, "g": GEOPRIV}
 SCOPE = (
     f'xmlns="{PIDF}" xmlns:dm="{DATA_MODEL}" xmlns:r="{RPID}" xmlns:v="urn:vendor" xmlns:o="{OMA}" xmlns:g="{GEOPRIV}" '

@@ -51,12 +51,21 @@ def test_what_was_never_fetched_is_unknown() -> None:
 )
 def test_a_document_is_fresh_then_stale_then_unknown(age: float, expected: State) -> None:
     body = b"" if expected is State.UNKNOWN else RULES
-    assert cached_document.reading(document(), FRESHNESS, LIMIT, NOW + age) == Reading(expected, body)
+    is_outdated = expected is State.STALE
+    assert cached_document.reading(document(), FRESHNESS, LIMIT, NOW + age) == Reading(expected, body, is_outdated)
 
 
 def test_a_missing_document_is_missing_until_it_is_too_long_ago() -> None:
     assert state(document(Known.MISSING), LIMIT - 1) is State.MISSING
     assert state(document(Known.MISSING), LIMIT) is State.UNKNOWN
+
+
+@pytest.mark.rfc("XCC-001")
+@pytest.mark.parametrize("known", [Known.DOCUMENT, Known.MISSING])
+@pytest.mark.parametrize(("age", "failures", "expected"), [(FRESHNESS - 1, 0, False), (FRESHNESS, 0, True), (FRESHNESS, 1, False)])
+def test_an_old_answer_counts_on_when_a_newer_one_could_not_be_had(known: Known, age: float, failures: int, expected: bool) -> None:
+    old = document(known)._replace(failures=failures)
+    assert cached_document.reading(old, FRESHNESS, LIMIT, NOW + age).is_outdated == expected
 
 
 @pytest.mark.parametrize("known", Known)

@@ -1,6 +1,7 @@
 """Which of Kamailio's processes does what about documents of another server, and what it is called by."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from kemi.effects import Effect
 from kemi.parameters import XcapSettings
-from kemi.xcap import refresh
+from kemi.xcap import pres_rules, refresh
 from kemi.xcap.cached_document import CachedDocument, Reading
 from tests.unit.kamailio import Server
 from tests.unit.values import ALICE, BOB
@@ -68,6 +69,28 @@ def test_the_tick_calls_it_and_it_saves_what_comes(server: Server, serve: Serve)
     assert server.handler.ksr_timer_tick(None) == 1
     assert TASK not in server.ksr.tasks
     assert any(line.startswith("document fetched: ") for line in server.lines("info"))
+
+
+def test_rules_are_read_before_the_transaction_in_which_they_are_asked(
+    server: Server, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    for module, name in ((pres_rules, "parse"), (refresh, "save")):
+        monkeypatch.setattr(module, name, noting(order, getattr(module, name)))
+    use(server, serve(Told(200, RULES + b"<!-- nobody has read these before -->")).url, auth="xcap")
+    assert server.request("SUBSCRIBE").status == 200
+    server.run_tasks()
+    assert order == ["parse", "save"] * 3
+
+
+def noting(order: list[str], function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, and its name is written down."""
+
+    def noted(*arguments: Any) -> Any:
+        order.append(function.__name__)
+        return function(*arguments)
+
+    return noted
 
 
 @pytest.mark.rfc("SEC-028")

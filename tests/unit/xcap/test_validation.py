@@ -146,6 +146,59 @@ def test_what_the_schema_forbids_is_refused(auid: str, document: bytes) -> None:
         validation.read(USAGES[auid], document)
 
 
+# SER's draft
+
+DRAFT = rules(
+    rule(
+        "<identity><id>sip:bob@example.org</id></identity><validity><from>2027-01-15T08:00:00Z</from><to>2027-01-16T00:00:00Z</to>"
+        "</validity>",
+        "<pr:sub-handling>allow</pr:sub-handling><x:other/>",
+    )
+    + rule(
+        '<identity><domain domain="example.org"/><except entity="eve"/></identity>',
+        '<sub-handling xmlns="">block</sub-handling>',
+        name="b",
+    )
+    + rule('<identity><any-identity><domain domain="a"/><except-domain domain="b"/></any-identity></identity>', name="c")
+)
+POLICIES = [auid for auid, usage in USAGES.items() if usage.media_type == "application/auth-policy+xml"]
+
+
+@pytest.mark.parametrize("auid", POLICIES)
+def test_the_draft_is_taken_where_it_is_asked_for(auid: str) -> None:
+    handling = b"im-handling" if auid == "im-rules" else b"sub-handling"
+    draft = DRAFT.replace(b"<sub-handling", b"<" + handling).replace(b"</sub-handling", b"</" + handling)
+    with pytest.raises(SchemaValidationError):
+        validation.read(USAGES[auid], draft)
+    taking = usages.with_draft(USAGES[auid])
+    for read in (validation.read, validation.read_edited):
+        assert read(taking, draft).tag in taking.roots
+    for document in VALID.get(auid, []):
+        validation.read(taking, document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        DRAFT.replace(b"<id>", b"<identitty>").replace(b"</id>", b"</identitty>"),
+        DRAFT.replace(b"except-domain", b"except-domian"),
+        DRAFT.replace(b"pr:sub-handling", b"pr:handling"),
+        DRAFT.replace(b'<sub-handling xmlns="">block</sub-handling>', b'<sub xmlns="">block</sub>'),
+        DRAFT.replace(b'xmlns="urn:ietf:params:xml:ns:common-policy" ', b""),
+        DRAFT.replace(b'xmlns="urn:ietf:params:xml:ns:common-policy"', b'xmlns="urn:x:y"'),
+        b'<rule xmlns="urn:ietf:params:xml:ns:common-policy"/>',
+    ],
+)
+def test_what_neither_the_draft_nor_the_schema_knows_is_refused(document: bytes) -> None:
+    with pytest.raises(SchemaValidationError):
+        validation.read(usages.with_draft(USAGES["pres-rules"]), document)
+
+
+def test_the_draft_is_one_of_rules_only() -> None:
+    for auid, usage in USAGES.items():
+        assert (usages.with_draft(usage) is usage) is (auid not in POLICIES)
+
+
 @pytest.mark.rfc("XCS-035")
 def test_unknown_namespaces_are_taken_and_announced_ones_have_to_be_known() -> None:
     usage = USAGES["pres-rules"]
@@ -219,6 +272,24 @@ def test_what_is_taken_can_be_edited(octets: bytes, noise: bytes, at: int, gone:
     edits = refusal_of(lambda: tree.parse(octets))
     reads = refusal_of(lambda: validation.read(TEST_APP, octets))
     assert reads is edits if edits else reads in (None, SchemaValidationError, NotWellFormed)
+
+
+_MARKUP = (
+    """:|<|>|/|=|"|'|&| |?|]]>|a|xml:|:xml:|xmlns|xmlns=''|\0|\x7f|<:list/>|<list:/>|<xml:a/>| :name='a'| xml:lang='a'|<a:list/>"""
+)
+MARKUP = st.sampled_from([each.encode() for each in _MARKUP.split("|")])
+CHANGES = st.lists(st.tuples(MARKUP, st.integers(0, 140), st.integers(0, 3)), max_size=4)
+
+
+@given(st.booleans(), CHANGES)
+def test_a_comment_behind_a_document_makes_no_difference(has_declaration: bool, changes: list[tuple[bytes, int, int]]) -> None:
+    """Without it there is nothing in these but elements, attributes and text, which is read in a shorter way."""
+    octets = b'<?xml version="1.0" encoding="UTF-8"?>\n' if has_declaration else b""
+    octets += b'<resource-lists xmlns="%b"><list name="a"><entry uri="b:c">d</entry></list></resource-lists>' % LISTS.encode()
+    for markup, at, gone in changes:
+        octets = octets[:at] + markup + octets[at + gone :]
+    reads = [refusal_of(lambda: validation.read(USAGES["resource-lists"], each)) for each in (octets, octets + b"<!---->")]  # noqa: B023
+    assert reads[0] is reads[1]
 
 
 @pytest.mark.rfc("SEC-009")

@@ -1,0 +1,60 @@
+"""presencectl xcap refresh: documents of another XCAP server are fetched now (docs/xcap-client.md)."""
+
+import json
+import time
+from collections.abc import Callable
+
+from click.testing import Result
+
+from kemi.database import Database
+from kemi.xcap import cache_store
+from kemi.xcap.cached_document import CachedDocument, Known
+from tests.unit.console.test_shown import keys
+from tests.unit.values import ALICE, BOB
+
+Run = Callable[..., Result]
+
+ELSEWHERE = "xcap.xcap_root=http://127.0.0.1:8888/xcap-root"
+LATER = time.time() + 600
+
+
+def known(rows: Database, owner: str) -> CachedDocument:
+    """A document that was fetched a minute ago, and is looked at again in ten."""
+    uri = f"http://127.0.0.1:8888/xcap-root/pres-rules/users/{owner}/index"
+    document = CachedDocument(owner, uri, "pres-rules", Known.DOCUMENT, b"<ruleset/>", '"a"', time.time() - 60, False, 0, LATER)
+    cache_store.ask_first(rows, document)
+    cache_store.save(rows, document)
+    return document
+
+
+def is_asked_for(rows: Database, document: CachedDocument) -> bool:
+    found = cache_store.load(rows, document.owner, document.uri)
+    assert found is not None
+    return found.asked and found.next_at is not None and found.next_at < LATER
+
+
+def test_those_of_one_user_are_fetched_now(control: Run, rows: Database) -> None:
+    hers, his = known(rows, ALICE), known(rows, BOB)
+    done = control("xcap", "refresh", "alice@example.org", "--json", KP_SET=ELSEWHERE)
+    (asked,) = json.loads(done.stdout)
+    assert set(asked) == keys("fetched document")
+    assert (asked["owner"], asked["uri"], asked["known"]) == (ALICE, hers.uri, "document")
+    assert (is_asked_for(rows, hers), is_asked_for(rows, his)) == (True, False)
+
+
+def test_without_a_user_all_are(control: Run, rows: Database) -> None:
+    both = [known(rows, ALICE), known(rows, BOB)]
+    printed = control("xcap", "refresh", KP_SET=ELSEWHERE).stdout
+    assert all(each.uri in printed for each in both)
+    assert all(is_asked_for(rows, each) for each in both)
+
+
+def test_nothing_known_is_said(control: Run) -> None:
+    done = control("xcap", "refresh", KP_SET=ELSEWHERE)
+    assert (done.exit_code, done.stdout) == (0, "nothing is known of that server's documents yet\n")
+
+
+def test_where_documents_are_kept_here_there_is_nothing_to_fetch(control: Run) -> None:
+    done = control("xcap", "refresh", "alice@example.org")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "Error: documents are kept here, there is nothing to fetch (xcap.xcap_root)\n"
