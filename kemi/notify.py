@@ -128,7 +128,8 @@ def _tell(database: Database, settings: Settings, packages: Packages, claimed: l
     free = [each for each in claimed if each.in_flight_since is None]
     effects += _expired(database, settings, packages, free, now)
     telling = [_as_of(each, packages, now) for each in free]
-    effects += _make_anew(database, settings, packages, telling, now)
+    made, telling = _make_anew(database, settings, packages, telling, now)
+    effects += made
     news: list[News] = []
     quiet: list[tuple[str]] = []
     for each in gather(database, settings, packages, telling, now):
@@ -148,14 +149,19 @@ def _tell(database: Database, settings: Settings, packages: Packages, claimed: l
 
 def _make_anew(
     database: Database, settings: Settings, packages: Packages, telling: Sequence[Subscription], now: float
-) -> list[Effect]:
-    """What subscriptions consist of is written anew where what they are made of has changed."""
+) -> tuple[list[Effect], list[Subscription]]:
+    """What subscriptions consist of is written anew where what they are made of has changed; they may end by that."""
     effects: list[Effect] = []
+    after: list[Subscription] = []
     for each in telling:
         populate = packages[each.package].populate if each.package in packages else None
         if populate is not None and each.changes > each.told and each.state is not State.TERMINATED:
             effects += populate(database, settings, each, now)
-    return effects
+            known = store.load(database, each.id)
+            is_over = known is not None and known.state is State.TERMINATED
+            each = ended(each, Reason.NORESOURCE, now) if is_over else each
+        after.append(each)
+    return effects, after
 
 
 def _without_answer(

@@ -40,10 +40,16 @@ def _parameters(subscription: Subscription) -> dict[str, Any]:
     return values
 
 
-def create(database: Database, subscription: Subscription, max_watchers: int, max_subscriptions: int) -> Result:
-    """Insert a subscription; count 0: there is one with this id, a limit is reached (0: no limit), or the resource is a list."""
+def create(
+    database: Database, subscription: Subscription, max_watchers: int, max_subscriptions: int, has_lists: bool = True
+) -> Result:
+    """Insert a subscription; count 0: there is one with this id, a limit is reached (0: no limit), or the resource is a list.
+
+    Args:
+        has_lists: the services of our own documents are lists.
+    """
     values = _parameters(subscription)
-    values["single"] = "" if subscription.package.endswith(LIST) else subscription.resource
+    values["single"] = "" if subscription.package.endswith(LIST) or not has_lists else subscription.resource
     values["max_watchers"], values["max_subscriptions"] = max_watchers, max_subscriptions
     values["watched_by"] = subscription.package + WATCHER_INFORMATION
     return database.execute("subscription_create", values)

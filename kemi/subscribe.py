@@ -30,20 +30,33 @@ LIST_TAG = "kp-list-"
 """Beginning of our tag in dialogs of lists."""
 
 
+ABLE_TAG = "kp-able-"
+"""The same where it is about a single resource, and the client supports lists."""
+
+
 def is_list_tag(tag: str) -> bool:
     """Whether the dialog with this tag of ours is about a list (RFC 4662 section 4.5: it is so for its whole life)."""
     return tag.startswith(LIST_TAG)
 
 
-def tag_of(request: sip.Request, secret: bytes, is_list: bool = False) -> str:
+def is_able_tag(tag: str) -> bool:
+    """Whether the dialog with this tag of ours is about a single resource, and ends when its URI becomes that of a list."""
+    return tag.startswith(ABLE_TAG)
+
+
+def tag_of(request: sip.Request, secret: bytes, is_list: bool = False, is_able: bool = False) -> str:
     """Our tag for the dialog that this SUBSCRIBE opens: the same for the same request, not to be guessed without the secret.
 
     From, Request-URI and Contact are part of it: Call-IDs and tags of different users may be equal.
+
+    Args:
+        is_able: the client supports lists.
     """
     identity = (
         request.call_id, request.from_tag, request.from_uri, request.uri, request.contact, request.event, request.cseq,
     )  # fmt: skip
-    return (LIST_TAG if is_list else "kp-") + hashlib.blake2b(repr(identity).encode(), key=secret, digest_size=12).hexdigest()
+    begin = LIST_TAG if is_list else ABLE_TAG if is_able else "kp-"
+    return begin + hashlib.blake2b(repr(identity).encode(), key=secret, digest_size=12).hexdigest()
 
 
 def is_last(request: sip.Request) -> bool:
@@ -112,7 +125,7 @@ def _open(database: Database, settings: Settings, packages: Packages, subscripti
         raise Forbidden("the presentity's rules refuse this watcher")
     subscription = opened.subscription
     if opened.created.count == 0:
-        _explain_missing_row(database, store.load(database, subscription.id), subscription)
+        _explain_missing_row(database, settings, store.load(database, subscription.id), subscription)
         return [refresh.accepted(subscription, lifetime, packages)]
     word = "fetched" if lifetime == 0 else "created"
     reply = refresh.accepted(subscription, lifetime, packages)
@@ -148,16 +161,22 @@ def _insert(database: Database, settings: Settings, packages: Packages, subscrip
     first = news.request(allow_events(packages), now)
     told = news.told(interval_of(package, settings), now) if news.is_counted else subscription
     told = told._replace(local_cseq=first.cseq, notified_tag=news.tag)
-    created = store.create(database, told, settings.pa.max_watchers, settings.pa.max_subscriptions)
+    created = _create(database, settings, told)
     if waiting and subscription.state is State.PENDING:
         watcher_store.taken(database, waiting, subscription.id)
     return _Opened(subscription, created, [first, *notify.too_large(subscription, first, settings)], marked)
 
 
+def _create(database: Database, settings: Settings, subscription: Subscription) -> Result:
+    """Insert it, unless there are too many; or it is one to a single resource, and a list of ours has that URI."""
+    has_lists = not settings.xcap.xcap_root
+    return store.create(database, subscription, settings.pa.max_watchers, settings.pa.max_subscriptions, has_lists)
+
+
 def _hold(database: Database, settings: Settings, subscription: Subscription) -> _Opened:
     """Insert a fetch whose NOTIFY has to wait. The notifier tells it: when what it waits for comes, or its time."""
     subscription = subscription._replace(watcher_id=watcher.opaque(subscription.id))
-    created = store.create(database, subscription, settings.pa.max_watchers, settings.pa.max_subscriptions)
+    created = _create(database, settings, subscription)
     return _Opened(subscription, created, [])
 
 
@@ -168,7 +187,7 @@ def _populate(database: Database, settings: Settings, populate: Populate, subscr
     subscription = subscription._replace(
         in_flight_since=None, due_at=now, next_at=next_at, notified_at=0.0, watcher_id=watcher.opaque(subscription.id)
     )
-    created = store.create(database, subscription, settings.pa.max_watchers, settings.pa.max_subscriptions)
+    created = _create(database, settings, subscription)
     existing = store.load(database, subscription.id)
     if existing is None:
         raise ServiceUnavailable("too many subscriptions", RETRY_AFTER)
@@ -216,9 +235,12 @@ def _gather_watchers(database: Database, settings: Settings, subscription: Subsc
         watcher_store.dump(database, watched, subscription.resource, subscription.created_at)
 
 
-def _explain_missing_row(database: Database, existing: Subscription | None, subscription: Subscription) -> None:
+def _explain_missing_row(database: Database, settings: Settings, existing: Subscription | None, subscription: Subscription) -> None:
     """A retransmission finds its own row and is answered again; anything else is refused."""
-    if existing is None and store.is_list(database, subscription.resource):
+    is_list = existing is None and not settings.xcap.xcap_root and store.is_list(database, subscription.resource)
+    if is_list and is_able_tag(subscription.id):
+        raise ServiceUnavailable("this became a list a moment ago", 1)
+    if is_list:
         raise ExtensionRequired(("eventlist",), "this is a list, and the client does not support lists")
     if existing is None:
         raise ServiceUnavailable("too many subscriptions", RETRY_AFTER)

@@ -9,6 +9,8 @@ import click
 from kemi import sip
 from kemi.b2bua import event_list
 from kemi.b2bua import store as foreign
+from kemi.b2bua.outgoing import Shown
+from kemi.b2bua.store import Key, Standing
 from kemi.console import facts
 from kemi.console.facts import Facts
 from kemi.console.output import clean, json_option, moment, seconds, show, table
@@ -17,10 +19,19 @@ from kemi.console.trace import expiry, notify_words, of_watching
 from kemi.event_package import LIST
 from kemi.presence.package import NAME
 from kemi.rls import members, store
-from kemi.subscription import State, Subscription
+from kemi.subscription import Reason, State, Subscription
 
 LISTED: Final = ("watcher", "list", "package", "state", "members", "version", "expires_in", "profile", "id")
 SHOWN_FIRST: Final = tuple(each.value for each in (State.ACTIVE, State.PENDING, State.TERMINATED))
+
+THERE: Final = {
+    Shown.UNKNOWN: "not answered yet",
+    Shown.FAILED: "asked in vain",
+    Shown.PENDING: "pending there",
+    Shown.ACTIVE: "active there",
+    Shown.TERMINATED: "ended there",
+}
+"""What another server has said of a member."""
 
 Members = Mapping[str, Sequence[Subscription]]
 """By the list that they are of."""
@@ -150,18 +161,37 @@ def all_members(session: Session, lists: Sequence[Subscription]) -> Members:
 def of_members(session: Session, list_id: str, inside: Members) -> list[Facts]:
     """The members of a list, in its order."""
     ordered = sorted(inside.get(list_id, ()), key=lambda each: members.number_of(each.id))
-    return [of_member(session, each, inside) for each in ordered]
+    known = foreign.standing(session.database, [_key(each) for each in ordered if is_elsewhere(session, each)])
+    return [of_member(session, each, inside, known) for each in ordered]
 
 
-def of_member(session: Session, member: Subscription, inside: Members) -> Facts:
-    """One member; `members` where it is a list itself."""
+def _key(member: Subscription) -> Key:
+    return member.watcher, member.resource, member.package
+
+
+def there(member: Subscription, known: Standing | None) -> str:
+    """How it stands with the server of a member elsewhere, "": the member's state says it."""
+    if known is None:
+        return "not asked, a limit is reached" if member.reason is Reason.PROBATION else ""
+    if member.state is State.TERMINATED and member.reason is not Reason.PROBATION:
+        return ""
+    return f"{THERE[known.shown]}: {known.why}" if known.shown is Shown.FAILED else THERE[known.shown]
+
+
+def of_member(session: Session, member: Subscription, inside: Members, known: Mapping[Key, Standing]) -> Facts:
+    """One member; `members` where it is a list itself, `elsewhere` where its server is another one.
+
+    Args:
+        known: how it stands with members elsewhere.
+    """
     return {
-        "id": str(members.number_of(member.id)),
+        "id": members.instance_of(member),
         "uri": member.entity,
         "names": [{"language": language, "text": text} for language, text in store.names_from_text(member.body)],
         "state": member.state.value,
         "reason": member.reason.value if member.reason else None,
         "decision": member.decision.value,
+        "elsewhere": there(member, known.get(_key(member))) if is_elsewhere(session, member) else "",
         "is_list": member.package.endswith(LIST),
         "is_removed": not member.expires_at,
         "has_news": member.due_at is not None,
@@ -205,7 +235,7 @@ def member_lines(inside: Sequence[Facts]) -> Iterator[str]:
         names = "".join(f' "{" ".join(name["text"].split())}"' for name in each["names"])
         reason = f";{each['reason']}" if each["reason"] else ""
         more = [
-            f"({each['decision']})" if each["state"] != State.TERMINATED.value else "",
+            f"({each['elsewhere'] or each['decision']})" if each["elsewhere"] or each["state"] != State.TERMINATED.value else "",
             "a list" if each["is_list"] else "",
             "not in the list any more" if each["is_removed"] else "",
             "has news" if each["has_news"] else "",
@@ -244,6 +274,6 @@ def traced_lines(found: Facts) -> Iterator[str]:
 
 
 def made_of(found: Facts) -> str:
-    """Where the list comes from."""
+    """Where the list comes from; what belongs to nobody is below global."""
     unnamed = "what the other server tells" if found["is_elsewhere"] else "what the SUBSCRIBE brought"
-    return ", ".join(found["documents"]) or unnamed
+    return ", ".join(f"{each}global" if each.endswith("/") else each for each in found["documents"]) or unnamed

@@ -3,7 +3,11 @@
 Each member is a subscription of the watcher's to one resource, without a dialog (`kemi.rls.package`), in the state that
 `kemi.rls.standing` gives it. One that is not in the list any more is terminated;reason=noresource; its row goes when that was told.
 
-A list that is deleted, or is another user's now, has nobody in it. One that cannot be used stays as it was.
+A list that is deleted, or is another user's now, has nobody in it any more, and ends: terminated;reason=noresource (RFC 6665
+section 4.1.3), with all its members. One that cannot be used, or of which it cannot be said what it is, stays as it was.
+
+Nobody is told of the members of a list before all documents that it is made of are known: that would be no full state (RFC 4662
+section 5.2). It is refused with 503; one in a list that is there already is pending.
 
 Later the rules are asked again as of every subscription (`kemi.reauthorize`); all of this is done again when the watcher refreshes,
 and when what the list is made of changes. So who was refused, could not be taken or gave up waiting is asked for again.
@@ -13,6 +17,7 @@ reports watchers to who watches them; however many members there are. With `pa.u
 PostgreSQL: 1 lock for each that is new.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -40,10 +45,12 @@ class Made(NamedTuple):
     """What lists turn out to be made of.
 
     Args:
+        is_new: it is opened, and may still be refused.
         documents: of the list and all in it (`report.document_key`).
         names: display names of the list, and of each in it, by id.
     """
 
+    is_new: bool
     documents: list[str]
     names: dict[str, Names]
 
@@ -54,12 +61,10 @@ def populate(database: Database, settings: Settings, packages: Packages, subscri
     Raises:
         SipError: the list cannot be used (`source.resolve`), and the subscription is a new one.
     """
-    made = Made([], {})
+    made = Made(_is_new(subscription), [], {})
     there = source.at(settings, subscription)
-    if _is_new(subscription):
-        owner = subscription.watcher
-        owner = owner if there.rls.auth == "owner" else source.owner_of(database, there, subscription.resource, owner) or owner
-        lock_lists(database, owner)
+    if made.is_new:
+        lock_lists(database, source.whose(database, there, subscription))
     effects = _populate(database, settings, there, packages, subscription, (subscription.resource,), made, now)
     store.save_made_of(database, subscription.id, made.documents, made.names)
     return effects
@@ -82,13 +87,11 @@ def _populate(
     """
     try:
         resolved = _resolved(database, there, packages, subscription, now)
+        made.documents.extend(resolved.documents)
+        if resolved.unknown and (made.is_new or not store.members(database, [subscription.id])):
+            raise source.NotFetchedYet("what the list refers to is not known yet", resolved.unknown)
     except SipError as problem:
-        if _is_new(subscription):
-            raise
-        made.documents.extend(_made_of(database, subscription))
-        made.names.update(store.names_of(database, [subscription.id]))
-        return [Log(f"list not usable: id={subscription.id} resource={subscription.resource} why={problem}")]
-    made.documents.extend(resolved.documents)
+        return _unusable(database, subscription, made, problem, now)
     made.names[subscription.id] = resolved.names
     base = packages[subscription.package.removesuffix(LIST)]
     _lock_who_is_new(database, settings, subscription, resolved.members)
@@ -98,7 +101,7 @@ def _populate(
     created, changed = _compared(subscription, before, resolved.members, standings, now)
     others = [each for each in before.values() if _is_another(subscription, each, standings)]
     kept = {resource: each for resource, each in before.items() if each not in others}
-    gone = [each for resource, each in kept.items() if resource not in standings and each.expires_at and resolved.is_known]
+    gone = [each for resource, each in kept.items() if resource not in standings and each.expires_at and not resolved.unknown]
     changed += [_without_resource(each) for each in gone]
     effects = notify.remove(database, settings, packages, {each.id: BECAME for each in others}, now) if others else []
     effects += _write(database, settings, packages, subscription, kept, created, changed, now)
@@ -106,16 +109,32 @@ def _populate(
         if each.package.endswith(LIST):
             inner = _prolonged(each, subscription)
             effects += _populate(database, settings, there, packages, inner, (*way, each.resource), made, now)
-    return [*effects, *_lines(subscription, resolved, len(created), len(gone))]
+    return [*effects, *_lines(subscription, resolved, len(created), len(gone)), *_limits(subscription, standings)]
 
 
 def _is_new(subscription: Subscription) -> bool:
-    """Whether a list is opened, and may still be refused."""
+    """Whether a list is opened."""
     return not (subscription.version or subscription.changes or subscription.list_id)
 
 
+def _unusable(database: Database, subscription: Subscription, made: Made, problem: SipError, now: float) -> list[Effect]:
+    """A list is refused; or it stays as it was, and one in a list that never was anything is pending.
+
+    Raises:
+        SipError: the problem, where it is a new one's.
+    """
+    is_unknown = isinstance(problem, source.NotFetchedYet)
+    if made.is_new and (is_unknown or not subscription.list_id):
+        raise problem
+    if is_unknown and subscription.list_id and not store.members(database, [subscription.id]):
+        store.change(database, [subscription._replace(decision=Decision.CONFIRM, state=State.PENDING)], now)
+    made.documents.extend(_made_of(database, subscription))
+    made.names.update(store.names_of(database, [subscription.id]))
+    return [Log(f"list not usable: id={subscription.id} resource={subscription.resource} why={problem}")]
+
+
 def _resolved(database: Database, there: Settings, packages: Packages, subscription: Subscription, now: float) -> source.Resolved:
-    """Who is in the list; nobody where there is no such list any more, or it is another user's now."""
+    """Who is in the list; nobody where there is no such list any more, or it is another user's now, and the list ends."""
     try:
         is_asked_again = subscription.changes > subscription.told
         if is_asked_again and may_watch(database, there, subscription.watcher, subscription.resource, now) is not Decision.ALLOW:
@@ -124,6 +143,8 @@ def _resolved(database: Database, there: Settings, packages: Packages, subscript
     except NotFound:
         if _is_new(subscription):
             raise
+        if not subscription.list_id:
+            store.end(database, subscription.id)
         return source.Resolved((), _made_of(database, subscription))
 
 
@@ -189,6 +210,12 @@ def number_of(tag: str) -> int:
     return int(tag.rpartition("-")[2])
 
 
+def instance_of(member: Subscription) -> str:
+    """Id of its instance (RFC 4662 section 5.5): another one each time that it has ended and comes back."""
+    number = str(number_of(member.id))
+    return number if member.watcher_id == watcher.opaque(member.id) else f"{number}-{member.watcher_id[:8]}"
+
+
 def _empty(subscription: Subscription) -> Subscription:
     """A member of a list, whoever it is."""
     return subscription._replace(
@@ -207,7 +234,7 @@ def _member(empty: Subscription, tag: str, member: Member, standing: Standing) -
 
 
 def _as(subscription: Subscription, member: Member, standing: Standing) -> Subscription:
-    decision, permissions, changes_at = standing.authorization
+    decision, permissions, changes_at = standing.authorization[:3]
     return subscription._replace(
         entity=member.uri, body=store.names_as_text(member.names), decision=decision, permissions=permissions, judge_at=changes_at,
         state=standing.state, reason=standing.reason,
@@ -282,6 +309,18 @@ def _placed(database: Database, subscription: Subscription, created: Sequence[Su
     base = subscription.package.removesuffix(LIST)
     taken = store.take_waiting(database, base, subscription.watcher, [each.resource for each in pending])
     return [each._replace(watcher_id=taken.get(each.resource, each.watcher_id)) for each in created]
+
+
+def _limits(subscription: Subscription, standings: Mapping[str, Standing]) -> list[Effect]:
+    """A line for each limit that keeps members from being watched, until the list is asked for again."""
+    reached = Counter(each.authorization.limit for each in standings.values() if each.authorization.limit)
+    return [
+        Log(
+            f"list members left for a limit: id={subscription.id} resource={subscription.resource} "
+            f"watcher={subscription.watcher} limit={limit} members={number}"
+        )
+        for limit, number in sorted(reached.items())
+    ]
 
 
 def _lines(subscription: Subscription, resolved: source.Resolved, created: int, gone: int) -> list[Effect]:

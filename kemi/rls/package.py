@@ -293,7 +293,7 @@ def _silent(subscription: Subscription, has_names: bool) -> Resource:
 def _instance(news: News) -> Instance | None:
     """What is known of a resource; None: it is active, and has no document."""
     subscription, document = news.subscription, news.document
-    tag = str(members.number_of(subscription.id))
+    tag = members.instance_of(subscription)
     if subscription.state is not State.ACTIVE:
         reason = (subscription.reason or Reason.NORESOURCE) if subscription.state is State.TERMINATED else None
         return Instance(tag, subscription.state, reason)

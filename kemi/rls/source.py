@@ -9,7 +9,8 @@ a script has chosen a list of the watcher's own            the watcher's        
 resource-lists document (`query_resource_list`)
 `rls.simple_list` fits: all lists of the watcher's own     the watcher's                  0, 1
 resource-lists document
-a service of our own documents                             who has the document           1, 1
+a service of our own documents                             who has it; below global:      1, 1
+                                                           nobody's
 with `xcap.xcap_root` a service of the watcher's own       the watcher's, or nobody's     2, 2
 rls-services document there, or of that for everybody
 
@@ -48,7 +49,15 @@ RETRY_AFTER: Final = 2
 
 
 class NotFetchedYet(ServiceUnavailable):
-    """503: it depends on a document of another XCAP server that is not known yet, and has been asked for."""
+    """503: it depends on documents of another XCAP server that are not known yet, and have been asked for.
+
+    Args:
+        wanted: those that were asked for in a transaction, which is undone: `ask` for them again.
+    """
+
+    def __init__(self, detail: str, wanted: Sequence[DocumentSelector] = ()) -> None:
+        super().__init__(detail, RETRY_AFTER)
+        self.wanted = wanted
 
 
 class Found(NamedTuple):
@@ -69,14 +78,14 @@ class Resolved(NamedTuple):
     Args:
         documents: what it is made of (`report.document_key`).
         left_out: references that led nowhere.
-        is_known: False: a document of another server is still to come.
+        unknown: documents of another server that are still to come.
         names: display names of the list.
     """
 
     members: tuple[Member, ...]
     documents: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
-    is_known: bool = True
+    unknown: tuple[DocumentSelector, ...] = ()
     names: Names = ()
 
 
@@ -123,13 +132,34 @@ def is_list(database: Database, settings: Settings, uri: str, watcher: str, now:
         watcher: canonical URI of who asks.
 
     Raises:
-        ServiceUnavailable: 503, a document of another server that says so is being fetched.
+        NotFetchedYet: 503, a document of another server that says so, or who is in it, is being fetched. So is one that is old and
+            has not this list: it may have it by now. One that cannot be fetched counts as it was.
     """
-    return _is_simple(settings, watcher, uri) or find(database, settings, uri, watcher, now) is not None
+    if _is_simple(settings, watcher, uri):
+        if settings.xcap.xcap_root:
+            _list_of(_reader(database, settings, now), watcher, "")
+        return True
+    return find(database, settings, uri, watcher, now, is_opened=True) is not None
+
+
+def ask(database: Database, settings: Settings, wanted: Sequence[DocumentSelector], now: float) -> None:
+    """See that these documents of another server are fetched (`NotFetchedYet`)."""
+    for each in wanted:
+        refresh.document(database, settings, each.auid, each.xui, now, each.name)
+
+
+def whose(database: Database, settings: Settings, subscription: Subscription) -> str:
+    """Canonical URI of the user whose documents the list of a new subscription stands in; "": in one below global."""
+    watcher, uri = subscription.watcher, subscription.resource
+    if settings.xcap.xcap_root or subscription.body or _is_simple(settings, watcher, uri):
+        return watcher
+    owner = store.owner(database, uri)
+    return watcher if owner is None else owner
 
 
 def owner_of(database: Database, settings: Settings, uri: str, watcher: str) -> str:
-    """Canonical URI of the user whose list this is; "": it is nobody's, or not another's: so is what another server has."""
+    """Canonical URI of the user whose list this is; "": it is nobody's, or not another's: so is what another server has, and what
+    stands below global, where everybody may read it."""
     if _is_simple(settings, watcher, uri):
         return watcher
     return "" if settings.xcap.xcap_root else store.owner(database, uri) or ""
@@ -148,18 +178,27 @@ def _is_simple(settings: Settings, watcher: str, uri: str) -> bool:
     return bool(settings.rls.simple_list) and service.is_implicit(settings.rls.simple_list, watcher, uri)
 
 
-def find(database: Database, settings: Settings, uri: str, watcher: str, now: float) -> Found | None:
-    """The service with this URI. Raises as `is_list`."""
+def find(database: Database, settings: Settings, uri: str, watcher: str, now: float, is_opened: bool = False) -> Found | None:
+    """The service with this URI. Raises as `is_list`; only where it `is_opened` what is old does not do."""
     if not settings.xcap.xcap_root:
         stored = store.service(database, uri)
         return _found(stored.owner, stored.body, uri) if stored else None
-    for owner, reading in _services(database, settings, watcher, now).items():
+    readings = _services(database, settings, watcher, now)
+    for owner, reading in readings.items():
         if reading.state is State.UNKNOWN:
-            raise NotFetchedYet("the services of the XCAP server are not known yet", RETRY_AFTER)
+            raise NotFetchedYet("the services of the XCAP server are not known yet", services_for(watcher))
         found = _found(owner, reading.body, uri) if reading.state is not State.MISSING else None
         if found is not None:
             return found
+    if is_opened and any(each.is_outdated for each in readings.values()):
+        raise NotFetchedYet("the services of the XCAP server may be others by now", services_for(watcher))
     return None
+
+
+def services_for(watcher: str) -> list[DocumentSelector]:
+    """Another server's documents of the services that a watcher may use, for `ask`."""
+    owners = ((Tree.USERS, watcher), (Tree.GLOBAL, ""))
+    return [DocumentSelector(refresh.SERVICES, where, owner, "") for where, owner in owners]
 
 
 def _services(database: Database, settings: Settings, watcher: str, now: float) -> dict[str, Reading]:
@@ -250,10 +289,7 @@ def _own_list(settings: Settings, watcher: str, name: str, read: expansion.Read,
         NotFound: 404, it is not there.
     """
     key = document_key(refresh.LISTS, watcher)
-    try:
-        found = _list_of(read, watcher, name)
-    except NotFetchedYet:
-        return Resolved((), (key,), is_known=False)
+    found = _list_of(read, watcher, name)
     if found is None:
         raise NotFound("there is no such list")
     document, element = found
@@ -261,9 +297,10 @@ def _own_list(settings: Settings, watcher: str, name: str, read: expansion.Read,
 
 
 def _list_of(read: expansion.Read, watcher: str, name: str) -> tuple[Document, Element] | None:
-    reading = read(DocumentSelector(refresh.LISTS, Tree.USERS, watcher, ""))
+    wanted = DocumentSelector(refresh.LISTS, Tree.USERS, watcher, "")
+    reading = read(wanted)
     if reading.state is State.UNKNOWN:
-        raise NotFetchedYet("the lists of the XCAP server are not known yet", RETRY_AFTER)
+        raise NotFetchedYet("the lists of the XCAP server are not known yet", [wanted])
     document = parsed(reading.body) if reading.state is not State.MISSING else None
     element = service.list_named(document, name) if document else None
     return (document, element) if document and element else None
@@ -272,7 +309,8 @@ def _list_of(read: expansion.Read, watcher: str, name: str) -> tuple[Document, E
 def _resolved(expanded: Expanded, *keys: str) -> Resolved:
     documents = (*keys, *(_key(each) for each in expanded.documents))
     made_of = tuple(dict.fromkeys(documents))
-    return Resolved(expanded.members, made_of, expanded.left_out, not expanded.unknown, expanded.names)
+    unknown = tuple(each for each in expanded.unknown if not isinstance(each, str))
+    return Resolved(expanded.members, made_of, expanded.left_out, unknown, expanded.names)
 
 
 def _key(source: Source) -> str:

@@ -31,6 +31,9 @@ UNSEEN = Authorization(Decision.BLOCK)
 """Of somebody who is not there, or cannot be watched now: nothing is shown."""
 
 
+PER_RESOURCE = "pa.max_watchers"
+
+
 class Standing(NamedTuple):
     """What a member is to be.
 
@@ -94,6 +97,8 @@ def _authorized(
 
 
 def _standing(authorization: Authorization) -> Standing:
+    if authorization.reason:
+        return Standing(authorization, Reason(authorization.reason))
     return Standing(authorization, None if authorization.decision in STATE_BY_DECISION else Reason.REJECTED)
 
 
@@ -132,4 +137,4 @@ def limited(
     crowded = store.crowded(database, package, new, settings.pa.max_watchers)
     found = dict(standings)
     found |= {each: Standing(standings[each].authorization, Reason.GIVEUP) for each in given_up}
-    return found | {each: Standing(UNSEEN, Reason.PROBATION) for each in crowded}
+    return found | {each: Standing(UNSEEN._replace(limit=PER_RESOURCE), Reason.PROBATION) for each in crowded}

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from kemi.database import Database, Row
 from kemi.rls.resource_list import Names
 from kemi.store import NEVER, subscription_of
+from kemi.subscribe import ABLE_TAG
 from kemi.subscription import Subscription
 
 GONE: Final = 0.0
@@ -21,7 +22,7 @@ NO_DOCUMENT: Final = ""
 
 
 class Stored(NamedTuple):
-    """A service of our own documents: whose it is, and the octets of the document that it stands in."""
+    """A service of our own documents: whose it is, "" for one below global; and the octets of the document that it stands in."""
 
     owner: str
     name: str
@@ -112,6 +113,11 @@ def prolong(database: Database, list_subscription: Subscription) -> None:
     database.execute("list_prolong_members", parameters)
 
 
+def end(database: Database, list_id: str) -> None:
+    """There is no such list any more: whoever has locked the subscription tells that, or the notifier does so at once."""
+    database.execute("list_end", {"id": list_id})
+
+
 def save_made_of(database: Database, list_id: str, documents: Iterable[str], names: Mapping[str, Names]) -> None:
     """Remember what a list is made of, instead of what it was made of before.
 
@@ -140,6 +146,16 @@ def crowded(database: Database, package: str, resources: Sequence[str], most: in
     return {uri for (uri,) in database.execute("list_crowded", parameters, [(each,) for each in resources]).rows()}
 
 
+def watching_singly(database: Database, uris: Sequence[str], watcher: str) -> list[Subscription]:
+    """Subscriptions to these canonical URIs as single resources, of clients that support lists, locked until the transaction ends.
+
+    Args:
+        watcher: canonical URI, "" for every one.
+    """
+    parameters = {"watcher": watcher, "tag": ABLE_TAG, "octets": len(ABLE_TAG)}
+    return [subscription_of(row) for row in database.execute("list_singly", parameters, [(each,) for each in uris]).rows()]
+
+
 def service(database: Database, uri: str) -> Stored | None:
     """The service with this canonical URI."""
     rows = database.execute("list_service", {"uri": uri}).rows()
@@ -147,7 +163,7 @@ def service(database: Database, uri: str) -> Stored | None:
 
 
 def owner(database: Database, uri: str) -> str | None:
-    """Canonical URI of the user whose service this is."""
+    """Canonical URI of the user whose service this is; "": it stands below global; None: there is none."""
     rows = database.execute("list_owner", {"uri": uri}).rows()
     return str(rows[0][0]) if rows else None
 

@@ -9,10 +9,14 @@ Supported: eventlist, another URI             a single resource
 without eventlist                             a single resource; if the URI is a list's: 421 (`kemi.subscribe`)
 
 While it is not known which lists another server has, a URI that is known to be a user's is a single resource: who cannot be
-reached keeps nobody from watching users. Others, and who requires eventlist, come back later.
+reached keeps nobody from watching users. Others, and who requires eventlist, come back later. So they do when what is known is old,
+and the server has not failed to say what is new.
+
+A single resource that becomes a list is one no longer (`kemi.rls.appeared`); with another server that is looked for with each
+SUBSCRIBE in the dialog.
 
 SQL: 1 statement where the SUBSCRIBE supports lists and opens a dialog, else none; with another server 2, 1 more while its lists are
-not known.
+not known, or old.
 """
 
 from typing import Final
@@ -40,6 +44,8 @@ def is_for_list(database: Database, settings: Settings, request: sip.Request, re
         ServiceUnavailable: 503, a document of another server that says so is being fetched.
     """
     if request.to_tag:
+        if settings.xcap.xcap_root and subscribe.is_able_tag(request.to_tag):
+            source.ask(database, settings, source.services_for(watcher), now)
         return subscribe.is_list_tag(request.to_tag)
     if recipient_list.is_asked(request.require):
         return True

@@ -100,6 +100,10 @@ FROM (SELECT id AS changed_id FROM subscription
 WHERE subscription.id = changed.changed_id
 RETURNING in_flight_since IS NOT NULL;
 
+-- A SUBSCRIBE that finds that there is no such list any more writes its state after this one: the list is made anew once more.
+-- name: list_end
+UPDATE subscription SET state = 'terminated', reason = 'noresource', changes = changes + 1 WHERE id = :id;
+
 -- name: list_documents_remove
 DELETE FROM list_document WHERE subscription IN (SELECT column1 FROM (VALUES :rows) AS gone);
 
@@ -112,21 +116,32 @@ ON CONFLICT (subscription, document) DO NOTHING;
 SELECT subscription, names FROM list_document
 WHERE document = '' AND subscription IN (SELECT column1 FROM (VALUES :rows) AS wanted);
 
--- Of the wanted resources those that have more watchers of a package than `others`.
+-- Of the wanted resources those that have more watchers of a package than `others`. An index alone tells that most have not.
 -- name: list_crowded
 SELECT column1 FROM (VALUES :rows) AS wanted
-WHERE EXISTS (SELECT 1 FROM subscription
-              WHERE resource = column1 AND package = :package AND (list_id = '' OR state <> 'terminated')
-              LIMIT 1 OFFSET :others);
+WHERE EXISTS (SELECT 1 FROM subscription WHERE resource = column1 AND package = :package LIMIT 1 OFFSET :others)
+    AND EXISTS (SELECT 1 FROM subscription
+                WHERE resource = column1 AND package = :package AND (list_id = '' OR state <> 'terminated')
+                LIMIT 1 OFFSET :others);
 
+-- A service stands in the document of a user, or in one below global.
 -- name: list_service
 SELECT service.xui, service.name, document.body FROM xcap_service AS service
 JOIN xcap_document AS document
-    ON document.tree = 'users' AND document.xui = service.xui AND document.auid = 'rls-services' AND document.name = service.name
+    ON document.tree = CASE WHEN service.xui = '' THEN 'global' ELSE 'users' END AND document.xui = service.xui
+    AND document.auid = 'rls-services' AND document.name = service.name
 WHERE service.uri = :uri;
 
 -- name: list_owner
 SELECT xui FROM xcap_service WHERE uri = :uri;
+
+-- Subscriptions that are no list's, of clients that support lists, as ids tell.
+-- name: list_singly
+SELECT {subscription_columns}
+FROM subscription
+WHERE resource IN (SELECT column1 FROM (VALUES :rows) AS listed) AND list_id = '' AND state <> 'terminated'
+    AND substr(id, 1, CAST(:octets AS INTEGER)) = :tag AND (:watcher = '' OR watcher = :watcher)
+ORDER BY id FOR UPDATE;
 
 -- Of the wanted users, each with its name and domain, those that there are.
 -- name: list_known_users

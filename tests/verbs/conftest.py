@@ -1,4 +1,4 @@
-"""One database for each engine, emptied for each test."""
+"""One database for each engine, emptied for each test, and its world as lists, rules, watchers or a client of XCAP see it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.verbs.abroad import Abroad
+from tests.verbs.lists import Lists
+from tests.verbs.ruled import Ruled
+from tests.verbs.watched import Watched
 from tests.verbs.world import World
+from tests.verbs.xcap import Client
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +36,34 @@ def connect(database_url: str) -> Iterator[Callable[..., World]]:
 @pytest.fixture
 def world(connect: Callable[..., World]) -> World:
     return connect().empty()
+
+
+@pytest.fixture
+def lists(world: World) -> Lists:
+    """Nothing is held back."""
+    world.set(notify_interval=0)
+    world.set_lists(timer_interval=0)
+    return Lists(world)
+
+
+@pytest.fixture
+def ruled(world: World) -> Ruled:
+    return Ruled(world)
+
+
+@pytest.fixture
+def watched(world: World) -> Watched:
+    """NOTIFYs are not held back."""
+    world.set(notify_interval=0)
+    return Watched(world)
+
+
+@pytest.fixture
+def alice(world: World) -> Client:
+    """Her XCAP client."""
+    return Client(world)
+
+
+@pytest.fixture
+def abroad(database_url: str) -> Abroad:
+    return Abroad(database_url).empty()

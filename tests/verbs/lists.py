@@ -4,12 +4,13 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from kemi import consequences
+from kemi import administration, consequences
 from kemi.effects import Effect, SendRequest
+from kemi.event_package import Decision
 from kemi.notify import Answer
 from kemi.xcap.serve import Change
 from tests.multipart import Reader, Told
-from tests.unit.values import BOB, fields_of, pidf
+from tests.unit.values import ALICE, BOB, fields_of, pidf
 from tests.verbs.world import Accepted, World, state_of
 from tests.verbs.xcap import ROOT, Client
 
@@ -138,6 +139,12 @@ def notes(told: Told) -> dict[str, str]:
 
 def publish(lists: Lists, presentity: str, note: str) -> None:
     lists.world.publish(pidf("t1", note=note), presentity=presentity)
+
+
+def decide(lists: Lists, watcher: str, decision: Decision | None, member: str = ALICE) -> None:
+    """What management says of a watcher of a member."""
+    world = lists.world
+    administration.decide(world.database, world.settings, world.packages, "presence", member, watcher, decision, world.now)
 
 
 def passing(lists: Lists, subscriber: Subscriber, seconds: int) -> list[int]:

@@ -191,7 +191,7 @@ def woken() -> list[str]:
 
 @pytest.fixture
 def fetching(woken: list[str]) -> Fetching:
-    return Fetching(lambda verb: verb(), lambda: woken.append("woken"), woken.append)
+    return Fetching(lambda verb: verb(), lambda: woken.append("woken"), woken.append, lambda *_: None)
 
 
 def test_the_tick_wakes_it_when_something_is_due(cache: Cache, fetching: Fetching, woken: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Documents of another XCAP server that lists are made of: when they are fetched, and what follows for members."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -55,10 +56,14 @@ class Fetched(Cache):
         return self.fetch()
 
     def watch(self, *members: str, **changes: str) -> Subscriber:
-        """Bob watches the list, after it was known."""
+        """Bob watches the list, after it was known: all that it is made of."""
         with pytest.raises(NotFetchedYet):
             self.lists.subscribe(**changes)
         self.fetch()
+        with suppress(NotFetchedYet):
+            self.lists.subscribe(**changes | {"expires": "0"})
+        self.fetch()
+        self.world.told()
         subscriber = self.lists.watch(*members, **{"expires": "7200"} | changes)
         self.fetch()
         subscriber.told()
@@ -208,12 +213,19 @@ def test_a_list_that_another_document_gets_later_is_found(fetched: Fetched) -> N
 
 def test_lists_of_a_user_may_have_sers_name(fetched: Fetched) -> None:
     fetched.world.set_lists(simple_list="$uid-list", resource_lists_file="resource-list.xml")
-    subscriber = fetched.lists.watch(uri="sip:bob-list@example.org")
     body = f"<resource-lists><list>{entries([ALICE])}</list></resource-lists>"
     fetched.documents[LISTS.replace("index", "resource-list.xml")] = body.encode()
-    fetched.fetch()
-    subscriber.told()
-    assert subscriber.said() == {ALICE: ACTIVE}
+    assert fetched.watch(ALICE, uri="sip:bob-list@example.org").said() == {ALICE: ACTIVE}
+
+
+@pytest.mark.rfc("RLS-005")
+def test_a_user_whose_lists_are_not_known_is_not_told_that_they_are_empty(fetched: Fetched) -> None:
+    fetched.world.set_lists(simple_list="$uid-list")
+    with pytest.raises(NotFetchedYet):
+        fetched.lists.subscribe(uri="sip:bob-list@example.org")
+    assert fetched.fetch() == [LISTS]
+    subscriber = fetched.lists.watch(uri="sip:bob-list@example.org")
+    assert (subscriber.said(), subscriber.state[:6]) == ({}, "active"), "now it is known that there are none"
 
 
 # Members
@@ -286,7 +298,7 @@ def test_a_reference_leads_to_one_document_however_its_user_is_written(fetched: 
 @pytest.mark.parametrize("has_root", [True, False])
 def test_a_subscribe_to_a_list_has_its_documents_fetched_at_once(fetched: Fetched, has_root: bool) -> None:
     woken: list[str] = []
-    fetching = Fetching(lambda verb: verb(), lambda: woken.append("woken"), woken.append)
+    fetching = Fetching(lambda verb: verb(), lambda: woken.append("woken"), woken.append, lambda *_: None)
     fetched.put(ALICE)
     fetched.watch()
     (status,) = (each for each in fetched.lists.subscribe().effects if isinstance(each, Status))

@@ -8,17 +8,9 @@ from kemi.errors import ExtensionRequired, Forbidden, NotAcceptable
 from kemi.event_package import Decision
 from tests.unit.values import ALICE, BOB, CAROL, pidf
 from tests.verbs.lists import FRIENDS, Lists, Subscriber, user
-from tests.verbs.world import World
 
 ACTIVE, PENDING = ("active", None), ("pending", None)
 REJECTED, NORESOURCE = ("terminated", "rejected"), ("terminated", "noresource")
-
-
-@pytest.fixture
-def lists(world: World) -> Lists:
-    world.set(notify_interval=0)
-    world.set_lists(timer_interval=0)
-    return Lists(world)
 
 
 @pytest.mark.rfc("RLS-002", "RLS-003", "RLS-005")

@@ -5,13 +5,13 @@ from functools import partial
 import pytest
 
 from kemi.errors import ServiceUnavailable, SipError
-from kemi.rls import source
+from kemi.rls import appeared, source
 from kemi.xcap.cached_document import CachedDocument, Outcome
 from kemi.xcap.fetching import rules_changed
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.verbs.fetched import ROOT, Cache
-from tests.verbs.lists import FRIENDS, Lists, Subscriber, entries, services, user
-from tests.verbs.world import World
+from tests.verbs.lists import ACCEPT, FRIENDS, Lists, entries, services, user
+from tests.verbs.world import World, state_of
 
 ACTIVE, NORESOURCE = ("active", None), ("terminated", "noresource")
 OWN, INDEX = (BOB, "rls-services"), ("", "rls-services")
@@ -33,7 +33,7 @@ class Fetched:
         self.cache.read(owner, auid)
         self.claimed |= {(each.owner, each.auid): each for each in self.cache.claim()}
         claimed = self.claimed.pop(document)
-        changed = rules_changed(world.database, world.settings, world.packages)
+        changed = rules_changed(world.database, world.settings, world.packages, appeared.elsewhere)
         self.cache.answer(claimed, Outcome.MISSING if body is None else Outcome.DOCUMENT, body or b"", changed)
 
     def becomes(self, document: tuple[str, str], body: bytes | None) -> None:
@@ -123,11 +123,121 @@ def test_references_lead_into_documents_of_that_server(fetched: Fetched, kind: s
         "entry-ref": f'<entry-ref ref="{where}/entry"/>',
     }
     fetched.comes(OWN, linking(where) if kind == "resource-list" else services((FRIENDS, content[kind])))
-    subscriber = fetched.lists.watch()
-    assert subscriber.said() == {}, "nobody waits for the document"
+    assert refused(fetched) == 503, "nothing is told before all members are known"
+    fetched.comes(LISTS, of_lists(("work", entries([ALICE]))))
+    assert fetched.lists.watch(ALICE).said() == {ALICE: ACTIVE}
+
+
+@pytest.mark.rfc("RLS-005")
+def test_a_reference_that_is_not_known_yet_leaves_a_list_as_it_is(fetched: Fetched) -> None:
+    """And one in the list, of which nothing was told, is pending."""
+    where = f"{ROOT}/resource-lists/users/{BOB}/index/~~/resource-lists/list"
+    work = "sip:work@example.org"
+    fetched.comes(OWN, services((FRIENDS, entries([CAROL]))))
+    subscriber = fetched.lists.watch(CAROL, expires="7200")
+    subscriber.reader.members = None
+    fetched.becomes(OWN, services((FRIENDS, entries([CAROL, work])), (work, f'<external anchor="{where}"/>')))
+    subscriber.told()
+    assert subscriber.said() == {CAROL: ACTIVE, work: ("pending", None)}
     fetched.comes(LISTS, of_lists(("work", entries([ALICE]))))
     subscriber.told()
+    assert subscriber.said() == {CAROL: ACTIVE, work: ACTIVE}
+    assert subscriber.last is not None
+    inside = subscriber.last.instance(work).body
+    assert (inside.uris, inside.version, inside.is_full) == ([ALICE], 0, True)  # type: ignore[union-attr]
+
+
+@pytest.mark.rfc("RLS-005")
+def test_a_list_in_a_list_has_to_be_known_too(fetched: Fetched) -> None:
+    where = f"{ROOT}/resource-lists/users/{BOB}/index/~~/resource-lists/list"
+    work = "sip:work@example.org"
+    fetched.comes(OWN, services((FRIENDS, entries([work])), (work, f'<external anchor="{where}"/>')))
+    assert refused(fetched) == 503
+    fetched.comes(LISTS, of_lists(("work", entries([ALICE]))))
+    assert fetched.lists.watch(work).said() == {work: ACTIVE}
+
+
+@pytest.mark.rfc("RLS-027")
+def test_a_list_that_is_not_there_any_more_ends(fetched: Fetched) -> None:
+    fetched.comes(OWN, services((FRIENDS, entries([ALICE]))))
+    fetched.comes(INDEX, None)
+    subscriber = fetched.lists.watch(ALICE, expires="7200")
+    subscriber.reader.members = None
+    fetched.becomes(OWN, None)
+    subscriber.told()
+    assert subscriber.state == "terminated;reason=noresource"
+    assert subscriber.said() == {ALICE: NORESOURCE}
+
+
+@pytest.mark.rfc("XCC-001")
+@pytest.mark.parametrize("outcome", [Outcome.SILENT, Outcome.REFUSED])
+def test_a_server_that_fails_ends_no_list(fetched: Fetched, outcome: Outcome) -> None:
+    fetched.comes(OWN, services((FRIENDS, entries([ALICE]))))
+    fetched.comes(INDEX, None)
+    subscriber = fetched.lists.watch(ALICE, expires="7200")
+    fetched.world.now += 301
+    fetched.cache.read(*OWN)
+    changed = rules_changed(fetched.world.database, fetched.world.settings, fetched.world.packages)
+    for each in fetched.cache.claim():
+        fetched.cache.answer(each, outcome, b"", changed)
+    subscriber.refresh(expires="7200")
+    subscriber.told()
+    assert subscriber.state.startswith("active")
     assert subscriber.said() == {ALICE: ACTIVE}
+
+
+# What becomes a list
+
+
+@pytest.mark.rfc("RLS-019")
+def test_an_old_answer_does_not_say_that_there_is_no_list(fetched: Fetched) -> None:
+    """Of a URI that no user has; whoever asks comes again."""
+    fetched.comes(OWN, None)
+    fetched.comes(INDEX, None)
+    assert len(fetched.lists.subscribe(uri="sip:other@example.org").sent) == 1
+    fetched.world.publish()
+    fetched.world.now += 301
+    assert refused(fetched) == 503
+    assert len(fetched.lists.subscribe(uri=ALICE).sent) == 1, "a user is watched all the same"
+    fetched.comes(OWN, services((FRIENDS, entries([ALICE]))))
+    assert fetched.lists.watch(ALICE).said() == {ALICE: ACTIVE}
+
+
+@pytest.mark.rfc("XCC-001")
+def test_an_old_answer_counts_on_while_the_server_fails(fetched: Fetched) -> None:
+    fetched.comes(OWN, None)
+    fetched.comes(INDEX, None)
+    fetched.world.now += 301
+    assert refused(fetched) == 503
+    for each in fetched.cache.claim():
+        fetched.cache.answer(each, Outcome.SILENT)
+    assert len(fetched.lists.subscribe().sent) == 1
+
+
+@pytest.mark.rfc("RLS-019")
+@pytest.mark.parametrize("where", [OWN, INDEX])
+def test_who_watches_what_becomes_a_list_comes_again(fetched: Fetched, where: tuple[str, str]) -> None:
+    """The documents are looked at when the subscription is refreshed."""
+    fetched.comes(OWN, None)
+    fetched.comes(INDEX, None)
+    single = fetched.world.watch(BOB, resource=FRIENDS, supported="eventlist", accept=ACCEPT, expires="7200")
+    plain = fetched.world.watch(BOB, resource=FRIENDS, expires="7200")
+    other = fetched.world.watch(CAROL, resource=ALICE, expires="7200")
+    fetched.world.now += 301
+    fetched.world.refresh(single, supported="eventlist", accept=ACCEPT, expires="7200")
+    fetched.world.told()
+    fetched.comes(where, services((FRIENDS, entries([ALICE]))))
+    assert [(each.id, state_of(each)) for each in fetched.world.told()] == [(single, "terminated;reason=deactivated")]
+    assert (fetched.world.has_subscription(plain), fetched.world.has_subscription(other)) == (True, True)
+    assert fetched.lists.watch(ALICE).said() == {ALICE: ACTIVE}
+
+
+def test_a_list_of_one_user_ends_no_subscription_of_another(fetched: Fetched) -> None:
+    for owner in (BOB, CAROL, ""):
+        fetched.comes((owner, "rls-services"), None)
+    dialogs = [fetched.world.watch(each, resource=FRIENDS, supported="eventlist", accept=ACCEPT) for each in (BOB, CAROL)]
+    fetched.becomes(OWN, services((FRIENDS, entries([ALICE]))))
+    assert [each.id for each in fetched.world.told()] == dialogs[:1]
 
 
 @pytest.mark.rfc("RLS-015")
@@ -138,15 +248,11 @@ def test_a_link_into_a_document_that_is_not_there_is_502(fetched: Fetched) -> No
 
 
 def test_a_list_of_the_users_own_document(fetched: Fetched) -> None:
-    subscribe = partial(
-        fetched.lists.dialog, fetched.lists.subscribe(uri="sip:l@example.org", chosen=source.own_list_as_text("work"))
-    )
-    subscriber = Subscriber(fetched.world, subscribe())
-    subscriber.told()
-    assert subscriber.said() == {}, "it is not known yet"
+    watch = partial(fetched.lists.watch, ALICE, uri="sip:l@example.org", chosen=source.own_list_as_text("work"))
+    with pytest.raises(ServiceUnavailable):
+        watch()
     fetched.comes(LISTS, of_lists(("work", entries([ALICE])), ("other", entries([CAROL]))))
-    subscriber.told()
-    assert subscriber.said() == {ALICE: ACTIVE}
+    assert watch().said() == {ALICE: ACTIVE}
 
 
 def test_documents_of_sers_form_are_read(fetched: Fetched) -> None:

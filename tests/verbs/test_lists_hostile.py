@@ -1,51 +1,31 @@
 """Lists under circumstances that nobody wishes for: documents that go or break, URIs that change hands, news that never ends."""
 
+from typing import Any
+
 import pytest
 
-from kemi import administration
 from kemi.effects import SendRequest
 from kemi.event_package import Decision
 from kemi.notify import Answer
 from kemi.packages import served
 from kemi.rls import store
 from tests.multipart import Told
-from tests.unit.values import ALICE, BOB, CAROL, SUBSCRIBE, fields_of, pidf
-from tests.verbs.lists import ACCEPT, FRIENDS, Lists, Subscriber, entries, user
-from tests.verbs.world import World, state_of
+from tests.unit.values import ALICE, BOB, CAROL, SUBSCRIBE
+from tests.verbs.lists import ACCEPT, FRIENDS, Lists, Subscriber, decide, entries, publish, user
+from tests.verbs.world import state_of, tag_of
 from tests.verbs.xcap import ROOT
 
 ACTIVE, PENDING = ("active", None), ("pending", None)
 REJECTED, NORESOURCE = ("terminated", "rejected"), ("terminated", "noresource")
+MEMBERS = [user(number) for number in range(20)]
 SERVICES = f"{ROOT}/rls-services/users/{BOB}/index"
 WORK = "sip:work@example.org"
 ALL = {"resource": "", "package": "", "watcher": "", "limit": 100}
 
 
-@pytest.fixture
-def lists(world: World) -> Lists:
-    world.set(notify_interval=0)
-    world.set_lists(timer_interval=0)
-    return Lists(world)
-
-
-def publish(lists: Lists, presentity: str, note: str) -> None:
-    lists.world.publish(pidf("t1", note=note), presentity=presentity)
-
-
-def decide(lists: Lists, watcher: str, decision: Decision, member: str) -> None:
-    """What management says of a watcher of a member."""
-    world = lists.world
-    administration.decide(world.database, world.settings, world.packages, "presence", member, watcher, decision, world.now)
-
-
 def subscriptions(lists: Lists) -> list[str]:
     """Ids of all that there are, members too."""
     return [str(each[0]) for each in lists.world.database.execute("administration_subscriptions", ALL).rows()]
-
-
-def tag_of(request: SendRequest) -> str:
-    (tag,) = fields_of(request.headers)["SIP-ETag"]
-    return tag
 
 
 def rounds(lists: Lists, subscriber: Subscriber, *waiting: SendRequest) -> list[Told]:
@@ -90,9 +70,11 @@ def test_an_empty_list_that_breaks_stops_nobody(lists: Lists, broken: str) -> No
         lists.world.set_lists(max_members=1)
         lists.put(ALICE, CAROL)
     publish(lists, ALICE, "here")
-    assert other in {each.id for each in lists.world.told()}
     subscriber.refresh()
-    assert [each.uris for each in subscriber.told()] == [[]]
+    sent = [*lists.world.told(), *lists.world.told()]
+    assert other in {each.id for each in sent}
+    assert [subscriber.take(each).uris for each in sent if each.id == subscriber.dialog] == [[]]
+    assert subscriber.state.startswith("terminated" if broken == "deleted" else "active")
 
 
 def test_what_goes_wrong_with_one_list_is_not_the_others(lists: Lists, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,26 +101,27 @@ def test_what_goes_wrong_with_one_list_is_not_the_others(lists: Lists, monkeypat
 # Bodies that are too small
 
 
-@pytest.mark.rfc("RLS-006", "RLS-026")
-def test_after_a_refresh_what_does_not_fit_follows_again(lists: Lists) -> None:
-    members = [user(number) for number in range(20)]
-    for each in members:
+def crowd(lists: Lists, *telling: str, **changes: Any) -> Subscriber:
+    """A subscription to more members than a body has room for; these tell something of themselves."""
+    for each in telling:
         publish(lists, each, f"of {each}")
     lists.world.set_lists(max_body=5000)
-    lists.put(*members)
-    subscriber = Subscriber(lists.world, lists.dialog(lists.subscribe()), members)
+    lists.put(*MEMBERS)
+    return Subscriber(lists.world, lists.dialog(lists.subscribe(**changes)), MEMBERS)
+
+
+@pytest.mark.rfc("RLS-006", "RLS-026")
+def test_after_a_refresh_what_does_not_fit_follows_again(lists: Lists) -> None:
+    subscriber = crowd(lists, *MEMBERS)
     rounds(lists, subscriber)
     subscriber.refresh()
     rounds(lists, subscriber)
-    assert {uri: uri in str(instance.body) for uri, instance in subscriber.reader.instances()} == dict.fromkeys(members, True)
+    assert {uri: uri in str(instance.body) for uri, instance in subscriber.reader.instances()} == dict.fromkeys(MEMBERS, True)
 
 
 @pytest.mark.rfc("RLS-035")
 def test_what_does_not_fit_waits_as_max_rate_asks(lists: Lists) -> None:
-    members = [user(number) for number in range(20)]
-    lists.world.set_lists(max_body=5000)
-    lists.put(*members)
-    subscriber = Subscriber(lists.world, lists.dialog(lists.subscribe(event="presence;max-rate=0.1")), members)
+    subscriber = crowd(lists, event="presence;max-rate=0.1")
     told = []
     for _ in range(5):
         told.append(len(rounds(lists, subscriber)))
@@ -149,54 +132,82 @@ def test_what_does_not_fit_waits_as_max_rate_asks(lists: Lists) -> None:
 
 @pytest.mark.rfc("RLS-006")
 def test_nothing_follows_the_last_notify(lists: Lists) -> None:
-    members = [user(number) for number in range(20)]
-    lists.world.set_lists(max_body=5000)
-    lists.put(*members)
-    subscriber = Subscriber(lists.world, lists.dialog(lists.subscribe(expires="0")), members)
+    subscriber = crowd(lists, expires="0")
     assert len(rounds(lists, subscriber)) == 1
     assert subscriptions(lists) == []
 
 
 @pytest.mark.rfc("RLS-036")
 def test_a_condition_holds_nothing_back_that_had_no_room(lists: Lists) -> None:
-    members = [user(number) for number in range(20)]
-    for each in members:
-        publish(lists, each, f"of {each}")
-    lists.world.set_lists(max_body=5000)
-    lists.put(*members)
-    subscriber = Subscriber(lists.world, lists.dialog(lists.subscribe()), members)
+    subscriber = crowd(lists, *MEMBERS)
     (first,) = lists.world.notifier() or lists.world.notifier()
     subscriber.take(first)
     subscriber.refresh(suppress=tag_of(first))
     rounds(lists, subscriber, first)
-    assert {uri: uri in str(instance.body) for uri, instance in subscriber.reader.instances()} == dict.fromkeys(members, True)
+    assert {uri: uri in str(instance.body) for uri, instance in subscriber.reader.instances()} == dict.fromkeys(MEMBERS, True)
 
 
 # Lists that go, or are another's
 
 
-@pytest.mark.rfc("RLS-027")
-def test_a_list_that_is_deleted_has_no_members(lists: Lists) -> None:
+@pytest.mark.rfc("RLS-027", "PA-028")
+def test_a_list_that_is_deleted_ends_with_all_its_members(lists: Lists) -> None:
     lists.put(ALICE, CAROL)
     subscriber = lists.watch()
     lists.write("DELETE", SERVICES, b"", BOB)
-    subscriber.told()
+    assert [each.is_full for each in subscriber.told()] == [True]
+    assert subscriber.state == "terminated;reason=noresource"
     assert subscriber.said() == {ALICE: NORESOURCE, CAROL: NORESOURCE}
     assert watchers_of(lists, ALICE) == []
+    assert subscriptions(lists) == []
     lists.put(ALICE)
-    subscriber.told()
-    assert subscriber.said() == {ALICE: ACTIVE}
+    assert lists.watch(ALICE).said() == {ALICE: ACTIVE}
 
 
 @pytest.mark.rfc("RLS-027")
-def test_a_list_of_somebody_else_comes_back(lists: Lists) -> None:
+def test_a_service_that_leaves_a_document_of_somebody_else_ends_too(lists: Lists) -> None:
     lists.world.set_lists(auth="none")
     lists.put(ALICE, owner=CAROL)
     subscriber = lists.watch()
-    for members in ((), (user(1),)):
-        lists.put(*members, owner=CAROL, uri=FRIENDS if members else WORK)
-        subscriber.told()
-    assert subscriber.said() == {user(1): ACTIVE}
+    lists.put(ALICE, owner=CAROL, uri=WORK)
+    subscriber.told()
+    assert subscriber.state == "terminated;reason=noresource"
+
+
+@pytest.mark.rfc("RLS-027")
+def test_a_list_that_is_there_again_at_once_goes_on(lists: Lists) -> None:
+    lists.put(ALICE)
+    subscriber = lists.watch()
+    lists.write("DELETE", SERVICES, b"", BOB)
+    lists.put(CAROL)
+    subscriber.told()
+    assert subscriber.state.startswith("active")
+    assert subscriber.said() == {ALICE: NORESOURCE, CAROL: ACTIVE}
+
+
+@pytest.mark.rfc("RLS-027")
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_list_that_is_deleted_while_a_notify_is_in_flight_ends_after_it(lists: Lists, status: int) -> None:
+    lists.put(ALICE)
+    subscriber = lists.watch()
+    publish(lists, ALICE, "here")
+    lists.world.notifier()
+    (sent,) = lists.world.notifier()
+    subscriber.take(sent)
+    lists.write("DELETE", SERVICES, b"", BOB)
+    for last in lists.world.answer(sent, status):
+        subscriber.take(last)
+    assert subscriber.state == "terminated;reason=noresource"
+
+
+@pytest.mark.rfc("RLS-033")
+def test_a_list_without_members_is_none_that_is_deleted(lists: Lists) -> None:
+    lists.put(ALICE)
+    subscriber = lists.watch()
+    lists.put()
+    subscriber.told()
+    assert subscriber.state.startswith("active")
+    assert subscriber.said() == {ALICE: NORESOURCE}
 
 
 def test_a_refresh_waits_only_for_members_that_are_new(lists: Lists) -> None:

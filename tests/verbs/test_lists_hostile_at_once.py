@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from kemi.rls import package
 from tests.multipart import Told
 from tests.unit.values import ALICE, BOB, CAROL, pidf
 from tests.verbs.lists import ACCEPT, FRIENDS, Lists, Subscriber, entries, user
+from tests.verbs.lists import services as document_of
 from tests.verbs.test_concurrency import again, at_once
-from tests.verbs.world import World
+from tests.verbs.world import World, state_of
 
 WORK = "sip:work@example.org"
 HEAD_START = 0.5
@@ -88,6 +90,32 @@ def test_a_list_that_changes_while_it_is_made_anew_is_told_as_it_is_then(lists: 
         subscriber.refresh()
     subscriber.told()
     assert subscriber.said()[CAROL] == ("active", None)
+
+
+@pytest.mark.rfc("RLS-027")
+def test_a_list_of_everybody_that_changes_while_it_is_opened_is_told_as_it_is_then(
+    lists: Lists, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def put(lists: Lists, *members: str) -> None:
+        lists.world.settings = replace(lists.world.settings, xcap=replace(lists.world.settings.xcap, global_writers=(CAROL,)))
+        lists.write("PUT", "/xcap-root/rls-services/global/all", document_of((WORK, entries(members))), CAROL)
+
+    put(lists, ALICE)
+    with meanwhile(lists, monkeypatch, (package.members.source, "resolve"), lambda other: put(other, CAROL)):
+        dialog = lists.dialog(lists.subscribe(uri=WORK))
+    subscriber = Subscriber(lists.world, dialog)
+    subscriber.told()
+    assert subscriber.said()[CAROL] == ("active", None)
+
+
+@pytest.mark.rfc("RLS-019")
+def test_who_subscribes_while_a_list_appears_is_not_overlooked(lists: Lists, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was looked up before the list was there, and its row is not yet to be seen when the list is."""
+    with meanwhile(lists, monkeypatch, (store, "create"), lambda other: other.put(ALICE)):
+        (first,) = lists.subscribe().sent
+    assert lists.world.notifier() == []
+    (last,) = lists.world.answer(first)
+    assert state_of(last) == "terminated;reason=deactivated"
 
 
 @pytest.mark.rfc("RLS-018")

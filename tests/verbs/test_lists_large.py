@@ -12,17 +12,9 @@ from kemi.sip import transport_of
 from kemi.subscription import TIMER_F
 from tests.unit.values import ALICE, BOB
 from tests.verbs.lists import FRIENDS, Lists, Subscriber, all_told, publish
-from tests.verbs.world import World
 
 MANY = 700
 STREAM = {"contact": "<sip:bob@198.51.100.7:5062;transport=tcp>"}
-
-
-@pytest.fixture
-def lists(world: World) -> Lists:
-    world.set(notify_interval=0)
-    world.set_lists(timer_interval=0)
-    return Lists(world)
 
 
 def long_names(number: int) -> list[str]:

@@ -5,26 +5,19 @@ from typing import Any
 
 import pytest
 
-from kemi import administration, reauthorize
+from kemi import reauthorize
 from kemi.errors import SipError
 from kemi.event_package import Decision
 from kemi.notify import Answer
 from kemi.packages import served
 from kemi.packages.dialog_info import MEDIA_TYPE, NAMESPACE
 from tests.unit.values import ALICE, BOB, CAROL, NOW, fields_of, pidf
-from tests.verbs.lists import ACCEPT, FRIENDS, Lists, Subscriber, notes, publish, user
-from tests.verbs.world import World, state_of
+from tests.verbs.lists import ACCEPT, FRIENDS, Lists, Subscriber, decide, notes, publish, user
+from tests.verbs.world import state_of
 
 ACTIVE, PENDING = ("active", None), ("pending", None)
 REJECTED, NORESOURCE = ("terminated", "rejected"), ("terminated", "noresource")
 ALL = {"resource": "", "package": "", "watcher": "", "limit": 1000}
-
-
-@pytest.fixture
-def lists(world: World) -> Lists:
-    world.set(notify_interval=0)
-    world.set_lists(timer_interval=0)
-    return Lists(world)
 
 
 def rows(lists: Lists) -> Sequence[object]:
@@ -40,11 +33,6 @@ def call(lists: Lists, state: str) -> None:
     inside = f'<dialog id="d"><state>{state}</state></dialog>'
     body = f'<dialog-info xmlns="{NAMESPACE}" version="1" state="full" entity="{CAROL}">{inside}</dialog-info>'
     lists.world.publish(body.encode(), event="dialog", content_type=MEDIA_TYPE, presentity=CAROL)
-
-
-def decide(lists: Lists, watcher: str, decision: Decision | None, member: str = ALICE) -> None:
-    world = lists.world
-    administration.decide(world.database, world.settings, world.packages, "presence", member, watcher, decision, world.now)
 
 
 # Rules
@@ -113,8 +101,8 @@ def test_a_rule_that_ends_by_itself_is_asked_again(lists: Lists) -> None:
 
 @pytest.mark.rfc("RLS-019")
 def test_a_subscription_stays_what_it_is(lists: Lists) -> None:
-    """Though its URI becomes a list's, or the client says no more that it knows lists."""
-    single = lists.world.watch(BOB, resource=FRIENDS, supported="eventlist", accept=ACCEPT)
+    """Though its URI becomes a list's, or is one no more before that was told; or the client says no more that it knows lists."""
+    single = lists.world.watch(BOB, resource=FRIENDS)
     lists.put(ALICE)
     lists.world.refresh(single, supported="eventlist", accept=ACCEPT)
     (told,) = lists.world.told()
@@ -125,6 +113,7 @@ def test_a_subscription_stays_what_it_is(lists: Lists) -> None:
     lists.write("DELETE", f"/xcap-root/rls-services/users/{BOB}/index", b"", BOB)
     subscriber.refresh()
     assert [each.uris for each in subscriber.told()] == [[ALICE]]
+    assert subscriber.state == "terminated;reason=noresource"
 
 
 @pytest.mark.rfc("RLS-029")

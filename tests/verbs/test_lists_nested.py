@@ -6,16 +6,8 @@ from kemi.notify import Answer
 from tests.multipart import Told
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.verbs.lists import FRIENDS, Lists, Subscriber, all_told, notes, publish, user
-from tests.verbs.world import World
 
 WORK = "sip:work@example.org"
-
-
-@pytest.fixture
-def lists(world: World) -> Lists:
-    world.set(notify_interval=0)
-    world.set_lists(timer_interval=0)
-    return Lists(world)
 
 
 def nest(lists: Lists, *members: str) -> None:

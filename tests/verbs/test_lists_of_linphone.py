@@ -1,21 +1,11 @@
 """What Linphone before 5.4 is told of lists: its profile changes the words, not what they say."""
 
-import pytest
-
 from tests.unit.values import ALICE, CAROL, fields_of, pidf
 from tests.verbs.lists import FRIENDS, Lists, Subscriber, entries
-from tests.verbs.world import World
 
 LINPHONE = {"user_agent": "Linphonec/5.1.65"}
 WORK = "sip:work@example.org"
 ACTIVE = ("active", None)
-
-
-@pytest.fixture
-def lists(world: World) -> Lists:
-    world.set(notify_interval=0)
-    world.set_lists(timer_interval=0)
-    return Lists(world)
 
 
 def watch(lists: Lists, *members: str, is_linphone: bool = True) -> Subscriber:

@@ -2,19 +2,11 @@
 
 import pytest
 
-from kemi.effects import SendRequest
-from tests.unit.values import ALICE, CAROL, fields_of
+from tests.unit.values import ALICE, CAROL
 from tests.verbs.lists import Lists, passing, publish, user
-from tests.verbs.world import World
+from tests.verbs.world import tag_of
 
 ACTIVE = ("active", None)
-
-
-@pytest.fixture
-def lists(world: World) -> Lists:
-    world.set(notify_interval=0)
-    world.set_lists(timer_interval=0)
-    return Lists(world)
 
 
 @pytest.mark.rfc("RLS-035")
@@ -55,11 +47,6 @@ def test_the_interval_of_lists_is_their_own(lists: Lists, interval: int) -> None
     publish(lists, ALICE, "one")
     assert len(subscriber.told()) == (interval == 0)
     assert passing(lists, subscriber, 9) == [interval][: bool(interval)]
-
-
-def tag_of(request: SendRequest) -> str:
-    (tag,) = fields_of(request.headers)["SIP-ETag"]
-    return tag
 
 
 @pytest.mark.rfc("RLS-036")

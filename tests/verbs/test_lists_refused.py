@@ -7,28 +7,20 @@ from typing import Any
 
 import pytest
 
-from kemi import administration, reauthorize
+from kemi import administration, decision_store, reauthorize
 from kemi.effects import Log
 from kemi.event_package import Decision
 from tests.unit.values import ALICE, BOB, CAROL, pidf
-from tests.unit.xcap.rules import rule, validity
+from tests.unit.xcap.rules import identity, one, rule, validity
 from tests.verbs.lists import FRIENDS, Lists, Subscriber, notes, publish, user
 from tests.verbs.ruled import BOBS, Ruled, allow, sphere, time
 from tests.verbs.watched import WINFO, Watched
-from tests.verbs.world import World
 
 ACTIVE, PENDING = ("active", None), ("pending", None)
 REJECTED, NORESOURCE = ("terminated", "rejected"), ("terminated", "noresource")
 GIVEUP, PROBATION = ("terminated", "giveup"), ("terminated", "probation")
 WORK = "sip:work@example.org"
 DAY = 86400
-
-
-@pytest.fixture
-def lists(world: World) -> Lists:
-    world.set(notify_interval=0)
-    world.set_lists(timer_interval=0)
-    return Lists(world)
 
 
 @pytest.fixture
@@ -255,6 +247,25 @@ def test_no_more_are_let_in_than_may_watch(lists: Lists) -> None:
     reauthorized(lists)
     take(lists, subscribers)
     assert sorted(each.said()[ALICE] for each in subscribers) == [ACTIVE, ACTIVE, REJECTED]
+
+
+def test_who_is_not_let_in_for_want_of_room_is_not_judged_again_each_second(lists: Lists, ruled: Ruled) -> None:
+    now, other = lists.world.now, user(1)
+    lists.world.set(max_watchers=1)
+    begun = f"{BOBS}{validity(time(now + 60), time(now + 120))}"
+    ruled.put(allow(identity(one(other))), allow(begun), rule(BOBS, "block"))
+    lists.world.watch(other)
+    lists.put(ALICE)
+    subscriber = lists.watch(ALICE)
+    lists.world.now += 70
+    lists.world.tick()
+    assert subscriber.told() == []
+    assert decision_store.to_judge(lists.world.database, lists.world.now, 10) == []
+    assert [resource for resource, _ in decision_store.to_judge(lists.world.database, now + 121, 10)] == [ALICE]
+    lists.world.set(max_watchers=2)
+    subscriber.refresh()
+    subscriber.told()
+    assert subscriber.said() == {ALICE: ACTIVE}
 
 
 def take(lists: Lists, subscribers: list[Subscriber]) -> None:

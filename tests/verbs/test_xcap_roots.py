@@ -10,6 +10,7 @@ from kemi.effects import Effect
 from kemi.event_package import Decision
 from kemi.presence import explain, policy
 from kemi.rls import source
+from kemi.rls.source import NotFetchedYet
 from kemi.subscription import State
 from kemi.xcap import refresh, roots
 from kemi.xcap.cached_document import Outcome
@@ -282,10 +283,11 @@ def test_lists_in_lists_are_below_the_same_root(here: Roots) -> None:
 def test_a_list_of_the_watchers_own_document_keeps_its_root_too(here: Roots) -> None:
     here.world.set(auth="none")
     here.documents[f"{OTHER}/resource-lists/users/{BOB}/index"] = of_lists(f'<list name="work">{entries([ALICE])}</list>')
-    subscriber = watch_list(here, OTHER, chosen=source.own_list_as_text("work"))
+    with pytest.raises(NotFetchedYet) as refused:
+        watch_list(here, OTHER, chosen=source.own_list_as_text("work"))
+    source.ask(here.world.database, roots.at(here.world.settings, OTHER), refused.value.wanted, here.world.now)
     here.fetch()
-    subscriber.told()
-    assert list(subscriber.said()) == [ALICE]
+    assert list(watch_list(here, OTHER, chosen=source.own_list_as_text("work")).said()) == [ALICE]
 
 
 def test_rules_of_members_are_where_those_of_the_members_are(here: Roots) -> None:

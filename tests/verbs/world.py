@@ -14,8 +14,9 @@ from kemi.notify import Answer
 from kemi.presence import expire, publication, publish
 from kemi.presence.package import PRESENCE
 from kemi.presence.publication import Publication
-from kemi.rls import target
+from kemi.rls import source, target
 from kemi.rls.package import with_lists
+from kemi.rls.source import NotFetchedYet
 from kemi.settings import Settings
 from kemi.subscription import Subscription
 from kemi.watcher_information import with_templates
@@ -126,9 +127,13 @@ class World:
         self, request: sip.Request, watcher: str = BOB, resource: str = ALICE, chosen: str | None = None
     ) -> Accepted:
         is_list = chosen is not None or self._is_for_list(request, watcher, resource)
-        tag = subscribe.tag_of(request, SECRET, is_list)
+        tag = subscribe.tag_of(request, SECRET, is_list, target.supports_lists(request))
         verb = (self.database, self.settings, self.packages, request, resource, watcher, tag, self.now, chosen or "")
-        return accepted(subscribe.subscribe(*verb))
+        try:
+            return accepted(subscribe.subscribe(*verb))
+        except NotFetchedYet as refusal:
+            source.ask(self.database, self.settings, refusal.wanted, self.now)
+            raise
 
     def _is_for_list(self, request: sip.Request, watcher: str, resource: str) -> bool:
         return target.is_for_list(self.database, self.settings, request, resource, watcher, self.now)
@@ -224,6 +229,12 @@ def state_of(request: SendRequest) -> str:
     """Subscription-State of a NOTIFY."""
     (value,) = fields_of(request.headers)["Subscription-State"]
     return value
+
+
+def tag_of(request: SendRequest) -> str:
+    """SIP-ETag of a NOTIFY."""
+    (tag,) = fields_of(request.headers)["SIP-ETag"]
+    return tag
 
 
 class Counting:

@@ -12,7 +12,7 @@ from tests.unit.xcap.rules import document, identity, one, rule
 from tests.useragent import Message, UserAgent, pidf
 from tests.verbs.lists import ACCEPT, entries, services
 
-FRIENDS = "sip:friends@example.org"
+FRIENDS, COMPANY = "sip:friends@example.org", "sip:company@example.org"
 PATH = "/xcap-root/rls-services/users/sip:bob@example.org/index"
 TYPE = {"Content-Type": "application/rls-services+xml", "X-3GPP-Asserted-Identity": '"sip:bob@example.org"'}
 ACTIVE = ("active", None)
@@ -24,7 +24,7 @@ def user(name: str) -> str:
 
 @pytest.fixture
 def server(new_database: Callable[[Path], str], tmp_path: Path) -> Iterator[Server]:
-    parameters = "pa.notify_interval=0;rls.timer_interval=0"
+    parameters = f"pa.notify_interval=0;rls.timer_interval=0;xcap.global_writers={user('alice')}"
     server = Server({"KP_DB_URL": new_database(tmp_path), "KP_SET": parameters}, tmp_path)
     server.start()
     yield server
@@ -33,8 +33,14 @@ def server(new_database: Callable[[Path], str], tmp_path: Path) -> Iterator[Serv
 
 def put(server: Server, *members: str) -> int:
     """Bob's list has these members."""
-    with httpx.Client(base_url=f"http://{server.address[0]}:{server.http_port}") as web:
-        return web.put(PATH, content=services((FRIENDS, entries(members))), headers=TYPE).status_code
+    return write(server, PATH, services((FRIENDS, entries(members))))
+
+
+def write(server: Server, path: str, body: bytes, who: str = "bob") -> int:
+    """A document of services; without a body it is deleted."""
+    headers = TYPE | {"X-3GPP-Asserted-Identity": f'"{user(who)}"'}
+    with httpx.Client(base_url=f"http://{server.address[0]}:{server.http_port}", headers=headers) as web:
+        return (web.put(path, content=body) if body else web.delete(path)).status_code
 
 
 def taken(reader: Reader, message: Message) -> Told:
@@ -61,6 +67,36 @@ def test_a_list_is_put_watched_and_changed(server: Server) -> None:
     assert third.is_full
     assert third.instance(user("alice")).said == ("terminated", "noresource")
     assert third.instance(user("dave")).said == ACTIVE
+
+
+@pytest.mark.rfc("RLS-011", "RLS-016", "RLS-027")
+def test_a_list_below_global_is_watched_by_everybody_until_it_is_deleted(server: Server) -> None:
+    path = "/xcap-root/rls-services/global/company"
+    body = services((COMPANY, entries([user("alice"), user("dave")])))
+    assert (write(server, path, body), write(server, path, body, "alice")) == (403, 201)
+    watchers = [(UserAgent(server.address, name), Reader()) for name in ("bob", "carol")]
+    for each, reader in watchers:
+        assert each.subscribe(COMPANY, "Supported: eventlist", f"Accept: {ACCEPT}").status == 200
+        told = taken(reader, each.notify())
+        assert (told.is_full, told.uris, told.instance(user("dave")).said) == (True, [user("alice"), user("dave")], ACTIVE)
+    assert write(server, path, b"", "alice") == 200
+    for each, reader in watchers:
+        last = each.notify()
+        assert last.get("Subscription-State") == "terminated;reason=noresource"
+        taken(reader, last)
+        assert {each.said for _, each in reader.instances()} == {("terminated", "noresource")}
+
+
+@pytest.mark.rfc("RLS-019", "PA-028")
+def test_a_client_that_subscribes_before_its_list_is_there_gets_it(server: Server) -> None:
+    bob = UserAgent(server.address, "bob")
+    fields = ("Supported: eventlist", f"Accept: {ACCEPT}")
+    assert bob.subscribe(FRIENDS, *fields).status == 200
+    assert bob.notify().get("Content-Type") == "application/pidf+xml"
+    assert put(server, user("alice")) == 201
+    assert bob.notify().get("Subscription-State") == "terminated;reason=deactivated"
+    assert bob.subscribe(FRIENDS, *fields).status == 200
+    assert taken(Reader([user("alice")]), bob.notify()).is_full
 
 
 @pytest.mark.rfc("AUTH-024", "RLS-024")
