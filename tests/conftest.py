@@ -1,4 +1,4 @@
-"""Fixtures: the two database engines, a throw-away PostgreSQL cluster, the real server.
+"""Fixtures: the two database engines, a throw-away PostgreSQL cluster, the real server, its user agents.
 
 make test runs several processes side by side (pytest-xdist). Each has its own of everything: what is here for a
 whole session is there once in each process.
@@ -6,6 +6,7 @@ whole session is there once in each process.
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests import repetitions
 from tests.postgresql import Cluster
 from tests.server import Server
+from tests.useragent import Agents, UserAgent
 
 ENGINES = ("sqlite", "postgresql")
 PROCESSES_FOR_A_CORE = 2
@@ -88,3 +90,23 @@ def start_server(new_database: Callable[[Path], str], tmp_path: Path) -> Iterato
     yield start
     for running in started:
         running.stop()
+
+
+@pytest.fixture
+def agents_of() -> Iterator[Agents]:
+    """Makes user agents of a server, and closes them."""
+    made: list[UserAgent] = []
+
+    def make(server: Server, user: str, transport: str = "udp", domain: str = "example.org") -> UserAgent:
+        made.append(UserAgent(server.address, user, domain, transport))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def agents(server: Server, agents_of: Agents) -> Agents:
+    """The same, of the server that the test has anyway."""
+    return partial(agents_of, server)

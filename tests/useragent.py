@@ -7,6 +7,7 @@ import secrets
 import select
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 CRLF = "\r\n"
@@ -51,6 +52,11 @@ class Message:
     @property
     def from_tag(self) -> str:
         return self.get("From").rpartition(";tag=")[2] if ";tag=" in self.get("From") else ""
+
+    @property
+    def state(self) -> str:
+        """Subscription-State, but for its seconds."""
+        return self.get("Subscription-State").partition(";expires")[0]
 
 
 def parse(raw: bytes) -> Message:
@@ -223,6 +229,15 @@ class UserAgent:
         if body:
             extra.append("Content-Type: application/pidf+xml")
         return self.request("PUBLISH", self.aor, *extra, *lines, body=body, **kwargs)
+
+    def register(self, expires: int = 600) -> None:
+        """Its own Contact; it has to be taken."""
+        fields = (f"Contact: <{self.contact}>", f"Expires: {expires}")
+        assert self.request("REGISTER", f"sip:{self.domain}", *fields, to=f"<{self.aor}>").status == 200
+
+
+Agents = Callable[..., UserAgent]
+"""Makes the user agents of a test: the fixtures agents and agents_of."""
 
 
 def pidf(basic: str = "open", user: str = "alice", tuple_id: str = "t1", note: str = "", domain: str = "example.org") -> bytes:

@@ -2,12 +2,12 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.server import ROOT, Server, free_port
-from tests.useragent import Message, UserAgent, pidf
+from tests.useragent import Agents, Message, UserAgent, pidf
 from tests.wire.observe import change, rows, wait_until, wait_until_settled
 
 pytestmark = pytest.mark.crash
@@ -17,22 +17,8 @@ LIFETIME = 3
 
 
 @pytest.fixture
-def running(start_server: Callable[..., Server]) -> Server:
+def server(start_server: Callable[..., Server]) -> Server:
     return start_server()
-
-
-@pytest.fixture
-def agents(running: Server) -> Iterator[Callable[..., UserAgent]]:
-    """Makes user agents and closes them."""
-    made: list[UserAgent] = []
-
-    def make(user: str, transport: str = "udp") -> UserAgent:
-        made.append(UserAgent(running.address, user, transport=transport))
-        return made[-1]
-
-    yield make
-    for agent in made:
-        agent.close()
 
 
 def _crash(server: Server) -> None:
@@ -62,22 +48,22 @@ def _published(agent: UserAgent, operation: str) -> Message:
 
 
 @pytest.mark.rfc("TRN-010")
-def test_publish_is_answered_again(running: Server, agents: Callable[..., UserAgent]) -> None:
+def test_publish_is_answered_again(server: Server, agents: Agents) -> None:
     """A 200 that is lost in a crash: the retransmission gets it again, and nothing happens twice."""
     devices = {operation: agents("alice") for operation in ("create", "modify", "refresh", "remove")}
     answers = {operation: _published(agent, operation) for operation, agent in devices.items()}
-    _crash(running)
+    _crash(server)
     for _ in range(2):
         again = {operation: _again(agent) for operation, agent in devices.items()}
         assert {operation: answer.status for operation, answer in again.items()} == dict.fromkeys(devices, 200)
         for operation in ("create", "modify", "refresh"):
             assert again[operation].get("SIP-ETag") == answers[operation].get("SIP-ETag")
-    assert _count(running, "publication") == 3
+    assert _count(server, "publication") == 3
 
 
 @pytest.mark.rfc("TRN-009")
 @pytest.mark.rfc("TRN-010")
-def test_subscribe_is_answered_again(running: Server, agents: Callable[..., UserAgent]) -> None:
+def test_subscribe_is_answered_again(server: Server, agents: Agents) -> None:
     """The first one and a refresh: same dialog, one row."""
     new, refreshing = agents("new"), agents("refreshing")
     first = new.subscribe(ALICE)
@@ -86,28 +72,28 @@ def test_subscribe_is_answered_again(running: Server, agents: Callable[..., User
     refreshing.notify()
     refreshing.subscribe(ALICE, cseq=2, call_id=refreshing.call_id, from_tag=refreshing.from_tag, to_tag=second.to_tag)
     refreshing.notify()
-    wait_until_settled(running)
-    _crash(running)
+    wait_until_settled(server)
+    _crash(server)
     answer = _again(new)
     assert (answer.status, answer.to_tag) == (200, first.to_tag)
     assert _again(refreshing).status == 200
-    assert _count(running, "subscription") == 2
+    assert _count(server, "subscription") == 2
 
 
-def test_notify_without_answer_is_sent_again(running: Server, agents: Callable[..., UserAgent]) -> None:
+def test_notify_without_answer_is_sent_again(server: Server, agents: Agents) -> None:
     """Its transaction died with the server; the newest state goes out, with a higher number."""
     alice, bob = agents("alice"), agents("bob")
     bob.subscribe(ALICE)
     bob.notify()
-    wait_until_settled(running)
+    wait_until_settled(server)
     bob.answer_notify = 0
     alice.publish(pidf("open", note="first"))
     lost = bob.notify()
     alice.publish(pidf("open", tuple_id="t2", note="second"))
-    running.kill()
+    server.kill()
     bob.inbox.clear()
     bob.answer_notify = 200
-    running.start()
+    server.start()
     again = bob.wait(lambda message: message.method == "NOTIFY" and message.cseq > lost.cseq)
     bob.respond(again, 200)
     assert b"first" in again.body
@@ -146,19 +132,19 @@ def test_what_expired_meanwhile_is_ended(start_server: Callable[..., Server]) ->
     assert _count(server, "publication") == 0
 
 
-def test_idle_subscriptions_hear_nothing(running: Server, agents: Callable[..., UserAgent]) -> None:
+def test_idle_subscriptions_hear_nothing(server: Server, agents: Agents) -> None:
     """Who is up to date is left alone: of eleven watchers only the one whose NOTIFY got lost gets one."""
     idle = [agents(f"idle{number}") for number in range(10)]
     for agent in idle:
         agent.subscribe(ALICE)
         agent.notify()
-    wait_until_settled(running)
+    wait_until_settled(server)
     owed = agents("owed")
     owed.answer_notify = 0
     owed.subscribe(ALICE)
     lost = owed.notify()
     for restart in (_crash, _stop_and_start):
-        restart(running)
+        restart(server)
         again = owed.wait(lambda message, last=lost: message.method == "NOTIFY" and message.cseq > last.cseq)
         lost = again
     assert all(agent.no_notify(0) for agent in idle)
@@ -179,20 +165,20 @@ def _refused_start(server: Server, **variables: str) -> list[str]:
     return done.stderr.splitlines()
 
 
-def test_second_server_is_refused(running: Server, agents: Callable[..., UserAgent]) -> None:
-    complaint = _refused_start(running, KP_PORT=str(free_port()), KP_HTTP_PORT=str(free_port()))
+def test_second_server_is_refused(server: Server, agents: Agents) -> None:
+    complaint = _refused_start(server, KP_PORT=str(free_port()), KP_HTTP_PORT=str(free_port()))
     assert len(complaint) == 1
     assert "already running" in complaint[0]
     assert agents("bob").subscribe(ALICE).status == 200
 
 
 @pytest.mark.parametrize("command", ["run", "check"])
-def test_newer_schema_is_refused(running: Server, command: str) -> None:
-    change(running, "INSERT INTO migration (name) VALUES ('9999_future')")
-    running.kill()
+def test_newer_schema_is_refused(server: Server, command: str) -> None:
+    change(server, "INSERT INTO migration (name) VALUES ('9999_future')")
+    server.kill()
     done = subprocess.run(
         [ROOT / ".venv/bin/presencectl", command],
-        cwd=ROOT, env=running.environment, capture_output=True, text=True, timeout=30, check=False,
+        cwd=ROOT, env=server.environment, capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode != 0
     assert "9999_future" in done.stdout + done.stderr

@@ -12,7 +12,7 @@ from kemi.event_package import Decision
 from kemi.presence.formats import PRODUCES
 from tests.unit.values import ALICE, BOB, CAROL, SUBSCRIBE, fields_of, pidf
 from tests.verbs.watched import WINFO, Watched
-from tests.verbs.world import World, state_of
+from tests.verbs.world import World, state_of, tag_of
 
 
 @pytest.fixture
@@ -21,11 +21,6 @@ def world(connect: Callable[..., World]) -> World:
     world = connect(notify_interval=0).empty()
     world.publish(pidf("t1", note="A"), expires="3600")
     return world
-
-
-def tag_of(request: SendRequest) -> str:
-    (tag,) = fields_of(request.headers)["SIP-ETag"]
-    return tag
 
 
 def has_body(request: SendRequest) -> bool:

@@ -27,11 +27,6 @@ EVE = "sip:eve@example.net"
 _tags = count(1)
 
 
-@pytest.fixture
-def ruled(world: World) -> Ruled:
-    return Ruled(world)
-
-
 def decided(world: World, watcher: str, decision: Decision, presentity: str = ALICE) -> Decided:
     changed = consequences.follow(world.database, world.settings, world.packages, world.now)
     realm, tag = identity.realm(world.settings), f"decided-{next(_tags)}"

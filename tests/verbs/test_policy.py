@@ -11,13 +11,7 @@ from kemi.subscription import State
 from tests.unit.values import ALICE, BOB, CAROL, fields_of
 from tests.unit.xcap.rules import document, identity, many, rule
 from tests.verbs.ruled import ALL, BOBS, CAROLS, EVERYTHING, MOOD, PERSONS, Ruled, allow, first, outcome, published
-from tests.verbs.world import World, state_of
-
-
-@pytest.fixture
-def ruled(world: World) -> Ruled:
-    return Ruled(world)
-
+from tests.verbs.world import state_of
 
 # The decision
 

@@ -1,16 +1,13 @@
 """Watchers that nobody has decided about: pending, waiting, given up (kemi/watcher.py, RFC 3857 section 4.7.1)."""
 
-from collections.abc import Callable
-
 import pytest
 
 from kemi import reauthorize
 from kemi.effects import Log
 from kemi.errors import ServiceUnavailable
 from kemi.event_package import Decision
-from kemi.subscription import GRACE, TIMER_F
 from tests.unit.values import ALICE, BOB, CAROL
-from tests.verbs.watched import DAVE, WINFO, Watched
+from tests.verbs.watched import DAVE, ENDS, WINFO, Watched
 from tests.verbs.world import World, state_of
 from tests.watcherinfo import Entry, Told, read
 
@@ -34,23 +31,6 @@ def fetched(world: World) -> Told:
 def the_only(told: Told) -> Entry:
     (entry,) = told.watchers
     return entry
-
-
-def silent(watched: Watched, dialog: str, status: int) -> None:
-    """The watcher does not answer its next NOTIFY, or like this."""
-    watched.world.refresh(dialog)
-    (notify,) = (each for each in watched.world.notifier() if each.id == dialog)
-    if status:
-        watched.flow(watched.world.answer(notify, status))
-    watched.pause(TIMER_F + GRACE)
-
-
-ENDS: dict[str, Callable[[Watched, str], object]] = {
-    "unsubscribe": lambda watched, dialog: watched.refresh(dialog, expires="0"),
-    "expiry": lambda watched, _dialog: watched.pause(600),
-    "481": lambda watched, dialog: silent(watched, dialog, 481),
-    "silence": lambda watched, dialog: silent(watched, dialog, 0),
-}
 
 
 @pytest.mark.rfc("WINFO-007", "WINFO-004", "WINFO-005")

@@ -12,16 +12,9 @@ from kemi.errors import Forbidden
 from kemi.event_package import Decision
 from kemi.subscription import GRACE, TIMER_F
 from tests.unit.values import ALICE, BOB, CAROL, fields_of
-from tests.verbs.watched import DAVE, WINFO, Watched
+from tests.verbs.watched import DAVE, ENDS, WINFO, Watched
 from tests.verbs.world import Refused, World, state_of
 from tests.watcherinfo import WATCHERINFO, Told, read
-
-
-@pytest.fixture
-def watched(world: World) -> Watched:
-    """NOTIFYs are not held back."""
-    world.set(notify_interval=0)
-    return Watched(world)
 
 
 def fetched(world: World, watcher: str = ALICE, event: str = WINFO) -> Told:
@@ -252,23 +245,6 @@ def test_an_approved_watcher_keeps_its_id(watched: Watched) -> None:
 
 
 # The end of a watcher
-
-
-def silent(watched: Watched, dialog: str, status: int) -> None:
-    """The watcher does not answer its next NOTIFY, or like this."""
-    watched.world.publish()
-    (notify,) = (each for each in watched.world.notifier() if each.id == dialog)
-    if status:
-        watched.flow(watched.world.answer(notify, status))
-    watched.pause(TIMER_F + GRACE)
-
-
-ENDS: dict[str, Callable[[Watched, str], object]] = {
-    "unsubscribe": lambda watched, dialog: watched.refresh(dialog, expires="0"),
-    "expiry": lambda watched, _dialog: watched.pause(600),
-    "481": lambda watched, dialog: silent(watched, dialog, 481),
-    "silence": lambda watched, dialog: silent(watched, dialog, 0),
-}
 
 
 @pytest.mark.rfc("WINFO-005", "WINFO-015", "PA-028")

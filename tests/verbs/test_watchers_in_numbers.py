@@ -6,19 +6,12 @@ from kemi.errors import ServiceUnavailable
 from kemi.event_package import Decision
 from tests.unit.values import BOB
 from tests.verbs.watched import WINFO, Watched
-from tests.verbs.world import World
 from tests.watcherinfo import Told
 
 MANY = 40
 INTERVAL = 5
 
 pytestmark = pytest.mark.rfc("SEC-017")
-
-
-@pytest.fixture
-def watched(world: World) -> Watched:
-    world.set(notify_interval=0)
-    return Watched(world)
 
 
 def somebody(number: int) -> str:

@@ -26,11 +26,6 @@ def services(*uris: str, inside: str = "<list/>") -> bytes:
 
 
 @pytest.fixture
-def alice(world: World) -> Client:
-    return Client(world)
-
-
-@pytest.fixture
 def bob(world: World) -> Client:
     return Client(world, BOB)
 

@@ -24,12 +24,6 @@ from tests.verbs.xcap import (
     texts,
 )
 
-
-@pytest.fixture
-def alice(world: World) -> Client:
-    return Client(world)
-
-
 # What is refused
 
 

@@ -1,12 +1,13 @@
 """A presentity whose watchers are watched: every NOTIFY is answered at once, every document read as a client reads it."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kemi import watcher_store
 from kemi.effects import SendRequest
 from kemi.notify import Answer
+from kemi.subscription import GRACE, TIMER_F
 from kemi.watcher import Status
 from tests.unit.values import ALICE, BOB, fields_of
 from tests.verbs.world import Accepted, World
@@ -89,3 +90,21 @@ class Watched:
             for each in watchers
             if each.status is not Status.TERMINATED and not each.stored
         }
+
+
+def silent(watched: Watched, dialog: str, status: int) -> None:
+    """The watcher does not answer its next NOTIFY, or like this."""
+    watched.world.refresh(dialog)
+    (notify,) = (each for each in watched.world.notifier() if each.id == dialog)
+    if status:
+        watched.flow(watched.world.answer(notify, status))
+    watched.pause(TIMER_F + GRACE)
+
+
+ENDS: dict[str, Callable[[Watched, str], object]] = {
+    "unsubscribe": lambda watched, dialog: watched.refresh(dialog, expires="0"),
+    "expiry": lambda watched, _dialog: watched.pause(600),
+    "481": lambda watched, dialog: silent(watched, dialog, 481),
+    "silence": lambda watched, dialog: silent(watched, dialog, 0),
+}
+"""How a subscription of 600 seconds ends."""

@@ -57,22 +57,6 @@ def serve(start_server: Callable[..., Server], nginx: Nginx) -> Callable[..., Se
     return start
 
 
-@pytest.fixture
-def agent() -> Iterator[Callable[[Server, str], UserAgent]]:
-    made: list[UserAgent] = []
-
-    def make(server: Server, user: str) -> UserAgent:
-        made.append(UserAgent(server.address, user))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
-
-
-Agent = Callable[[Server, str], UserAgent]
-
-
 def ask(server: Server, nginx: Nginx, name: str = RULES_FILE, auid: str = "pres-rules") -> None:
     """Have a document fetched, as if somebody had needed it."""
     change(

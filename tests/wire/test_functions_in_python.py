@@ -3,13 +3,13 @@
 The same functions in Kamailio's own language: tests/examples, with examples/full.cfg.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.server import ROOT, Server
-from tests.useragent import UserAgent, pidf
+from tests.useragent import Agents, pidf
 from tests.wire.observe import rows, wait_until
 
 ALICE = "sip:alice@example.org"
@@ -76,20 +76,6 @@ def start(start_server: Callable[..., Server], tmp_path: Path) -> Callable[[str]
     return lambda parameters: start_server({"KP_CONFIGURATION": str(configuration), "KP_SET": f"pa.notify_interval=0;{parameters}"})
 
 
-@pytest.fixture
-def agents() -> Iterator[Callable[[Server, str], UserAgent]]:
-    """Makes user agents, and closes them."""
-    made: list[UserAgent] = []
-
-    def make(server: Server, user: str) -> UserAgent:
-        made.append(UserAgent(server.address, user))
-        return made[-1]
-
-    yield make
-    for agent in made:
-        agent.close()
-
-
 def stored(server: Server) -> list[str]:
     return [watcher for (watcher,) in rows(server, "SELECT watcher FROM watcher WHERE stored = 1")]
 
@@ -98,11 +84,9 @@ def lines(server: Server, begin: str) -> list[str]:
     return [line.rpartition("): ")[2] for line in server.log.read_text(errors="replace").splitlines() if f"): {begin}" in line]
 
 
-def test_who_came_while_the_user_was_away_is_stored_and_told(
-    start: Callable[[str], Server], agents: Callable[[Server, str], UserAgent]
-) -> None:
+def test_who_came_while_the_user_was_away_is_stored_and_told(start: Callable[[str], Server], agents_of: Agents) -> None:
     server = start("pa.auth=implicit")
-    alice, bob, carol = agents(server, "alice"), agents(server, "bob"), agents(server, "carol")
+    alice, bob, carol = agents_of(server, "alice"), agents_of(server, "bob"), agents_of(server, "carol")
     assert bob.subscribe(ALICE).status == 200
     assert bob.notify().get("Subscription-State").startswith("pending")
     wait_until(lambda: lines(server, "stored:") == ["stored: 1"], "the script stores bob")
@@ -120,17 +104,15 @@ def test_who_came_while_the_user_was_away_is_stored_and_told(
 
 
 @pytest.mark.parametrize(("default", "status"), [("allow", 200), ("block", 403), ("confirm", 480)])
-def test_a_message_is_judged_by_the_rules(
-    start: Callable[[str], Server], agents: Callable[[Server, str], UserAgent], default: str, status: int
-) -> None:
+def test_a_message_is_judged_by_the_rules(start: Callable[[str], Server], agents_of: Agents, default: str, status: int) -> None:
     server = start(f"pa.im_rules_default={default}")
-    bob = agents(server, "bob")
+    bob = agents_of(server, "bob")
     assert bob.request("MESSAGE", ALICE, "Content-Type: text/plain", body=b"hello").status == status
 
 
-def test_a_registered_contact_is_online(start: Callable[[str], Server], agents: Callable[[Server, str], UserAgent]) -> None:
+def test_a_registered_contact_is_online(start: Callable[[str], Server], agents_of: Agents) -> None:
     server = start("pa.auth=implicit")
-    alice, bob = agents(server, "alice"), agents(server, "bob")
+    alice, bob = agents_of(server, "alice"), agents_of(server, "bob")
     assert alice.request("REGISTER", "sip:example.org", f"Contact: <{alice.contact}>", to=f"<{ALICE}>").status == 200
     assert bob.subscribe(ALICE).status == 200
     bob.notify()

@@ -22,11 +22,6 @@ def agents(server: Server) -> Iterator[tuple[UserAgent, UserAgent]]:
         agent.close()
 
 
-def register(phone: UserAgent, expires: int) -> None:
-    fields = (f"Contact: <{phone.contact}>", f"Expires: {expires}")
-    assert phone.request("REGISTER", "sip:example.org", *fields, to=f"<{phone.aor}>").status == 200
-
-
 def send(sender: UserAgent, phone: UserAgent, text: bytes, *lines: str) -> int:
     return sender.request("MESSAGE", phone.aor, "Content-Type: text/plain", *lines, body=text).status
 
@@ -38,12 +33,12 @@ def test_who_comes_later_gets_none_of_those_that_were_refused(agents: tuple[User
     dates = formatdate(usegmt=True), formatdate(YEAR, usegmt=True)
     for number, date in enumerate(dates):
         assert send(sender, phone, b"early %d" % number, f"Expires: {expires}", f"Date: {date}") == 480
-    register(phone, 600)
+    phone.register(600)
     sender.send_raw(sender.build("MESSAGE", phone.aor, "Content-Type: text/plain", body=b"late"))
     arrived = phone.wait(lambda each: each.method == "MESSAGE")
     assert arrived.body == b"late"
     phone.respond(arrived, 200)
     assert sender.response(sender.branch).status == 200
-    register(phone, 0)
+    phone.register(0)
     assert send(sender, phone, b"gone") == 480
     assert [each.start for each in phone.inbox if each.method] == []

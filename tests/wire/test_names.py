@@ -9,9 +9,9 @@ import pytest
 from tests.nameserver import NAPTR, Nameserver, Resolving, nameserver, why_not
 from tests.repetitions import SLOW
 from tests.server import Server, free_port
-from tests.useragent import Message, UserAgent, parse, pidf
+from tests.useragent import Agents, Message, UserAgent, parse, pidf
+from tests.wire.commands import kamcmd
 from tests.wire.observe import rows, wait_until_settled
-from tests.wire.test_runtime_settings import kamcmd
 
 pytestmark = pytest.mark.rfc("TRN-023")
 
@@ -40,20 +40,6 @@ def server(names: Nameserver, new_database: Callable[[Path], str], tmp_path: Pat
     running = Resolving(names, {"KP_DB_URL": new_database(tmp_path)}, tmp_path)
     yield running.start()
     running.stop()
-
-
-@pytest.fixture
-def agents(server: Server) -> Iterator[Callable[[str], UserAgent]]:
-    """Makes user agents, and closes them."""
-    made: list[UserAgent] = []
-
-    def make(user: str) -> UserAgent:
-        made.append(UserAgent(server.address, user))
-        return made[-1]
-
-    yield make
-    for agent in made:
-        agent.close()
 
 
 def port_of(agent: UserAgent) -> int:
@@ -88,7 +74,7 @@ def unanswered(agent: UserAgent) -> Message:
     return agent.wait(lambda each: each.method == "NOTIFY")
 
 
-def test_a_port_and_a_host_come_of_srv_the_first_one_first(names: Nameserver, agents: Callable[[str], UserAgent]) -> None:
+def test_a_port_and_a_host_come_of_srv_the_first_one_first(names: Nameserver, agents: Agents) -> None:
     first, second = agents("first"), agents("second")
     names.service(UDP, 20, port_of(second), HOST)
     names.service(UDP, 10, port_of(first), HOST)
@@ -97,7 +83,7 @@ def test_a_port_and_a_host_come_of_srv_the_first_one_first(names: Nameserver, ag
     assert second.no_notify(0.2)
 
 
-def test_naptr_says_which_transport(names: Nameserver, agents: Callable[[str], UserAgent]) -> None:
+def test_naptr_says_which_transport(names: Nameserver, agents: Agents) -> None:
     """As its owner orders it, though Kamailio would like UDP better; TLS is not on here."""
     bob = agents("bob")
     names.pointer("watchers.test", 5, "SIPS+D2T", "_sips._tcp.watchers.test")
@@ -113,7 +99,7 @@ def test_naptr_says_which_transport(names: Nameserver, agents: Callable[[str], U
     assert bob.no_notify(0.2)
 
 
-def test_with_a_port_the_name_is_that_of_a_host(names: Nameserver, agents: Callable[[str], UserAgent]) -> None:
+def test_with_a_port_the_name_is_that_of_a_host(names: Nameserver, agents: Agents) -> None:
     bob = agents("bob")
     names.address("watchers.test", "127.0.0.1")
     names.service(UDP, 10, free_port(), HOST)
@@ -121,7 +107,7 @@ def test_with_a_port_the_name_is_that_of_a_host(names: Nameserver, agents: Calla
     assert bob.notify().get("Event") == "presence"
 
 
-def test_after_503_the_next_address_is_tried_in_a_branch_of_its_own(names: Nameserver, agents: Callable[[str], UserAgent]) -> None:
+def test_after_503_the_next_address_is_tried_in_a_branch_of_its_own(names: Nameserver, agents: Agents) -> None:
     first, second, alice = agents("first"), agents("second"), agents("alice")
     names.service(UDP, 10, port_of(first), HOST)
     names.service(UDP, 20, port_of(second), HOST)
@@ -137,7 +123,7 @@ def test_after_503_the_next_address_is_tried_in_a_branch_of_its_own(names: Names
 
 @pytest.mark.parametrize("timer", TIMERS)
 def test_where_nobody_answers_the_next_address_is_tried_before_the_subscription_ends(
-    names: Nameserver, server: Server, agents: Callable[[str], UserAgent], timer: int
+    names: Nameserver, server: Server, agents: Agents, timer: int
 ) -> None:
     silent, second = agents("silent"), agents("second")
     names.service(UDP, 10, port_of(silent), HOST)
@@ -152,9 +138,7 @@ def test_where_nobody_answers_the_next_address_is_tried_before_the_subscription_
 
 
 @pytest.mark.parametrize("timer", TIMERS)
-def test_where_nobody_listens_the_next_address_is_tried(
-    names: Nameserver, server: Server, agents: Callable[[str], UserAgent], timer: int
-) -> None:
+def test_where_nobody_listens_the_next_address_is_tried(names: Nameserver, server: Server, agents: Agents, timer: int) -> None:
     """A refused connection counts as no answer: Kamailio looks further when Timer F fires."""
     shorten(server, timer)
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -164,7 +148,7 @@ def test_where_nobody_listens_the_next_address_is_tried(
         assert first_over(listening).start == f"NOTIFY {BOB};transport=tcp SIP/2.0"
 
 
-def test_where_there_is_no_naptr_nothing_is_missed(names: Nameserver, agents: Callable[[str], UserAgent]) -> None:
+def test_where_there_is_no_naptr_nothing_is_missed(names: Nameserver, agents: Agents) -> None:
     bob = agents("bob")
     names.service(UDP, 10, port_of(bob), HOST)
     watch(bob)

@@ -1,35 +1,18 @@
 """presencectl beside a running server: what it changes is told to watchers on the wire."""
 
-import json
 import subprocess
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from tests.server import ROOT, Server
-from tests.useragent import Message, UserAgent, pidf
+from tests.useragent import Agents, pidf
 from tests.wire import validity
+from tests.wire.commands import control
 from tests.wire.observe import wait_until
 
 MOMENT = 30.0
 """Seconds until something has to be there."""
-
-Agents = Callable[..., UserAgent]
-
-
-@pytest.fixture
-def agents(server: Server) -> Iterator[Agents]:
-    """Makes user agents of this server, or another one, and closes them."""
-    made: list[UserAgent] = []
-
-    def make(user: str, of: Server = server) -> UserAgent:
-        made.append(UserAgent(of.address, user))
-        return made[-1]
-
-    yield make
-    for agent in made:
-        agent.close()
 
 
 @pytest.fixture
@@ -37,15 +20,6 @@ def with_watcher_information(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its documents are not presence: they have a schema of their own."""
     errors_of = validity.errors_of
     monkeypatch.setattr(validity, "errors_of", lambda body: "" if b"<watcherinfo " in body else errors_of(body))
-
-
-def control(server: Server, *arguments: str) -> Any:
-    """What a command says with --json."""
-    return json.loads(server.control(*arguments, "--json"))
-
-
-def state(notify: Message) -> str:
-    return notify.get("Subscription-State").partition(";expires")[0]
 
 
 def test_a_publication_by_management_is_told(server: Server, agents: Agents) -> None:
@@ -82,11 +56,11 @@ def test_who_is_blocked_is_told_so_and_refused_until_that_is_taken_back(server: 
     done = control(server, "authorize", resource, bob.aor, "block")
     assert (done["decision"], done["server"]) == ("block", "told")
     last = bob.notify()
-    assert (state(last), last.body) == ("terminated;reason=rejected", b"")
+    assert (last.state, last.body) == ("terminated;reason=rejected", b"")
     assert bob.subscribe(resource).status == 403
     assert control(server, "authorize", resource, bob.aor, "--remove")["decision"] == "allow"
     assert bob.subscribe(resource).status == 200
-    assert state(bob.notify()) == "active"
+    assert bob.notify().state == "active"
 
 
 def test_who_is_polite_blocked_sees_somebody_go_away(server: Server, agents: Agents) -> None:
@@ -97,34 +71,34 @@ def test_who_is_polite_blocked_sees_somebody_go_away(server: Server, agents: Age
     bob.notify()
     control(server, "authorize", alice.aor, bob.aor, "polite-block")
     told = bob.notify()
-    assert (told.body, state(told)) == (away.body, "active")
+    assert (told.body, told.state) == (away.body, "active")
 
 
 @pytest.mark.rfc("WINFO-005")
 @pytest.mark.usefixtures("with_watcher_information")
 def test_who_is_allowed_gets_the_document_and_the_presentity_hears_of_it(
-    start_server: Callable[..., Server], agents: Agents
+    start_server: Callable[..., Server], agents_of: Agents
 ) -> None:
     server = start_server({"KP_SET": "pa.notify_interval=0;pa.auth=implicit"})
-    alice, bob = agents("alice", server), agents("bob", server)
+    alice, bob = agents_of(server, "alice"), agents_of(server, "bob")
     alice.publish(pidf(note="only for friends"))
     alice.subscribe(alice.aor, event="presence.winfo")
     alice.notify()
     bob.subscribe(alice.aor)
     first = bob.notify()
-    assert (state(first), first.body) == ("pending", b"")
+    assert (first.state, first.body) == ("pending", b"")
     assert b'status="pending"' in alice.notify().body
     assert control(server, "authorize", alice.aor, bob.aor)["server"] == "told"
     told = bob.notify()
-    assert state(told) == "active"
+    assert told.state == "active"
     assert b"only for friends" in told.body
     assert b'status="active" event="approved"' in alice.notify().body
     assert [each["event"] for each in control(server, "watchers", alice.aor)] == ["approved"]
 
 
-def test_what_is_changed_while_no_server_runs_is_told_by_its_start(start_server: Callable[..., Server], agents: Agents) -> None:
+def test_what_is_changed_while_no_server_runs_is_told_by_its_start(start_server: Callable[..., Server], agents_of: Agents) -> None:
     server = start_server()
-    bob = agents("bob", server)
+    bob = agents_of(server, "bob")
     bob.subscribe("sip:alice@example.org")
     bob.notify()
     wait_until(lambda: control(server, "subscriptions")[0]["in_flight_since"] is None, "the answer is settled", MOMENT)

@@ -1,8 +1,7 @@
 """presencectl explain, xcap, allow and block beside a running server: what rules do to watchers on the wire (RFC 5025)."""
 
-import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,8 @@ import pytest
 
 from tests.server import ROOT, Server
 from tests.unit.xcap.rules import document, identity, many, one, rule, validity
-from tests.useragent import Message, UserAgent, pidf
+from tests.useragent import Agents, pidf
+from tests.wire.commands import control
 
 INDEX = "pres-rules/users/sip:alice@example.org/index"
 EVERYTHING = (
@@ -22,31 +22,11 @@ EVERYTHING = (
 FOR_ALICE = ("--for", "alice@example.org")
 BOBS = identity(one("sip:bob@example.org"))
 
-Agents = Callable[[str], UserAgent]
-
 
 @pytest.fixture
-def ruled(start_server: Callable[..., Server]) -> Server:
+def server(start_server: Callable[..., Server]) -> Server:
     """A server that asks users' rules."""
     return start_server({"KP_SET": "pa.notify_interval=0;pa.auth=xcap"})
-
-
-@pytest.fixture
-def agents(ruled: Server) -> Iterator[Agents]:
-    made: list[UserAgent] = []
-
-    def make(user: str) -> UserAgent:
-        made.append(UserAgent(ruled.address, user))
-        return made[-1]
-
-    yield make
-    for agent in made:
-        agent.close()
-
-
-def control(server: Server, *arguments: str) -> Any:
-    """What a command says with --json."""
-    return json.loads(server.control(*arguments, "--json"))
 
 
 def put(server: Server, tmp_path: Path, *rules: str, where: str = INDEX) -> Any:
@@ -55,87 +35,83 @@ def put(server: Server, tmp_path: Path, *rules: str, where: str = INDEX) -> Any:
     return control(server, "xcap", "put", where, str(file))
 
 
-def state(notify: Message) -> str:
-    return notify.get("Subscription-State").partition(";expires")[0]
-
-
 @pytest.mark.rfc("AUTH-010", "AUTH-011", "AUTH-006")
-def test_watchers_hear_of_each_decision_at_once(ruled: Server, agents: Agents) -> None:
+def test_watchers_hear_of_each_decision_at_once(server: Server, agents: Agents) -> None:
     alice, bob, carol = agents("alice"), agents("bob"), agents("carol")
     alice.publish(pidf())
     for watcher in (bob, carol):
         watcher.subscribe(alice.aor)
-        assert state(watcher.notify()) == "pending"
-    done = control(ruled, "allow", bob.aor, *FOR_ALICE)
+        assert watcher.notify().state == "pending"
+    done = control(server, "allow", bob.aor, *FOR_ALICE)
     assert (done["decision"], done["operation"], done["others"], done["server"]) == ("allow", "created", "confirm", "told")
     told = bob.notify()
-    assert (state(told), b"<basic>open</basic>" in told.body) == ("active", True)
-    assert control(ruled, "polite-block", bob.aor, *FOR_ALICE)["warnings"] == []
+    assert (told.state, b"<basic>open</basic>" in told.body) == ("active", True)
+    assert control(server, "polite-block", bob.aor, *FOR_ALICE)["warnings"] == []
     told = bob.notify()
-    assert (state(told), b"<basic>closed</basic>" in told.body) == ("active", True)
-    assert control(ruled, "block", bob.aor, *FOR_ALICE)["subscriptions"][0]["state"] == "terminated"
-    assert (state(bob.notify()), bob.subscribe(alice.aor).status) == ("terminated;reason=rejected", 403)
-    assert [each["state"] for each in control(ruled, "subscriptions", "--watcher", carol.aor)] == ["pending"]
-    assert control(ruled, "allow", carol.aor, *FOR_ALICE)["server"] == "told"
-    assert state(carol.notify()) == "active"
+    assert (told.state, b"<basic>closed</basic>" in told.body) == ("active", True)
+    assert control(server, "block", bob.aor, *FOR_ALICE)["subscriptions"][0]["state"] == "terminated"
+    assert (bob.notify().state, bob.subscribe(alice.aor).status) == ("terminated;reason=rejected", 403)
+    assert [each["state"] for each in control(server, "subscriptions", "--watcher", carol.aor)] == ["pending"]
+    assert control(server, "allow", carol.aor, *FOR_ALICE)["server"] == "told"
+    assert carol.notify().state == "active"
 
 
-def test_rules_that_are_put_are_told_and_explained(ruled: Server, agents: Agents, tmp_path: Path) -> None:
+def test_rules_that_are_put_are_told_and_explained(server: Server, agents: Agents, tmp_path: Path) -> None:
     alice, bob = agents("alice"), agents("bob")
     alice.publish(pidf(note="at my desk"))
     bob.subscribe(alice.aor)
     bob.notify()
-    done = put(ruled, tmp_path, rule(BOBS, "allow", "<provide-services><all-services/></provide-services>", "friends"))
+    done = put(server, tmp_path, rule(BOBS, "allow", "<provide-services><all-services/></provide-services>", "friends"))
     assert (done["operation"], done["server"]) == ("created", "told")
     told = bob.notify()
-    assert (state(told), b"open" in told.body, b"at my desk" in told.body) == ("active", True, False)
-    why = control(ruled, "explain", bob.aor, alice.aor)
+    assert (told.state, b"open" in told.body, b"at my desk" in told.body) == ("active", True, False)
+    why = control(server, "explain", bob.aor, alice.aor)
     assert (why["decision"], [each["rule"] for each in why["rules"] if each["matches"]]) == ("allow", ["friends"])
     assert [(each["element"], each["needs"]) for each in why["removed"]] == [("note", "provide-note")]
     tried = tmp_path / "rules.xml"
     tried.write_bytes(document(rule(identity(many()), "allow", EVERYTHING)))
-    assert control(ruled, "explain", bob.aor, alice.aor, "--rules", str(tried))["removed"] == []
-    assert control(ruled, "xcap", "put", INDEX, str(tried))["operation"] == "replaced"
+    assert control(server, "explain", bob.aor, alice.aor, "--rules", str(tried))["removed"] == []
+    assert control(server, "xcap", "put", INDEX, str(tried))["operation"] == "replaced"
     assert b"at my desk" in bob.notify().body
-    assert control(ruled, "xcap", "delete", INDEX)["server"] == "told"
-    assert (state(bob.notify()), control(ruled, "explain", bob.aor, alice.aor)["decision"]) == ("pending", "confirm")
+    assert control(server, "xcap", "delete", INDEX)["server"] == "told"
+    assert (bob.notify().state, control(server, "explain", bob.aor, alice.aor)["decision"]) == ("pending", "confirm")
 
 
 @pytest.mark.rfc("AUTH-027")
-def test_the_clock_does_what_explain_says(ruled: Server, agents: Agents, tmp_path: Path) -> None:
+def test_the_clock_does_what_explain_says(server: Server, agents: Agents, tmp_path: Path) -> None:
     alice, bob = agents("alice"), agents("bob")
     until = datetime.now(UTC) + timedelta(seconds=6)
-    put(ruled, tmp_path, rule(BOBS + validity("2020-01-01T00:00:00Z", until.isoformat()), "allow", EVERYTHING))
+    put(server, tmp_path, rule(BOBS + validity("2020-01-01T00:00:00Z", until.isoformat()), "allow", EVERYTHING))
     bob.subscribe(alice.aor)
-    assert state(bob.notify()) == "active"
-    then = control(ruled, "explain", bob.aor, alice.aor)["then"]
+    assert bob.notify().state == "active"
+    then = control(server, "explain", bob.aor, alice.aor)["then"]
     assert then is None or (then["decision"], then["changes_at"]) == ("block", until.timestamp())
-    assert state(bob.notify(timeout=15)) == "terminated;reason=rejected"
-    why = control(ruled, "explain", bob.aor, alice.aor)
+    assert bob.notify(timeout=15).state == "terminated;reason=rejected"
+    why = control(server, "explain", bob.aor, alice.aor)
     assert (why["decision"], why["then"], why["rules"][0]["conditions"][1]["why"]) == ("block", None, "it is over, or never was")
 
 
-def test_a_client_reads_what_the_operator_writes(ruled: Server, tmp_path: Path) -> None:
-    done = put(ruled, tmp_path, rule(BOBS, "allow"))
-    with httpx.Client(base_url=f"http://{ruled.address[0]}:{ruled.http_port}/xcap-root") as web:
+def test_a_client_reads_what_the_operator_writes(server: Server, tmp_path: Path) -> None:
+    done = put(server, tmp_path, rule(BOBS, "allow"))
+    with httpx.Client(base_url=f"http://{server.address[0]}:{server.http_port}/xcap-root") as web:
         web.headers["X-3GPP-Asserted-Identity"] = '"sip:alice@example.org"'
         read = web.get(f"/{INDEX}")
         assert (read.content, read.headers["ETag"]) == (document(rule(BOBS, "allow")), f'"{done["etag"]}"')
-        control(ruled, "block", "carol@example.org", *FOR_ALICE)
+        control(server, "block", "carol@example.org", *FOR_ALICE)
         after = web.get(f"/{INDEX}")
     assert (b"presencectl-block" in after.content, after.headers["ETag"] == read.headers["ETag"]) == (True, False)
     printed = subprocess.run(
-        [ROOT / ".venv/bin/presencectl", "xcap", "get", INDEX], cwd=ROOT, env=ruled.environment, capture_output=True, timeout=30,
+        [ROOT / ".venv/bin/presencectl", "xcap", "get", INDEX], cwd=ROOT, env=server.environment, capture_output=True, timeout=30,
         check=True,
     )  # fmt: skip
     assert printed.stdout == after.content
 
 
-def test_decisions_that_are_made_at_the_same_time_are_all_there(ruled: Server) -> None:
+def test_decisions_that_are_made_at_the_same_time_are_all_there(server: Server) -> None:
     watchers = [f"sip:friend{number}@example.org" for number in range(4)]
     with ThreadPoolExecutor(len(watchers)) as pool:
-        done = list(pool.map(lambda each: control(ruled, "allow", each, *FOR_ALICE), watchers))
+        done = list(pool.map(lambda each: control(server, "allow", each, *FOR_ALICE), watchers))
     assert [each["decision"] for each in done] == ["allow"] * 4
     assert sorted(each["operation"] for each in done) == ["created", "replaced", "replaced", "replaced"]
-    body = control(ruled, "xcap", "get", INDEX)["body"]
+    body = control(server, "xcap", "get", INDEX)["body"]
     assert [body.count(f'id="{each}"') for each in watchers] == [1] * 4

@@ -1,12 +1,12 @@
 """Parameters that kamcmd changes while the server runs, seen from outside: UDP and TCP workers, the notifier, the log."""
 
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.server import Server
-from tests.useragent import UserAgent, pidf
+from tests.useragent import Agents, UserAgent, pidf
+from tests.wire.commands import kamcmd
 from tests.wire.observe import wait_until
 
 ALICE = "sip:alice@example.org"
@@ -17,33 +17,13 @@ def server(start_server: Callable[..., Server]) -> Server:
     return start_server({"KP_SET": "pa.notify_interval=0;pa.auth=none;pa.timer_interval=10"})
 
 
-@pytest.fixture
-def agents(server: Server) -> Iterator[Callable[..., UserAgent]]:
-    """Makes user agents, and closes them."""
-    made: list[UserAgent] = []
-
-    def make(user: str, transport: str = "udp") -> UserAgent:
-        made.append(UserAgent(server.address, user, transport=transport))
-        return made[-1]
-
-    yield make
-    for agent in made:
-        agent.close()
-
-
-def kamcmd(server: Server, *arguments: str) -> None:
-    command = ["/usr/sbin/kamcmd", "-s", f"unix:{server.folder}/kamailio_ctl", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
 def fetched(agent: UserAgent, presentity: str = ALICE) -> bytes:
     """The document of a subscription for once."""
     assert agent.subscribe(presentity, expires=0).status == 200
     return agent.notify(call_id=agent.call_id).body
 
 
-def test_numbers_and_words_are_in_force_in_every_worker(server: Server, agents: Callable[..., UserAgent]) -> None:
+def test_numbers_and_words_are_in_force_in_every_worker(server: Server, agents: Agents) -> None:
     udp, tcp = agents("bob"), agents("carol", "tcp")
     assert fetched(udp).count(b"<tuple") == fetched(tcp).count(b"<tuple") == 1
     kamcmd(server, "cfg.set_now_string", "pa", "auth", "implicit")
@@ -57,7 +37,7 @@ def test_numbers_and_words_are_in_force_in_every_worker(server: Server, agents: 
     assert fetched(tcp) == fetched(udp)
 
 
-def test_the_notifier_has_new_values_too(server: Server, agents: Callable[..., UserAgent]) -> None:
+def test_the_notifier_has_new_values_too(server: Server, agents: Agents) -> None:
     alice, bob = agents("alice"), agents("bob")
     tag = alice.publish(pidf()).get("SIP-ETag")
     bob.subscribe(ALICE)
@@ -70,7 +50,7 @@ def test_the_notifier_has_new_values_too(server: Server, agents: Callable[..., U
     assert b"<tuple" not in told
 
 
-def test_what_cannot_be_used_is_one_line_in_the_log(server: Server, agents: Callable[..., UserAgent]) -> None:
+def test_what_cannot_be_used_is_one_line_in_the_log(server: Server, agents: Agents) -> None:
     kamcmd(server, "cfg.set_now_int", "pa", "max_publish_expiration", "600")
     kamcmd(server, "cfg.set_now_string", "auth", "algorithm", "SHA-256")
     kamcmd(server, "cfg.set_now_int", "pa", "notify_interval", "3601")

@@ -4,15 +4,15 @@ Those that need another XCAP server: test_xcap_client.py. Those that count from 
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from kemi import parameters
 from tests.server import Server
-from tests.useragent import Message, UserAgent, pidf
+from tests.useragent import Agents, Message, UserAgent, pidf
+from tests.wire.commands import kamcmd
 from tests.wire.observe import change, rows, wait_until
-from tests.wire.test_runtime_settings import kamcmd
 
 ALICE = "sip:alice@example.org"
 WINFO = "presence.winfo"
@@ -25,26 +25,12 @@ def server(start_server: Callable[..., Server]) -> Server:
 
 
 @pytest.fixture
-def agents(server: Server) -> Iterator[Callable[[str], UserAgent]]:
-    """Makes user agents, and closes them."""
-    made: list[UserAgent] = []
-
-    def make(user: str) -> UserAgent:
-        made.append(UserAgent(server.address, user))
-        return made[-1]
-
-    yield make
-    for agent in made:
-        agent.close()
-
-
-@pytest.fixture
-def alice(agents: Callable[[str], UserAgent]) -> UserAgent:
+def alice(agents: Agents) -> UserAgent:
     return agents("alice")
 
 
 @pytest.fixture
-def bob(agents: Callable[[str], UserAgent]) -> UserAgent:
+def bob(agents: Agents) -> UserAgent:
     return agents("bob")
 
 
@@ -60,11 +46,6 @@ def set_now(server: Server, name: str, value: int | str) -> None:
 def fetched(agent: UserAgent, event: str = "presence") -> Message:
     assert agent.subscribe(ALICE, expires=0, event=event).status == 200
     return agent.notify(call_id=agent.call_id)
-
-
-def register(agent: UserAgent) -> None:
-    fields = (f"Contact: <{agent.contact}>", "Expires: 600")
-    assert agent.request("REGISTER", "sip:example.org", *fields, to=f"<{agent.aor}>").status == 200
 
 
 def test_lifetimes(server: Server, alice: UserAgent, bob: UserAgent) -> None:
@@ -101,7 +82,7 @@ def test_watcherinfo_notify(server: Server, alice: UserAgent) -> None:
 
 
 def test_use_callbacks_and_default_priority_percentage(server: Server, alice: UserAgent, bob: UserAgent) -> None:
-    register(alice)
+    alice.register()
     assert f'<contact priority="0">{alice.contact}</contact>'.encode() in fetched(bob).body
     set_now(server, "pa.default_priority_percentage", 35)
     wait_until(lambda: b'<contact priority="0.35">' in fetched(bob).body, "it has the new priority")
@@ -136,7 +117,7 @@ def test_offline_winfo_timer(server: Server, bob: UserAgent) -> None:
     wait_until(lambda: not rows(server, "SELECT watcher FROM watcher WHERE stored = 1"), "it is cleaned up")
 
 
-def test_notify_is_refresh(server: Server, alice: UserAgent, bob: UserAgent, agents: Callable[[str], UserAgent]) -> None:
+def test_notify_is_refresh(server: Server, alice: UserAgent, bob: UserAgent, agents: Agents) -> None:
     moved = agents("bob")
     bob.answer_headers = f"Contact: <{moved.contact}>\r\n"
     set_now(server, "pa.notify_is_refresh", 0)

@@ -2,12 +2,12 @@
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.server import Server
-from tests.useragent import UserAgent, pidf
+from tests.useragent import Agents, pidf
 
 pytestmark = pytest.mark.rfc("SEC-027")
 
@@ -27,25 +27,11 @@ def identity_of(user: str) -> str:
     return f"Identity: {head}.{claims}.{part(64 * b'a')};info=<{certificate}>;alg=ES256"
 
 
-@pytest.fixture
-def agents() -> Iterator[Callable[..., UserAgent]]:
-    """Makes user agents, and closes them."""
-    made: list[UserAgent] = []
-
-    def make(server: Server, user: str) -> UserAgent:
-        made.append(UserAgent(server.address, user))
-        return made[-1]
-
-    yield make
-    for agent in made:
-        agent.close()
-
-
 @pytest.mark.parametrize("method", ["SUBSCRIBE", "PUBLISH", "REGISTER", "MESSAGE"])
-def test_it_takes_no_password_away(start_server: Callable[..., Server], agents: Callable[..., UserAgent], method: str) -> None:
+def test_it_takes_no_password_away(start_server: Callable[..., Server], agents_of: Agents, method: str) -> None:
     server = start_server({"KP_TRUSTED": ""})
     server.control("user", "add", "alice@example.org", "--password", "secret")
-    alice = agents(server, "alice")
+    alice = agents_of(server, "alice")
     fields = ("Event: presence", f"Contact: <{alice.contact}>", "Expires: 600", "Content-Type: application/pidf+xml")
     with_it = alice.request(method, ALICE, identity_of("alice"), "Date: Fri, 25 Sep 2015 19:12:25 GMT", *fields, body=pidf())
     without = alice.request(method, ALICE, *fields, body=pidf())
@@ -53,10 +39,10 @@ def test_it_takes_no_password_away(start_server: Callable[..., Server], agents: 
     assert with_it.get("WWW-Authenticate").partition("nonce")[0] == without.get("WWW-Authenticate").partition("nonce")[0]
 
 
-def test_it_makes_nobody_somebody_else(start_server: Callable[..., Server], agents: Callable[..., UserAgent]) -> None:
+def test_it_makes_nobody_somebody_else(start_server: Callable[..., Server], agents_of: Agents) -> None:
     """Where a source is trusted, its From counts: mallory is mallory, and a broken Identity of its own does no harm."""
     server = start_server()
-    mallory, alice = agents(server, "mallory"), agents(server, "alice")
+    mallory, alice = agents_of(server, "mallory"), agents_of(server, "alice")
     publication = ("Event: presence", "Content-Type: application/pidf+xml")
     assert mallory.request("PUBLISH", ALICE, *publication, identity_of("alice"), body=pidf()).status == 403
     assert mallory.subscribe(ALICE, identity_of("alice")).status == 200

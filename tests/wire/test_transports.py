@@ -2,30 +2,13 @@
 
 import re
 import socket
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.server import Server
-from tests.useragent import Message, UserAgent, pidf
+from tests.useragent import Agents, Message, UserAgent, pidf
 from tests.wire.observe import rows, wait_until_settled
-
-Agents = Callable[..., UserAgent]
-
-
-@pytest.fixture
-def agents(server: Server) -> Iterator[Agents]:
-    """Makes user agents and closes them."""
-    made: list[UserAgent] = []
-
-    def make(user: str, transport: str = "udp") -> UserAgent:
-        made.append(UserAgent(server.address, user, transport=transport))
-        return made[-1]
-
-    yield make
-    for agent in made:
-        agent.close()
 
 
 def _subscribe_lines(agent: UserAgent) -> list[str]:

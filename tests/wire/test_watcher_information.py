@@ -1,29 +1,15 @@
 """Watcher information on the wire, where a story of SIPp is not enough: over a restart, and with names that are hard to write."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from tests.server import Server
-from tests.useragent import Message, UserAgent
+from tests.useragent import Agents, Message, UserAgent
 from tests.watcherinfo import Reader
 from tests.wire.observe import rows
 
 WINFO = "presence.winfo"
-Agents = Callable[[Server, str], UserAgent]
-
-
-@pytest.fixture
-def agents() -> Iterator[Agents]:
-    made: list[UserAgent] = []
-
-    def make(server: Server, user: str) -> UserAgent:
-        made.append(UserAgent(server.address, user))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
 
 
 def winfo_until(agent: UserAgent, reader: Reader, wanted: Callable[[Reader], bool]) -> Message:
@@ -36,9 +22,9 @@ def winfo_until(agent: UserAgent, reader: Reader, wanted: Callable[[Reader], boo
 
 
 @pytest.mark.rfc("WINFO-003", "WINFO-010", "TRN-010")
-def test_after_a_crash_alice_goes_on_where_she_was(start_server: Callable[..., Server], agents: Agents) -> None:
+def test_after_a_crash_alice_goes_on_where_she_was(start_server: Callable[..., Server], agents_of: Agents) -> None:
     server = start_server()
-    alice, bob, carol = (agents(server, user) for user in ("alice", "bob", "carol"))
+    alice, bob, carol = (agents_of(server, user) for user in ("alice", "bob", "carol"))
     reader = Reader()
     alice.subscribe(alice.aor, event=WINFO)
     winfo_until(alice, reader, lambda known: known.version == 0)
@@ -67,9 +53,9 @@ def test_after_a_crash_alice_goes_on_where_she_was(start_server: Callable[..., S
         (b'"' + b"<" * 3000 + b'"', "<" * 128),
     ],
 )
-def test_a_name_does_no_harm(server: Server, agents: Agents, written: bytes, told: str | None) -> None:
+def test_a_name_does_no_harm(server: Server, agents_of: Agents, written: bytes, told: str | None) -> None:
     user = f"named-{abs(hash(written))}"
-    alice, bob = agents(server, user), agents(server, "bob")
+    alice, bob = agents_of(server, user), agents_of(server, "bob")
     data = bob.build(
         "SUBSCRIBE", alice.aor, "Event: presence", f"Contact: <{bob.contact}>", "Expires: 600", from_=f"NAME<{bob.aor}>"
     )
@@ -83,9 +69,9 @@ def test_a_name_does_no_harm(server: Server, agents: Agents, written: bytes, tol
 
 
 @pytest.mark.rfc("WINFO-011", "SEC-001")
-def test_who_has_proved_nothing_is_told_to_nobody(start_server: Callable[..., Server], agents: Agents) -> None:
+def test_who_has_proved_nothing_is_told_to_nobody(start_server: Callable[..., Server], agents_of: Agents) -> None:
     server = start_server({"KP_TRUSTED": ""})
-    bob = agents(server, "bob")
+    bob = agents_of(server, "bob")
     assert bob.subscribe("sip:alice@example.org").status == 401
     assert bob.subscribe("sip:alice@example.org", expires=0).status == 401
     assert rows(server, "SELECT id FROM subscription") == rows(server, "SELECT id FROM watcher") == []

@@ -7,11 +7,12 @@ import pytest
 
 from tests.nginx import Nginx
 from tests.server import Server, free_port
+from tests.useragent import Agents
 from tests.webserver import Told, WebServer
 from tests.wire.observe import rows
-from tests.wire.plainfiles import ALICE, ALLOW, BLOCK, RULES_FILE, Agent, agent, nginx, serve, state_told
+from tests.wire.plainfiles import ALICE, ALLOW, BLOCK, RULES_FILE, nginx, serve, state_told
 
-__all__ = ["agent", "nginx", "serve"]
+__all__ = ["nginx", "serve"]
 
 THERE = "sip:alice@example.com"
 
@@ -29,12 +30,12 @@ def server(serve: Callable[..., Server], nginx: Nginx, other: Nginx) -> Server:
     return serve(variables, pa__auth="xcap", xcap__other_roots=other.root)
 
 
-def test_users_of_each_domain_have_their_own_server(server: Server, nginx: Nginx, other: Nginx, agent: Agent) -> None:
+def test_users_of_each_domain_have_their_own_server(server: Server, nginx: Nginx, other: Nginx, agents_of: Agents) -> None:
     """Also without a word of the script, when the rules change there."""
     nginx.put(RULES_FILE, BLOCK)
     nginx.start()
     other.put(RULES_FILE, ALLOW)
-    here, there = agent(server, "bob"), agent(server, "bob")
+    here, there = agents_of(server, "bob"), agents_of(server, "bob")
     assert (here.subscribe(ALICE).status, there.subscribe(THERE).status) == (200, 200)
     assert [state_told(here), state_told(here)] == ["pending", "terminated"]
     assert [state_told(there), state_told(there)] == ["pending", "active"]
@@ -44,11 +45,11 @@ def test_users_of_each_domain_have_their_own_server(server: Server, nginx: Nginx
 
 
 @pytest.mark.rfc("SEC-020")
-def test_a_root_that_a_request_names_is_not_asked(server: Server, nginx: Nginx, agent: Agent) -> None:
+def test_a_root_that_a_request_names_is_not_asked(server: Server, nginx: Nginx, agents_of: Agents) -> None:
     nginx.start()
     evil = WebServer(lambda _asked: Told(200, ALLOW))
     try:
-        watcher = agent(server, "bob")
+        watcher = agents_of(server, "bob")
         for root in (f"{evil.url}/xcap-root", f"{nginx.root}@{evil.url.removeprefix('http://')}", "file:///etc/passwd", "http://"):
             assert watcher.subscribe(ALICE, f"X-Root: {root}").status == 500
         assert watcher.subscribe(ALICE, f"X-Root: {nginx.root}").status == 200
