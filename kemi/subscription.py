@@ -188,7 +188,7 @@ class Subscription(NamedTuple):
 
 def authorized(subscription: Subscription, authorization: Authorization) -> Subscription:
     """The subscription with what the rules of now say written into it, in the state that it was in."""
-    decision, permissions, changes_at = authorization
+    decision, permissions, changes_at = authorization[:3]
     return subscription._replace(decision=decision, permissions=permissions, judge_at=changes_at)
 
 

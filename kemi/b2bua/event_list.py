@@ -9,12 +9,13 @@ partial               the next one        merged: resource by URI, instance by i
 partial               higher than that    merged, and a refresh asks for all of it
 any                   not higher          thrown away
 
-What is kept is a full document of our own writing, with the parts octet by octet. A list in a list is a part like any other.
+What is kept is a full document of our own writing, with the parts octet by octet. A list in a list is a part like any other. A part
+that cannot be passed on (`told`) is left out: in a partial document its instance keeps the one that it had.
 """
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from lxml import etree
@@ -22,13 +23,16 @@ from lxml import etree
 from kemi import sip
 from kemi.b2bua.numbered import NOTHING, Taken, read
 from kemi.b2bua.outgoing import Outgoing
-from kemi.errors import BadRequest
+from kemi.errors import BadRequest, SipError
 
 MULTIPART = "multipart/related"
 RLMI = "application/rlmi+xml"
 NAMESPACE = "urn:ietf:params:xml:ns:rlmi"
 _RESOURCE, _INSTANCE = f"{{{NAMESPACE}}}resource", f"{{{NAMESPACE}}}instance"
 MOST_PARTS = 2000
+MOST_LEVELS = 20
+"""Of lists in lists; no server of ours makes more (`rls.max_list_nesting_level`)."""
+
 _BLANK = re.compile(rb"\r?\n\r?\n")
 
 
@@ -40,23 +44,83 @@ class Part(NamedTuple):
     content: bytes
 
 
-def taken(outgoing: Outgoing, content_type: str, body: bytes) -> Taken:
+Users = frozenset[str] | None
+"""Of whom a part tells (`users`); None: it cannot be passed on."""
+
+UsersOf = Callable[[Part], Users]
+
+
+def taken(outgoing: Outgoing, content_type: str, body: bytes, users_of: UsersOf) -> Taken:
     """What becomes of a document.
 
     Raises:
-        BadRequest: 400, it cannot be read.
+        BadRequest: 400, it cannot be read, or is of another list.
     """
     root, parts = _read(content_type, body)
+    if not is_about(users([root.get("uri", "")]), outgoing.resource):
+        raise BadRequest("the document is about another list")
     version = _version(root)
     if version <= outgoing.version:
         return NOTHING
+    left_out = _leave_out(root, parts, users_of)
     if root.get("fullState", "").strip() in ("true", "1"):
-        return _written(root, parts, version, is_gapped=False)
+        return _written(root, parts, version, is_gapped=False)._replace(left_out=left_out)
     if outgoing.version < 0 or sip.media_type(outgoing.content_type) != MULTIPART:
-        return NOTHING._replace(is_gapped=True)
+        return NOTHING._replace(is_gapped=True, left_out=left_out)
     old, old_parts = _read(outgoing.content_type, outgoing.body)
     merged = _merged(old, old_parts, root, parts)
-    return _written(old, merged, version, is_gapped=version > outgoing.version + 1)
+    return _written(old, merged, version, is_gapped=version > outgoing.version + 1)._replace(left_out=left_out)
+
+
+def users(uris: Iterable[str]) -> frozenset[str]:
+    """Whom these URIs stand for, however they are written; one that is empty stands for nobody in particular."""
+    return frozenset(_user(each) for each in uris if each.strip())
+
+
+def is_about(told: Users, uri: str) -> bool:
+    """Whether what tells of these can be passed on as a document of this user."""
+    return told is not None and told <= {_user(uri)}
+
+
+def _user(uri: str) -> str:
+    uri = " ".join(uri.split())
+    try:
+        return sip.address_of_record(sip.parse_uri(uri)).lower()
+    except SipError:
+        return uri.lower()
+
+
+def _leave_out(root: etree._Element, parts: dict[str, Part], users_of: UsersOf) -> int:
+    """Take the names of unusable parts out of the instances; how many these are."""
+    unusable = _unusable(root, parts, users_of, MOST_LEVELS)
+    for each in unusable:
+        del each.attrib["cid"]
+    return len(unusable)
+
+
+def _unusable(root: etree._Element, parts: dict[str, Part], users_of: UsersOf, levels: int) -> list[etree._Element]:
+    """Instances whose parts cannot be passed on. Each part is read once, however many name it."""
+    told = {cid: _users_of(part, users_of, levels) for cid, part in parts.items()}
+    named = [each for each in root.iter(_INSTANCE) if each.get("cid") in told]
+    return [each for each in named if not is_about(told[each.get("cid", "")], _uri_of(each))]
+
+
+def _users_of(part: Part, users_of: UsersOf, levels: int) -> Users:
+    """Of a list in a list: itself, if all in it can be passed on."""
+    if sip.media_type(part.content_type) != MULTIPART:
+        return users_of(part)
+    try:
+        root, parts = _read(part.content_type, part.content)
+    except BadRequest:
+        return None
+    if not levels or _unusable(root, parts, users_of, levels - 1):
+        return None
+    return users([root.get("uri", "")])
+
+
+def _uri_of(instance: etree._Element) -> str:
+    resource = instance.getparent()
+    return "" if resource is None else resource.get("uri", "")
 
 
 def parts_of(content_type: str, body: bytes) -> list[Part]:
@@ -99,6 +163,8 @@ def _parameter(content_type: str, name: str) -> str:
 def _read(content_type: str, body: bytes) -> tuple[etree._Element, dict[str, Part]]:
     """The RLMI root, and the other parts by their Content-ID."""
     parts = parts_of(content_type, body)
+    if not parts:
+        raise BadRequest("a multipart body has no parts")
     start = _parameter(content_type, "start").strip("<> ")
     root = next((each for each in parts if start and each.cid == start), parts[0])
     if sip.media_type(root.content_type) != RLMI:

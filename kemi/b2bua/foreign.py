@@ -12,7 +12,6 @@ from functools import partial
 
 from kemi import identity, sip
 from kemi.b2bua import event_list, numbered, outside, store
-from kemi.b2bua.outgoing import Shown
 from kemi.b2bua.store import Key, Known
 from kemi.database import Database
 from kemi.effects import Effect
@@ -89,7 +88,7 @@ class _Rules:
 
 def _says(database: Database, settings: Settings, keys: Sequence[Key], now: float) -> dict[Key, Authorization]:
     found = outside.ensure(database, settings, keys, now)
-    return {key: Authorization(outside.SEEN[found.get(key, Shown.UNKNOWN)][0]) for key in keys}
+    return {key: found[key].authorization for key in keys}
 
 
 def _authorize_members(

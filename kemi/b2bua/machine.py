@@ -22,6 +22,9 @@ any open     NOTIFY rejected, noresource, invariant  stopped
 established  unwanted                                leaving; with a request in flight after its answer
 leaving      NOTIFY terminated, error, time          gone; waiting, at once, where it is wanted again
 
+What was told holds for half a minute after the end of a dialog, at most until `expires_at`. Then, and where nothing was told, it is
+unknown; failed as soon as a try has failed, until the remote side speaks.
+
 A NOTIFY for none of these raises: 481, or 500 where it is out of order (RFC 3261 section 12.2.2).
 """
 

@@ -52,12 +52,13 @@ def has_come(deadline: float | None, at: Moment) -> bool:
     return deadline is not None and deadline <= at.now
 
 
-def forgotten(outgoing: Outgoing, at: Moment) -> Step:
-    """What was told holds no longer."""
-    if not has_come(outgoing.expires_at, at):
+def forgotten(outgoing: Outgoing, at: Moment, has_failed: bool = False) -> Step:
+    """What was told holds no longer; nor does that there is still an answer to come, when one try has failed."""
+    shown = Shown.FAILED if outgoing.failures or has_failed else Shown.UNKNOWN
+    if outgoing.shown is not Shown.UNKNOWN and not has_come(outgoing.expires_at, at):
         return Step(outgoing)
-    unknown = outgoing._replace(shown=Shown.UNKNOWN, content_type="", body=b"", etag="", version=-1, expires_at=None)
-    return Step(unknown, () if outgoing.shown is Shown.UNKNOWN else (Tell(is_urgent=True),))
+    known = outgoing._replace(shown=shown, content_type="", body=b"", etag="", version=-1, expires_at=None)
+    return Step(known, () if outgoing.shown is shown else (Tell(is_urgent=True),))
 
 
 def begin(outgoing: Outgoing, at: Moment) -> Step:
@@ -121,11 +122,11 @@ def failed(outgoing: Outgoing, why: str, at: Moment, retry_after: int = 0, at_on
         phase=Phase.WAITING, in_flight_until=None, notify_by=None, refresh_at=at.now + wait, failures=failures, why=why,
         expires_at=_holds_until(outgoing, at), tried=0,
     )  # fmt: skip
-    return forgotten(waiting, at)
+    return forgotten(waiting, at, has_failed=outgoing.failures > 0)
 
 
 def _holds_until(outgoing: Outgoing, at: Moment) -> float | None:
-    if outgoing.shown is Shown.UNKNOWN:
+    if outgoing.shown in (Shown.UNKNOWN, Shown.FAILED):
         return None
     return min(outgoing.expires_at or at.now, at.now + TIMER_N + GRACE)
 

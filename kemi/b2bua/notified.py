@@ -6,30 +6,27 @@ The first check that fails decides the answer:
     481  it is in no dialog of ours
     489  its event package is not served here; 481, it is another one than was subscribed to
     400  Subscription-State, Contact or Record-Route cannot be used, or lead where nothing is sent (`hop`)
-    415  its body is of a type that was not asked for, or no UTF-8, or encoded
-    413  its body is longer than pa.max_body
     500  it is older than the last one
+    400, 413, 415  its body cannot be passed on (`told`)
 
-The 200 follows the commit at once; the notifier tells the others. SQL: 3 statements, 1 more where local subscribers are told.
+What is refused changes nothing. A body that is refused does not stop what the header fields say: the dialog lives on, and the last
+document that could be used stays. A subscription that is over needs no document; only that of `invariant` is looked at.
+
+The answer follows the commit at once; the notifier tells the others. SQL: 3 statements, 1 more where local subscribers are told.
 """
 
 import re
+from functools import partial
+from typing import NamedTuple
 
 from kemi import sip
-from kemi.b2bua import event_list, hop, numbered, store
+from kemi.b2bua import event_list, hop, numbered, store, told
 from kemi.b2bua.happening import Setting, happens
 from kemi.b2bua.moves import LONGEST
+from kemi.b2bua.numbered import NOTHING, Taken
 from kemi.b2bua.outgoing import TAG, Notified, Outgoing
-from kemi.b2bua.request import EVENT_LIST
-from kemi.effects import Effect, Reply
-from kemi.errors import (
-    BadEvent,
-    BadExtension,
-    BadRequest,
-    BodyTooLarge,
-    SubscriptionDoesNotExist,
-    UnsupportedMediaType,
-)
+from kemi.effects import Effect, Log, Reply
+from kemi.errors import BadEvent, BadExtension, BadRequest, SipError, SubscriptionDoesNotExist
 from kemi.event_package import LIST, Packages, allow_events
 from kemi.settings import Settings
 
@@ -40,8 +37,18 @@ LONGEST_REASON = 32
 MERGED = 4
 """Times pa.max_body: what a document may grow to by changes. One that is longer is asked for whole, as after a gap."""
 
-NO_TEXT = re.compile(rb"[\x00]")
-"""What a request that is sent on cannot hold."""
+
+class Heard(NamedTuple):
+    """A NOTIFY as the machine sees it, and what is wrong with its body.
+
+    Args:
+        refusal: None: it can be passed on, or there is none.
+        left_out: parts of a list that cannot.
+    """
+
+    event: Notified
+    refusal: SipError | None
+    left_out: int
 
 
 def is_for_us(to_tag: str | None) -> bool:
@@ -65,8 +72,23 @@ def notified(at: Setting, request: sip.Request, token: str) -> list[Effect]:
         outgoing = store.of_dialog(at.database, dialog)
         if outgoing is None or not outgoing.is_open:
             raise SubscriptionDoesNotExist("no subscription of this server has this Call-ID and these tags")
-        follows = happens(at, outgoing, _read(request, at.settings, at.packages, outgoing), token)
-    return [Reply(200, "OK"), *follows]
+        heard = _read(request, at.settings, at.packages, outgoing)
+        follows = happens(at, outgoing, heard.event, token)
+    return [*_answer(heard, outgoing), *follows]
+
+
+def _answer(heard: Heard, outgoing: Outgoing) -> list[Effect]:
+    """With a line in the log where the body, or a part of it, is not passed on."""
+    refusal, whose = heard.refusal, f"id={outgoing.dialog} resource={outgoing.resource} watcher={outgoing.watcher}"
+    if refusal is None:
+        parts = Log(f"parts of a list are not passed on: {whose} parts={heard.left_out}")
+        return [Reply(200, "OK"), *([parts] if heard.left_out else [])]
+    detail = str(refusal).replace('"', "'")
+    headers = (*refusal.headers, ("Warning", f'399 kemi-presence "{detail}"'))
+    return [
+        Reply(refusal.status, refusal.reason, headers),
+        Log(f"document refused: {refusal.status} {whose} call-id={outgoing.call_id} why={refusal}"),
+    ]
 
 
 def _check_require(request: sip.Request) -> None:
@@ -75,8 +97,7 @@ def _check_require(request: sip.Request) -> None:
         raise BadExtension(unknown)
 
 
-def _read(request: sip.Request, settings: Settings, packages: Packages, outgoing: Outgoing) -> Notified:
-    """The NOTIFY as the machine sees it."""
+def _read(request: sip.Request, settings: Settings, packages: Packages, outgoing: Outgoing) -> Heard:
     if request.event is None:
         raise BadEvent([allow_events(packages)], "Event is missing")
     event = sip.parse_event(request.event)
@@ -87,19 +108,36 @@ def _read(request: sip.Request, settings: Settings, packages: Packages, outgoing
     state, parameters = sip.parse_subscription_state(request.subscription_state)
     target, route_set = _target(request, outgoing), _route_set(request)
     _check_hop(request, settings, outgoing, target, route_set)
-    body = numbered.NOTHING
-    if request.body:
-        _check_body(request, settings, packages, outgoing)
-        is_list = sip.media_type(request.content_type or "") == event_list.MULTIPART
-        body = (event_list if is_list else numbered).taken(outgoing, request.content_type or "", request.body)
-        body = body if len(body.content) <= MERGED * settings.pa.max_body else numbered.NOTHING._replace(is_gapped=True)
-    return Notified(
+    is_over = state == "terminated" and parameters.get("reason", "").lower() != "invariant"
+    body, refusal = (NOTHING, None) if is_over else _body(request, settings, packages, outgoing)
+    etag = "" if refusal or body.left_out else request.entity_tag or ""
+    told_so = Notified(
         dialog=request.to_tag or "", call_id=request.call_id, remote_tag=request.from_tag, cseq=request.cseq, state=state,
         reason=parameters.get("reason", "").lower()[:LONGEST_REASON], expires=_seconds(parameters.get("expires")),
         retry_after=_seconds(parameters.get("retry-after")), contact=target,
-        route_set=route_set, content_type=body.content_type, body=body.content, etag=request.entity_tag or "",
+        route_set=route_set, content_type=body.content_type, body=body.content, etag=etag,
         version=body.version, is_gapped=body.is_gapped,
     )  # fmt: skip
+    return Heard(told_so, refusal, body.left_out)
+
+
+def _body(request: sip.Request, settings: Settings, packages: Packages, outgoing: Outgoing) -> tuple[Taken, SipError | None]:
+    """What is kept of the body; nothing where it is refused."""
+    try:
+        return _taken(request, settings, packages, outgoing) if request.body else NOTHING, None
+    except SipError as refusal:
+        return NOTHING, refusal
+
+
+def _taken(request: sip.Request, settings: Settings, packages: Packages, outgoing: Outgoing) -> Taken:
+    package, content_type = packages[outgoing.package.removesuffix(LIST)], request.content_type or ""
+    told.check_request(request, settings, package, outgoing.is_list)
+    if sip.media_type(content_type) == event_list.MULTIPART:
+        body = event_list.taken(outgoing, content_type, request.body, partial(told.users_of, package))
+    else:
+        told.check(package, "" if outgoing.source else outgoing.resource, content_type, request.body)
+        body = numbered.taken(outgoing, content_type, request.body)
+    return body if len(body.content) <= MERGED * settings.pa.max_body else NOTHING._replace(is_gapped=True)
 
 
 def _seconds(text: str | None) -> int | None:
@@ -128,22 +166,3 @@ def _check_hop(request: sip.Request, settings: Settings, outgoing: Outgoing, tar
     there = hop.after(target or outgoing.remote_target, route_set)
     if not hop.is_allowed(settings, there, request.source_address, may_be_own=bool(outgoing.source)):
         raise BadRequest("nothing is sent to that address")
-
-
-def _check_body(request: sip.Request, settings: Settings, packages: Packages, outgoing: Outgoing) -> None:
-    """What was not asked for in Accept is not taken (RFC 3261 section 8.2.3)."""
-    accepted = packages[outgoing.package.removesuffix(LIST)].produces[:1] + (EVENT_LIST[:1] if outgoing.is_list else ())
-    if b"<!DOCTYPE" in request.body:
-        raise BadRequest("a document with a DOCTYPE is not taken")
-    if request.content_encoding:
-        raise UnsupportedMediaType("no encoding is understood", accepted, "identity")
-    if sip.media_type(request.content_type or "") not in accepted:
-        raise UnsupportedMediaType("this body was not asked for", accepted)
-    if len(request.body) > settings.pa.max_body:
-        raise BodyTooLarge(f"a document of more than {settings.pa.max_body} octets")
-    try:
-        request.body.decode()
-    except UnicodeDecodeError:
-        raise UnsupportedMediaType("the body is no UTF-8", accepted) from None
-    if NO_TEXT.search(request.body):
-        raise UnsupportedMediaType("the body is no text", accepted)

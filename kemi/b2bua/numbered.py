@@ -28,12 +28,17 @@ _VERSION = re.compile(r"""(<(?:[\w.-]++:)?+[\w.-]++[^<>]*?\sversion\s*=\s*["'])\
 
 
 class Taken(NamedTuple):
-    """A document as it is kept: the whole of it. No content type: it is thrown away, what was there stays."""
+    """A document as it is kept: the whole of it. No content type: it is thrown away, what was there stays.
+
+    Args:
+        left_out: parts of a list that cannot be passed on.
+    """
 
     content_type: str
     content: bytes
     version: int = -1
     is_gapped: bool = False
+    left_out: int = 0
 
 
 NOTHING = Taken("", b"")

@@ -46,9 +46,14 @@ class Phase(Enum):
 
 
 class Shown(Enum):
-    """What the remote side last said, as far as it still holds; unknown: the neutral state of RFC 6665 section 4.1.2.4."""
+    """What the remote side last said, as far as it still holds.
+
+    unknown: it was not asked yet, or the answer to the first try is still to come (the neutral state of RFC 6665 section 4.1.2.4).
+    failed: it was asked in vain, and will be asked again.
+    """
 
     UNKNOWN = "unknown"
+    FAILED = "failed"
     PENDING = "pending"
     ACTIVE = "active"
     TERMINATED = "terminated"

@@ -3,17 +3,22 @@
 Called inside a transaction of the caller's. A local subscription to somebody elsewhere is a row like any other: the remote side's
 word takes the place of the presentity's rules, its document that of the composed one.
 
-the remote side      the local subscription is     its watcher gets
--------------------  ----------------------------  ------------------------------------
-has not spoken       pending                       no document
-pending              pending                       no document
-active               active                        the document, octet by octet
-terminated, and a    as before, until what was     the document; then none
-new try may help     granted ends; then pending
-rejected, 403, 603   terminated, rejected
-noresource, 404 ...  terminated, noresource
-489 and others       terminated, giveup
-invariant            active                        the last document, for ever
+the remote side      the local subscription is     its watcher gets                    a member of a list is
+-------------------  ----------------------------  ----------------------------------  ----------------------
+has not spoken yet   pending                       no document                         pending
+was asked in vain    pending                       no document                         terminated, probation
+may not be asked     (503)                                                             terminated, probation
+pending              pending                       no document                         pending
+active               active                        the document, octet by octet        active
+terminated, and a    as before, for half a minute  the document                        as before
+new try may help     at most; then as in vain
+rejected, 403, 603   terminated, rejected                                              terminated, rejected
+noresource, 404 ...  terminated, noresource                                            terminated, noresource
+489 and others       terminated, giveup                                                terminated, giveup
+invariant            active                        the last document, for ever         active
+
+A dialog that is terminated is over, so one whose state may come yet stays pending. An instance of a list has no dialog, and comes
+back as another one (RFC 4662 sections 4.5, 5.5). Who may not be asked for a limit is asked for when the list is refreshed.
 
 A fetch is told what is known. Where nothing is, its NOTIFY waits for the remote side, at most `b2b.fetch_wait`; so does that of a
 list, for all its members.
@@ -23,6 +28,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from kemi import identity
 from kemi.b2bua import store
@@ -30,11 +36,11 @@ from kemi.b2bua.credentials import Secret
 from kemi.b2bua.machine import step
 from kemi.b2bua.outgoing import Action, Outgoing, Shown, Tell, Timing, Wanted
 from kemi.b2bua.request import Ourselves
-from kemi.b2bua.store import Key
+from kemi.b2bua.store import Key, Told
 from kemi.database import Database, Result
 from kemi.effects import Effect
 from kemi.errors import ConfigurationError
-from kemi.event_package import LIST, Decision, Packages, interval_of
+from kemi.event_package import LIST, Authorization, Decision, Packages, interval_of
 from kemi.report import wakes
 from kemi.settings import Settings
 from kemi.subscription import Reason, State
@@ -44,11 +50,47 @@ UNUSED = 60.0
 
 SEEN: dict[Shown, tuple[Decision, State]] = {
     Shown.UNKNOWN: (Decision.CONFIRM, State.PENDING),
+    Shown.FAILED: (Decision.CONFIRM, State.PENDING),
     Shown.PENDING: (Decision.CONFIRM, State.PENDING),
     Shown.ACTIVE: (Decision.ALLOW, State.ACTIVE),
     Shown.TERMINATED: (Decision.BLOCK, State.TERMINATED),
 }
-"""What the remote side's word means here."""
+"""What the remote side's word means here, where it is not that of a list's member."""
+
+PER_WATCHER, PER_DOMAIN = "b2b.max_per_watcher", "b2b.max_per_domain"
+
+
+class Word(NamedTuple):
+    """What is known of the remote side's word for one watcher.
+
+    Args:
+        reason: why it is terminated.
+        limit: the parameter for which it was not asked, "": none.
+    """
+
+    shown: Shown
+    reason: str = ""
+    limit: str = ""
+
+    @property
+    def authorization(self) -> Authorization:
+        """The same as that of rules."""
+        return Authorization(SEEN[self.shown][0], reason=self._ending, limit=self.limit)
+
+    @property
+    def member(self) -> tuple[State, str]:
+        """State of a member of a list, and why it is terminated."""
+        return (State.TERMINATED, self._ending) if self._ending else (SEEN[self.shown][1], "")
+
+    @property
+    def _ending(self) -> str:
+        if self.shown is Shown.FAILED:
+            return Reason.PROBATION.value
+        return self.reason if self.shown is Shown.TERMINATED else ""
+
+
+STRANGER = Word(Shown.TERMINATED, Reason.NORESOURCE.value)
+"""This is no relay for watchers of other domains."""
 
 
 def timing_of(settings: Settings) -> Timing:
@@ -95,15 +137,20 @@ def key_of(outgoing: Outgoing) -> Key:
     return outgoing.watcher, outgoing.resource, outgoing.package
 
 
-def ensure(database: Database, settings: Settings, keys: Sequence[Key], now: float) -> dict[Key, Shown]:
+def ensure(database: Database, settings: Settings, keys: Sequence[Key], now: float) -> dict[Key, Word]:
     """Somebody here wants these: what the remote side has told so far. Those that are not there are made, as far as limits allow.
 
     Where all are there and wanted already: 1 statement.
     """
     standing = store.standing(database, keys)
-    found = {key: each.shown for key, each in standing.items()}
+    found = {key: Word(each.shown, each.reason) for key, each in standing.items()}
+    full: dict[tuple[str, str], Word] = {}
     for key in sorted(key for key in keys if key not in standing or not standing[key].wanted):
-        found[key] = _wanted(database, settings, key, now)
+        whose = key[0], key[1].rpartition("@")[2]
+        is_refused = whose in full and key not in standing
+        found[key] = full[whose] if is_refused else _wanted(database, settings, key, now)
+        if found[key].limit:
+            full[whose] = found[key]
     return found
 
 
@@ -113,21 +160,22 @@ def is_awaited(database: Database, key: Key) -> bool:
     return found is not None and found.shown is Shown.UNKNOWN and not found.failures
 
 
-def _wanted(database: Database, settings: Settings, key: Key, now: float) -> Shown:
+def _wanted(database: Database, settings: Settings, key: Key, now: float) -> Word:
     is_ours = key[0].rpartition("@")[2] in settings.domains
     if not is_ours or not identity.reaches(settings, key[1]):
-        return Shown.UNKNOWN
+        return STRANGER
     outgoing = store.load(database, key)
     if outgoing is None:
-        if is_full(database, settings, key):
-            return Shown.UNKNOWN
+        limit = reached(database, settings, key)
+        if limit:
+            return Word(Shown.FAILED, limit=limit)
         store.create(database, new(key, now))
         outgoing = store.load(database, key)
     done = step(outgoing, Wanted(), timing_of(settings), now, secrets.token_hex(16)).outgoing if outgoing else None
     if done is None:
-        return Shown.UNKNOWN
+        return Word(Shown.UNKNOWN)
     store.save(database, traced(done, "wanted", now))
-    return done.shown
+    return Word(done.shown, done.reason)
 
 
 def new(key: Key, now: float) -> Outgoing:
@@ -138,11 +186,13 @@ def new(key: Key, now: float) -> Outgoing:
     return Outgoing(watcher, resource, package, domain, now, refresh_at=until, next_at=until, is_list=package.endswith(LIST))
 
 
-def is_full(database: Database, settings: Settings, key: Key) -> bool:
-    """Whether the watcher, or the domain, has its most already."""
+def reached(database: Database, settings: Settings, key: Key) -> str:
+    """Name of the limit for which nobody more may be asked: the watcher, or the domain, has its most already; "": none."""
     of_watcher, of_domain = store.count(database, key[0], key[1].rpartition("@")[2])
     b2b = settings.b2b
-    return bool(0 < b2b.max_per_watcher <= of_watcher or 0 < b2b.max_per_domain <= of_domain)
+    if 0 < b2b.max_per_watcher <= of_watcher:
+        return PER_WATCHER
+    return PER_DOMAIN if 0 < b2b.max_per_domain <= of_domain else ""
 
 
 def tell(
@@ -154,20 +204,28 @@ def tell(
         if not isinstance(action, Tell):
             continue
         if action.is_urgent:
-            decision, state = SEEN[outgoing.shown]
-            reason = outgoing.reason if state is State.TERMINATED else None
             marked.append(store.release_lists(database, outgoing.watcher, now))
-            marked.append(store.tell_state(database, key_of(outgoing), decision.value, state.value, reason, now))
+            marked.append(_tell_state(database, key_of(outgoing), Word(outgoing.shown, outgoing.reason), now))
         else:
             interval = interval_of(packages.get(outgoing.package), settings)
             marked.append(store.tell_document(database, key_of(outgoing), now, interval))
     return [effect for each in marked for effect in wakes(each)]
 
 
+def _tell_state(database: Database, key: Key, word: Word, now: float) -> Result:
+    """To whom it is no news nothing is told: that the remote side was asked in vain is still pending, but in a list."""
+    decision, state = SEEN[word.shown]
+    of_member, why = word.member
+    told = Told(
+        decision.value, state.value, word.reason if state is State.TERMINATED else None, of_member.value, why or None,
+        State.PENDING.value if word.shown is Shown.FAILED else "", secrets.token_hex(4),
+    )  # fmt: skip
+    return store.tell_state(database, key, told, now)
+
+
 def end(database: Database, key: Key, now: float) -> list[Effect]:
     """Local subscriptions end: nobody there can be watched from here any more."""
-    state, reason = State.TERMINATED.value, Reason.NORESOURCE.value
-    return wakes(store.tell_state(database, key, Decision.BLOCK.value, state, reason, now))
+    return wakes(_tell_state(database, key, STRANGER, now))
 
 
 KEPT_LINES = 20

@@ -88,7 +88,7 @@ def want(
     with database.transaction():
         known = store.load(database, key)
         if known is None:
-            if outside.is_full(database, settings, key):
+            if outside.reached(database, settings, key):
                 raise ServiceUnavailable("too many subscriptions to users elsewhere", RETRY_AFTER)
             forwards = min(wish.max_forwards, MAX_FORWARDS) - 1
             one = outside.new(key, now)._replace(max_forwards=forwards, path=wish.path)

@@ -2,6 +2,7 @@
 
 One round, in a worker of the async group `notify`, all in one transaction; requests are sent after the commit:
 
+    lock     whoever is told of          1 statement, 1 lock for each (PostgreSQL)
     settle   answers that came in        2 statements each: load, save; 1 where local subscribers are told
     claim    whose deadline has come     1 statement, with SKIP LOCKED between workers
              who is to be asked          1 statement, 1 more for each domain that has a turn
@@ -48,6 +49,7 @@ def send(at: Setting, answers: Sequence[Answered], chance: Chance, limit: int) -
     """
     effects: list[Effect] = []
     with at.database.transaction():
+        locked = _lock_resources(at, answers)
         for answer in sorted(answers):
             outgoing = store.of_dialog(at.database, answer.dialog)
             if outgoing is not None:
@@ -56,8 +58,25 @@ def send(at: Setting, answers: Sequence[Answered], chance: Chance, limit: int) -
         waiting = store.domains_due(at.database, at.now, limit) if limit > 0 else []
         asking = store.claim_of(at.database, turns(waiting, limit, at.settings.b2b.max_in_flight, chance()), at.now)
         for outgoing in {outside.key_of(each): each for each in (*timed, *asking)}.values():
-            effects += _due(at, outgoing, chance)
+            if outgoing.resource in locked or not _has_come(outgoing.next_at, at.now):
+                effects += _due(at, outgoing, chance)
     return effects, len(asking)
+
+
+def _lock_resources(at: Setting, answers: Sequence[Answered]) -> set[str]:
+    """Who subscribes here meanwhile comes wholly before what an answer or a deadline leads to, and is told of it, or after it.
+
+    What comes to its deadline just now, and is not among these, waits for the next round.
+    """
+    resources = store.told_of(at.database, [each.dialog for each in answers], at.now, TIMED)
+    for each in sorted(resources):
+        at.database.lock(each)
+    return resources
+
+
+def _has_come(deadline: float | None, now: float) -> bool:
+    """Whether a deadline is over."""
+    return deadline is not None and deadline <= now
 
 
 def turns(waiting: Sequence[DomainDue], limit: int, max_in_flight: int, token: str) -> dict[str, int]:

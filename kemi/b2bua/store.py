@@ -25,11 +25,31 @@ class Known(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Of one: whether it is wanted, what is shown, and tries in a row that brought no NOTIFY."""
+    """Of one: whether it is wanted, what is shown, tries in a row that brought no NOTIFY, and the reasons (`Outgoing`)."""
 
     wanted: bool
     shown: Shown
     failures: int
+    reason: str
+    why: str
+
+
+class Told(NamedTuple):
+    """What local subscriptions become, in the words of their columns.
+
+    Args:
+        reason, member_reason: why they are terminated; None: they are not, and a fetch keeps its own.
+        quiet: those in this state are not told, but members of lists are.
+        token: random, for ids of members that come back.
+    """
+
+    decision: str
+    state: str
+    reason: str | None
+    member_state: str
+    member_reason: str | None
+    quiet: str
+    token: str
 
 
 class DomainDue(NamedTuple):
@@ -98,6 +118,12 @@ def claim(database: Database, now: float, limit: int) -> list[Outgoing]:
     return [_outgoing(row) for row in database.execute("outgoing_claim", {"now": now, "limit": limit}).rows()]
 
 
+def told_of(database: Database, dialogs: Sequence[str], now: float, limit: int) -> set[str]:
+    """Who is watched in these dialogs, and in those that `claim` finds; takes no lock."""
+    rows = [(each,) for each in dialogs or ("-",)]
+    return {str(row[0]) for row in database.execute("outgoing_told_of", {"now": now, "limit": limit}, rows).rows()}
+
+
 def domains_due(database: Database, now: float, limit: int) -> list[DomainDue]:
     """Domains that SUBSCRIBEs are to be sent to; counts no more than `limit` for each."""
     return [DomainDue(*row) for row in database.execute("outgoing_domains_due", {"now": now, "limit": limit}).rows()]
@@ -126,6 +152,12 @@ def count(database: Database, watcher: str, domain: str) -> tuple[int, int]:
     """How many there are of a watcher, and of a domain."""
     of_watcher, of_domain = database.execute("outgoing_count", {"watcher": watcher, "domain": domain}).rows()[0]
     return of_watcher, of_domain
+
+
+def full(database: Database, per_watcher: int, per_domain: int) -> list[tuple[str, str]]:
+    """Who has as many as the limits allow: the parameter, and the watcher or domain. Reads the whole table."""
+    found = database.execute("outgoing_full", {"per_watcher": per_watcher, "per_domain": per_domain}).rows()
+    return [(parameter, whose) for parameter, whose in found]
 
 
 def unwanted(database: Database, limit: int) -> list[Key]:
@@ -183,7 +215,7 @@ def shown(database: Database, keys: Sequence[Key]) -> Mapping[Key, Known]:
 def standing(database: Database, keys: Sequence[Key]) -> dict[Key, Standing]:
     """Of many, in one statement."""
     rows = database.execute("outgoing_standing", {}, keys).rows() if keys else []
-    return {(row[0], row[1], row[2]): Standing(bool(row[3]), Shown(row[4]), row[5]) for row in rows}
+    return {(row[0], row[1], row[2]): Standing(bool(row[3]), Shown(row[4]), *row[5:]) for row in rows}
 
 
 def resume(database: Database, now: float) -> None:
@@ -191,10 +223,9 @@ def resume(database: Database, now: float) -> None:
     database.execute("outgoing_resume", {"now": now})
 
 
-def tell_state(database: Database, key: Key, decision: str, state: str, reason: str | None, now: float) -> Result:
+def tell_state(database: Database, key: Key, told: Told, now: float) -> Result:
     """Give the local subscriptions another state, and mark them due; gives for each whether a NOTIFY is in flight."""
-    values = {"decision": decision, "state": state, "reason": reason, "now": now}
-    return database.execute("outgoing_tell_state", _key(key) | values)
+    return database.execute("outgoing_tell_state", _key(key) | told._asdict() | {"now": now})
 
 
 def hold_list(database: Database, list_id: str, watcher: str, until: float) -> None:

@@ -40,7 +40,7 @@ def b2b() -> None:
 @json_option
 @click.pass_obj
 def list_outgoing(configuration: Path, watcher: str, resource: str, domain: str, limit: int, as_json: bool) -> None:
-    """List the server's own subscriptions.
+    """List the server's own subscriptions, and tell who may have no more.
 
     \b
     Example: presencectl b2b list --domain example.net
@@ -49,9 +49,14 @@ def list_outgoing(configuration: Path, watcher: str, resource: str, domain: str,
         whom, who = (session.watcher(each) if each else "" for each in (resource, watcher))
         found = store.listed(session.database, who, whom, domain.lower(), limit + 1)
         rows = [described(session, each) for each in found[:limit]]
+        limits = session.settings.b2b
+        full = store.full(session.database, limits.max_per_watcher, limits.max_per_domain)
     show(rows, as_json, lambda: table(COLUMNS, rows, "the server has no subscriptions of its own"))
     if len(found) > limit:
         click.echo(f"there are more; --limit shows more than {limit}", err=True)
+    for parameter, whose in full:
+        if whose in (who, domain.lower()) or not (who or domain):
+            click.echo(clean(f"{parameter} is reached by {whose}: nobody more is asked"), err=True)
 
 
 @b2b.command("show")

@@ -42,6 +42,11 @@ SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, ca
 FROM outgoing WHERE next_at <= :now
 ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED;
 
+-- Who is watched in dialogs that answers came in, and in those of `outgoing_claim`.
+-- name: outgoing_told_of
+SELECT resource FROM outgoing WHERE dialog IN (SELECT column1 FROM (VALUES :rows) AS answered)
+UNION SELECT resource FROM (SELECT resource FROM outgoing WHERE next_at <= :now ORDER BY next_at LIMIT :limit) AS due;
+
 -- Domains that SUBSCRIBEs are to be sent to: how many (no more than are looked for), and how many wait for their answers. Goes from
 -- domain to domain by the index, so those that are not due are not read.
 -- name: outgoing_domains_due
@@ -81,15 +86,24 @@ DELETE FROM outgoing WHERE watcher = :watcher AND resource = :resource AND packa
 -- name: outgoing_count
 SELECT (SELECT COUNT(*) FROM outgoing WHERE watcher = :watcher), (SELECT COUNT(*) FROM outgoing WHERE domain = :domain);
 
--- Those that nobody here watches any more; a fetch whose one NOTIFY is still to come does. One that is a source has no subscriptions
--- of its own (`outgoing_unsourced`).
+-- Watchers and domains that have as many as the limits allow; 0: no limit.
+-- name: outgoing_full
+SELECT 'b2b.max_per_watcher' AS parameter, watcher AS whose FROM outgoing
+GROUP BY watcher HAVING CAST(:per_watcher AS BIGINT) > 0 AND COUNT(*) >= CAST(:per_watcher AS BIGINT)
+UNION ALL SELECT 'b2b.max_per_domain', domain FROM outgoing
+GROUP BY domain HAVING CAST(:per_domain AS BIGINT) > 0 AND COUNT(*) >= CAST(:per_domain AS BIGINT)
+ORDER BY parameter, whose;
+
+-- Those that nobody here watches any more; a fetch whose one NOTIFY is still to come does, and a member of a list that waits for it to
+-- work. One that is a source has no subscriptions of its own (`outgoing_unsourced`).
 -- name: outgoing_unwanted
 SELECT watcher, resource, package FROM outgoing
 WHERE wanted = 1 AND source = '' AND NOT EXISTS
     (SELECT 1 FROM subscription
      WHERE subscription.resource = outgoing.resource AND subscription.package = outgoing.package
          AND subscription.watcher = outgoing.watcher
-         AND (subscription.state <> 'terminated' OR (subscription.local_cseq = 0 AND subscription.list_id = '')))
+         AND (subscription.state <> 'terminated' OR (subscription.local_cseq = 0 AND subscription.list_id = '')
+              OR (subscription.list_id <> '' AND subscription.reason = 'probation' AND subscription.expires_at > 0)))
 LIMIT :limit;
 
 -- name: outgoing_is_unwanted
@@ -98,7 +112,8 @@ WHERE watcher = :watcher AND resource = :resource AND package = :package AND NOT
     (SELECT 1 FROM subscription
      WHERE subscription.resource = outgoing.resource AND subscription.package = outgoing.package
          AND subscription.watcher = outgoing.watcher
-         AND (subscription.state <> 'terminated' OR (subscription.local_cseq = 0 AND subscription.list_id = '')));
+         AND (subscription.state <> 'terminated' OR (subscription.local_cseq = 0 AND subscription.list_id = '')
+              OR (subscription.list_id <> '' AND subscription.reason = 'probation' AND subscription.expires_at > 0)));
 
 -- Those in domains that nobody may be watched in any more.
 -- name: outgoing_unreachable
@@ -142,7 +157,7 @@ SELECT watcher, resource, package, shown, reason, content_type, body, version FR
 WHERE (watcher, resource, package) IN (SELECT column1, column2, column3 FROM (VALUES :rows) AS asked);
 
 -- name: outgoing_standing
-SELECT watcher, resource, package, wanted, shown, failures FROM outgoing
+SELECT watcher, resource, package, wanted, shown, failures, reason, why FROM outgoing
 WHERE (watcher, resource, package) IN (SELECT column1, column2, column3 FROM (VALUES :rows) AS asked);
 
 -- After a start: refreshes whose answer nobody waits for any more are due again; a first SUBSCRIBE has Timer N.
@@ -150,15 +165,23 @@ WHERE (watcher, resource, package) IN (SELECT column1, column2, column3 FROM (VA
 UPDATE outgoing SET in_flight_until = NULL, notify_by = NULL, refresh_at = :now, ask_at = :now, next_at = expires_at
 WHERE phase = 'established' AND in_flight_until IS NOT NULL;
 
--- A fetch that has waited for this, which has got no NOTIFY yet, stays terminated and gets it.
+-- A fetch that has waited for this, which has got no NOTIFY yet, stays terminated and gets it. A member of a list that was terminated
+-- comes back as another one (RFC 4662 section 5.5, RFC 3858 section 3); one that has given up waiting does not wait again.
 -- name: outgoing_tell_state
 UPDATE subscription
-SET decision = :decision, state = CASE WHEN state = 'terminated' THEN state ELSE :state END,
-    reason = COALESCE(CAST(:reason AS TEXT), reason), due_at = :now,
-    next_at = CASE WHEN in_flight_since IS NOT NULL THEN next_at ELSE :now END
-FROM (SELECT id AS told_id FROM subscription
+SET decision = :decision,
+    state = CASE WHEN list_id <> '' THEN :member_state WHEN state = 'terminated' THEN state ELSE :state END,
+    reason = CASE WHEN list_id <> '' THEN :member_reason ELSE COALESCE(CAST(:reason AS TEXT), reason) END,
+    created_at = CASE WHEN comes_back = 1 THEN CAST(:now AS DOUBLE PRECISION) ELSE created_at END,
+    watcher_id = CASE WHEN comes_back = 1 THEN SUBSTR(watcher_id, 1, 8) || :token ELSE watcher_id END,
+    due_at = :now, next_at = CASE WHEN in_flight_since IS NOT NULL THEN next_at ELSE :now END
+FROM (SELECT id AS told_id,
+          CASE WHEN list_id <> '' AND state = 'terminated' AND :member_state <> 'terminated' THEN 1 ELSE 0 END AS comes_back
+      FROM subscription
       WHERE watcher = :watcher AND resource = :resource AND package = :package
-          AND (state <> 'terminated' OR (local_cseq = 0 AND list_id = ''))
+          AND ((list_id = '' AND state <> :quiet AND (state <> 'terminated' OR local_cseq = 0))
+               OR (list_id <> '' AND expires_at > 0
+                   AND NOT (state = 'terminated' AND reason = 'giveup' AND :member_state = 'pending')))
       ORDER BY id FOR UPDATE) AS told
 WHERE subscription.id = told.told_id
 RETURNING in_flight_since IS NOT NULL;

@@ -101,11 +101,16 @@ class Abroad(World):
         """A local subscription, and the remote one that it hangs on; both are told."""
         local = self.watch_abroad(watcher, resource, **changes)
         assert self.answer(local.sent[0]) == []
+        asked = self.asked_and_told()
+        self.told()
+        return local.dialog, asked
+
+    def asked_and_told(self) -> SendRequest:
+        """The one SUBSCRIBE that is due goes out and is accepted, and a NOTIFY comes."""
         (asked,) = self.round()
         assert self.answered(asked, expires=3600) == []
         self.notify_from_far(asked)
-        self.told()
-        return local.dialog, asked
+        return asked
 
     def outgoing(self, watcher: str = BOB, resource: str = DAN, package: str = "presence") -> Outgoing | None:
         return store.look(self.database, (watcher, resource, package))
@@ -118,6 +123,12 @@ class Abroad(World):
     def of_dialog(self, dialog: str) -> Outgoing | None:
         with self.database.transaction():
             return store.of_dialog(self.database, dialog)
+
+
+def answer(effects: list[Effect]) -> int:
+    """Status that a NOTIFY is answered with."""
+    assert isinstance(effects[0], Reply)
+    return effects[0].status
 
 
 def requests(effects: list[Effect]) -> list[SendRequest]:

@@ -20,14 +20,8 @@ OVER = "terminated;reason=timeout"
 
 
 @pytest.fixture
-def abroad(database_url: str) -> Abroad:
-    return Abroad(database_url).empty()
-
-
-@pytest.fixture
-def lists(abroad: Abroad) -> Lists:
-    abroad.set_lists(timer_interval=0)
-    return Lists(abroad)
+def world(abroad: Abroad) -> World:
+    return abroad
 
 
 def test_a_fetch_waits_for_the_document(abroad: Abroad) -> None:
@@ -221,6 +215,7 @@ def test_the_fetch_of_a_list_elsewhere_waits_too(abroad: Abroad) -> None:
     assert accepted(subscribe.subscribe(*verb)).sent == []
     assert abroad.told() == []
     (asked,) = abroad.round()
-    abroad.notify_from_far(asked)
+    document = DOCUMENT.replace(b"dan", b"team")
+    abroad.notify_from_far(asked, body=document)
     (told,) = abroad.told()
-    assert (state_of(told), told.body.encode()) == (OVER, DOCUMENT)
+    assert (state_of(told), told.body.encode()) == (OVER, document)

@@ -17,11 +17,6 @@ TOLD = (
 )
 
 
-@pytest.fixture
-def abroad(database_url: str) -> Abroad:
-    return Abroad(database_url).empty()
-
-
 def told(abroad: Abroad, accept: str, body: bytes = TOLD) -> tuple[str, str]:
     """Content-Type and body of the NOTIFY that this document leads to; "" where there is none."""
     local = abroad.watch_abroad(accept=accept)
@@ -58,12 +53,6 @@ def test_cpim_pidf_is_made_of_what_came(abroad: Abroad) -> None:
     root = etree.fromstring(body.encode())
     assert (content_type, root.tag) == (CPIM_MEDIA_TYPE, f"{{{CPIM}}}presence")
     assert [each.get("id") for each in root.iter(f"{{{CPIM}}}tuple")] == ["one", "two"]
-
-
-@pytest.mark.parametrize("media_type", [CPIM_MEDIA_TYPE, XPIDF, LPIDF])
-@pytest.mark.parametrize("body", [b"<presence", b"<other/>", b"no XML", b"<p xmlns='urn:ietf:params:xml:ns:pidf'/>"])
-def test_what_is_no_presence_document_is_not_written_so(abroad: Abroad, media_type: str, body: bytes) -> None:
-    assert told(abroad, media_type, body) == ("", "")
 
 
 def test_who_takes_pidf_gets_the_octets_that_came(abroad: Abroad) -> None:

@@ -1,20 +1,27 @@
 """Which subscriptions to users elsewhere are asked, and which are left: domains take turns, and may be taken away."""
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytest
 
-from kemi.b2bua import sending, store
-from kemi.b2bua.outgoing import Phase, Shown
+from kemi.b2bua import outside, sending, store
+from kemi.b2bua.outgoing import TIMER_N, Phase, Shown
+from kemi.notify import Answer
 from tests.unit.values import ALICE, BOB, fields_of
 from tests.verbs.abroad import DAN, Abroad, requests
-from tests.verbs.lists import Lists
+from tests.verbs.lists import Lists, Subscriber
 from tests.verbs.world import state_of
 
 DEAD, ALIVE = "far.example.net", "other.example.net"
 
 
 @pytest.fixture
-def abroad(database_url: str) -> Abroad:
-    return Abroad(database_url, max_in_flight=4).empty()
+def abroad(abroad: Abroad) -> Abroad:
+    abroad.parameters({"max_in_flight": 4})
+    return abroad
 
 
 def watch_many(abroad: Abroad, domain: str, number: int) -> None:
@@ -127,11 +134,67 @@ def test_members_of_lists_there_are_nobody_then(abroad: Abroad) -> None:
     lists = Lists(abroad)
     lists.put(ALICE, DAN)
     subscriber = lists.watch(ALICE, DAN)
-    (asked,) = abroad.round()
-    abroad.answered(asked, expires=3600)
-    abroad.notify_from_far(asked)
+    abroad.asked_and_told()
     subscriber.told()
     leave(abroad, "")
     subscriber.told()
     assert subscriber.said()[DAN] == ("terminated", "noresource")
     assert abroad.known(BOB).phase is Phase.LEAVING
+
+
+# Answers
+
+
+@contextmanager
+def meanwhile(abroad: Abroad, monkeypatch: pytest.MonkeyPatch, work: Callable[[Abroad], object]) -> Iterator[None]:
+    """When it was seen inside what the remote side has told so far, another process does this."""
+    ensure, threads = outside.ensure, list[threading.Thread]()
+
+    def run() -> None:
+        other = Abroad(abroad.url)
+        other.now = abroad.now
+        work(other)
+        other.close()
+
+    def ensured(*arguments: Any) -> Any:
+        found = ensure(*arguments)
+        threads.append(threading.Thread(target=run))
+        threads[0].start()
+        threads[0].join(0.5)  # a head start; who has to wait for a lock is done later
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(outside, "ensure", ensured)
+        yield
+    threads[0].join()
+
+
+def test_who_subscribes_while_a_refusal_comes_is_told_of_it_too(abroad: Abroad, monkeypatch: pytest.MonkeyPatch) -> None:
+    abroad.answer(abroad.watch_abroad().sent[0])
+    (asked,) = abroad.round()
+    with meanwhile(abroad, monkeypatch, lambda other: other.answered(asked, 403)):
+        second = abroad.watch_abroad()
+    told = [*abroad.answer(second.sent[0]), *abroad.told()]
+    assert [state_of(each) for each in told] == ["terminated;reason=rejected"] * 2
+
+
+@pytest.mark.rfc("RLS-023")
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_list_that_is_opened_while_a_try_fails_is_told_of_it_too(
+    abroad: Abroad, monkeypatch: pytest.MonkeyPatch, is_answered: bool
+) -> None:
+    abroad.set_lists(timer_interval=0)
+    lists = Lists(abroad)
+    lists.put(DAN)
+    lists.watch(DAN)
+    (asked,) = abroad.round()
+    abroad.now += 1 if is_answered else TIMER_N + 1
+    with meanwhile(abroad, monkeypatch, lambda other: other.answered(asked, 503) if is_answered else other.round()):
+        second = Subscriber(abroad, lists.dialog(lists.subscribe()), [DAN])
+    sent = abroad.notifier()
+    while sent:
+        for each in sent:
+            if each.id == second.dialog:
+                second.take(each)
+        sent = abroad.notifier(*(Answer(each.id, each.cseq, 200) for each in sent))
+    assert second.said() == {DAN: ("terminated", "probation")}

@@ -5,18 +5,21 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests import useragent
 from tests.repetitions import repeated
 from tests.server import Server, free_port
-from tests.useragent import Message, UserAgent, pidf
+from tests.useragent import Message, UserAgent
 from tests.wire.federation import FAR, NEAR, Remote, seen, state_of, variables
 from tests.wire.observe import change, rows, wait_until
 
 DAN = f"sip:dan@{FAR}"
 ACTIVE = "active;expires=3600"
+pidf = partial(useragent.pidf, user="dan", domain=FAR)
 REFRESH = re.compile(r"([0-9]+)\.[0-9]+ established > SUBSCRIBE 2 ")
 """A line of a trace, and its time."""
 
@@ -87,6 +90,21 @@ def test_a_notify_of_no_dialog_is_refused(near: Callable[..., Near]) -> None:
     assert one.remote.tell(asked, ACTIVE, 2, pidf(), call_id="other").status == 481
     assert one.remote.tell(asked, ACTIVE, 5, pidf()).status == 200
     assert one.remote.tell(asked, ACTIVE, 4, pidf()).status == 500
+
+
+@pytest.mark.rfc("B2B-004", "SEC-009")
+def test_a_document_that_cannot_be_passed_on_is_refused_and_the_dialog_goes_on(near: Callable[..., Near]) -> None:
+    """One that is no XML, and one about a user of ours; then a good one comes in the same dialog."""
+    one = near()
+    asked = one.established("before")
+    for number, (body, status) in enumerate([(b"<not", 415), (useragent.pidf(user="mallory", domain=NEAR), 400)], 2):
+        answer = one.remote.tell(asked, ACTIVE, number, body)
+        assert (answer.status, answer.get("Warning").startswith("399 ")) == (status, True)
+        phase, cseq, kept = one.row("phase, remote_cseq, body")
+        assert (phase, cseq, b"before" in bytes(kept)) == ("established", number, True)  # type: ignore[call-overload]
+    wait_until(lambda: one.server.log.read_text().count("document refused: ") == 2, "a line for each")
+    assert one.remote.tell(asked, ACTIVE, 4, pidf(note="after")).status == 200
+    assert b"after" in one.bob.notify().body
 
 
 @pytest.mark.parametrize(("status", "reason"), [(403, "rejected"), (404, "noresource"), (489, "giveup"), (603, "rejected")])
