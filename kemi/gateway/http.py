@@ -2,8 +2,8 @@
 
 Facts of the host that shape this file. xhttp shows an HTTP request as if it were SIP; changes of its header fields must not be
 applied, that overruns a buffer. Its answers always have a Content-Length, 0 without body: what answers HEAD, and 304, would
-say something wrong, and is written to the connection as text. Kamailio itself sends 100 Continue, and never hands over requests of
-HTTP/1.0 or with a chunked body.
+say something wrong, and is written to the connection as text. Kamailio itself sends 100 Continue, and mostly does not hand over a
+request with a chunked body.
 """
 
 import secrets
