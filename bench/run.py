@@ -21,7 +21,7 @@ from rounds import Round, run_round
 from servers import ROOT, SETUPS, Setup
 
 RESULTS = ROOT / "var" / "bench" / "latest.json"
-LIMIT = 900
+LIMIT = 2700
 
 
 class Stopped(Exception):

@@ -16,6 +16,7 @@ is not of these forms is an extension that nobody here understands: 404.
 import re
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import cache
 from typing import NamedTuple
 
 from kemi.xcap.errors import BadRequest, NotFound
@@ -27,23 +28,29 @@ _START = (
     "\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
 )
 _NCNAME = f"[{_START}][{_START}0-9.\xb7\u0300-\u036f\u203f-\u2040-]*"
-_STEP = re.compile(
+_STEP = (
     rf"(?:\*|(?:(?P<prefix>{_NCNAME}):)?(?P<local>{_NCNAME}))"
     r"(?:\[(?P<position>[0-9]{1,9})\])?"
     rf"(?:\[@(?:(?P<attribute_prefix>{_NCNAME}):)?(?P<attribute>{_NCNAME})=(?P<value>\"[^\"]*\"|'[^']*')\])?"
     r"(?=/|\Z)"
 )
-_ATTRIBUTE = re.compile(rf"@(?:({_NCNAME}):)?({_NCNAME})")
+_ATTRIBUTE = rf"@(?:({_NCNAME}):)?({_NCNAME})"
 _NAMESPACES = "namespace::*"
 _ESCAPED_SLASH = re.compile("%2[Ff]")
 _SLASH = "\0"  # a "/" that came escaped: it is part of a value, and never between steps
 
-_SCHEME = re.compile(rf"\s*((?:{_NCNAME}:)?{_NCNAME})\(")
+_SCHEME = rf"\s*((?:{_NCNAME}:)?{_NCNAME})\("
 _MARK = re.compile(r"\^[()^]|[()]")
 _ESCAPED_MARK = re.compile(r"\^([()^])")
-_BINDING = re.compile(rf"({_NCNAME})\s*=\s*(.*)", re.DOTALL)
+_BINDING = rf"(?s)({_NCNAME})\s*=\s*(.*)"
 
 _NOT_IN_URI = re.compile(r"[^A-Za-z0-9._~!$&'()*+,;=:@/-]")
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Names are many characters: what is made of them is compiled when the first selector comes, not at each start."""
+    return re.compile(pattern)
 
 
 class Target(StrEnum):
@@ -146,7 +153,7 @@ def parse(node: str, default_namespace: str, query: str = "", document: str = ""
     bindings = bindings_of(query) if query else PREDEFINED
     steps = []
     at = 0
-    while found := _STEP.match(text, at):
+    while found := _compiled(_STEP).match(text, at):
         steps.append(_step(found, default_namespace, bindings))
         if found.end() == len(text):
             return NodeSelector(tuple(steps), Target.ELEMENT, None, document, query)
@@ -171,7 +178,7 @@ def _terminal(text: str, steps: list[Step], bindings: dict[str, str]) -> tuple[T
         raise BadRequest("an empty step in the node selector")
     if steps and text == _NAMESPACES:
         return Target.NAMESPACES, None
-    found = _ATTRIBUTE.fullmatch(text)
+    found = _compiled(_ATTRIBUTE).fullmatch(text)
     if not steps or found is None:
         raise NotFound("the node selector is of no known form")
     return Target.ATTRIBUTE, AttributeName(_namespace(found[1], bindings), found[2], found[1] or "")
@@ -211,11 +218,11 @@ def bindings_of(query: str) -> dict[str, str]:
     bindings: dict[str, str] = {}
     at = 0
     while at < len(text):
-        scheme = _SCHEME.match(text, at)
+        scheme = _compiled(_SCHEME).match(text, at)
         if scheme is None:
             raise BadRequest("the query is not of the form xmlns(prefix=uri)")
         data, at = _scheme_data(text, scheme.end())
-        binding = _BINDING.fullmatch(data) if scheme[1] == "xmlns" else None
+        binding = _compiled(_BINDING).fullmatch(data) if scheme[1] == "xmlns" else None
         if binding:
             bindings[binding[1]] = binding[2]
         elif scheme[1] == "xmlns":
