@@ -86,7 +86,6 @@ _LISTS = {
     for name in (
         "Require", "Supported", "Proxy-Require", "SIP-If-Match", "Contact", "Accept", "Via", "Record-Route",
         "P-Asserted-Identity", "Max-Breadth",
-        "P-Asserted-Identity",
     )
 }  # fmt: skip
 """Lists that are None when they do not fit into Kamailio's buffer, as if they were missing."""
