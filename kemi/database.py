@@ -7,10 +7,10 @@ Every statement is named and lives in sql/queries/*.sql, one text for both engin
 
 A text that stands in several statements is a part: `-- part: subscription_columns`, and `{subscription_columns}` where it is meant.
 
-What differs is translated here, once, when the connection is made: parameter marks; statements that one engine alone needs
-(`-- name: subscription_lock (postgresql)`); `FOR UPDATE [SKIP LOCKED]`, which SQLite neither has nor needs (it has one writer at
-a time); and `VALUES :rows`, a table of rows given by the caller, so that a batch is one statement however many rows it has. Its
-columns are called column1, column2 ... in both engines.
+What differs is translated once, when the connection is made: parameter marks (`kemi.statement`); statements that one engine alone
+needs (`-- name: subscription_lock (postgresql)`); `FOR UPDATE [SKIP LOCKED]`, which SQLite neither has nor needs (it has one
+writer at a time); and `VALUES :rows`, a table of rows given by the caller, so that a batch is one statement however many rows it
+has. Its columns are called column1, column2 ... in both engines.
 
 A transaction holds back nothing that it was given: on PostgreSQL statements travel in one pipeline, and asking a result for its
 rows is what waits for the network. A result's count is there once its transaction has ended.
@@ -22,19 +22,17 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 from kemi.settings import Settings
+from kemi.statement import MarkedStatement
 
 Row = tuple[Any, ...]
 Parameters = Mapping[str, Any]
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
-ROWS_MARK = "VALUES :rows"
-NAMED = r"(?<!:):(\w+)"
 LOCKING = r" FOR (UPDATE|SHARE)( OF \w+)?( SKIP LOCKED)?"
 NOTHING: Parameters = {}
 WAL_PAGES = 16000
@@ -139,47 +137,6 @@ def without_comments(text: str) -> str:
     return " ".join(re.sub(r"--[^\n]*", "", text).split()).rstrip(";")
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A named statement in one engine's parameter marks; `tail` is what follows `VALUES :rows`, None where there is none."""
-
-    head: str
-    head_names: tuple[str, ...]
-    tail: str | None
-    tail_names: tuple[str, ...]
-    mark: str
-
-    def fill(self, parameters: Parameters, rows: Sequence[Row]) -> tuple[str, list[Any]]:
-        """The text to run and its values in order.
-
-        Raises:
-            ValueError: `rows` are given without a place for them, or the other way round.
-        """
-        values = list(map(parameters.__getitem__, self.head_names))
-        if self.tail is None:
-            if rows:
-                raise ValueError(f"no {ROWS_MARK} in: {self.head}")
-            return self.head, values
-        if not rows:
-            raise ValueError(f"no rows for: {self.head}")
-        bracket = "(" + ", ".join([self.mark] * len(rows[0])) + ")"
-        values.extend(value for row in rows for value in row)
-        values.extend(parameters[name] for name in self.tail_names)
-        return f"{self.head}VALUES {', '.join([bracket] * len(rows))}{self.tail}", values
-
-
-def compile_statement(text: str, mark: str) -> Statement:
-    """Turn `:name` into an engine's positional mark and remember the order of the names."""
-    head, separator, tail = text.partition(ROWS_MARK)
-    return Statement(
-        re.sub(NAMED, mark, head),
-        tuple(re.findall(NAMED, head)),
-        re.sub(NAMED, mark, tail) if separator else None,
-        tuple(re.findall(NAMED, tail)),
-        mark,
-    )
-
-
 def statements_of(text: str) -> list[str]:
     """The statements of a migration, one by one; none of them may hold a semicolon inside."""
     return [part.strip() for part in re.sub(r"--[^\n]*", "", text).split(";") if part.strip()]
@@ -204,7 +161,7 @@ class SQLiteDatabase:
     engine = "sqlite"
 
     def __init__(self, settings: Settings, queries: Mapping[str, str]) -> None:
-        self._statements = {name: compile_statement(re.sub(LOCKING, "", text), "?") for name, text in queries.items()}
+        self._statements = {name: MarkedStatement(re.sub(LOCKING, "", text)) for name, text in queries.items()}
         try:
             self._connection = sqlite3.connect(
                 settings.db_url.removeprefix("sqlite:///"),
@@ -221,7 +178,7 @@ class SQLiteDatabase:
 
     def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
         statement = self._statements[name]
-        if not statement.head:
+        if statement.is_empty:
             return NOTHING_DONE
         text, values = statement.fill(parameters, rows)
         try:

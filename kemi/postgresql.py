@@ -24,8 +24,8 @@ from psycopg.pq import Conninfo, ExecStatus
 from psycopg.pq.abc import PGresult
 
 from kemi.database import NOTHING, NOTHING_DONE, Conflict, Parameters, Result, Row, Unavailable, statements_of
-from kemi.numbered_statement import NumberedStatement
 from kemi.settings import Settings
+from kemi.statement import NumberedStatement
 
 TEXT: Final = 0
 BINARY: Final = 1

@@ -10,7 +10,7 @@ from kemi.client_profile import STANDARD, profile_of
 from kemi.database import Database
 from kemi.errors import SipError
 from kemi.event_package import STANDARD_INTERVAL, Decision, Document, EventPackage, View
-from kemi.presence import completion, formats, parsed, pidf, policy, privacy, store
+from kemi.presence import completion, formats, parsed, pidf, plain, policy, privacy, store
 from kemi.presence.composition import Offline, Source, compose
 from kemi.presence.publication import Publication
 from kemi.settings import Settings
@@ -102,11 +102,23 @@ def _input(publication: Publication) -> _Input:
 
 def _made(told: tuple[_Input, ...], entity: str, content_type: str, needed: str, permissions: str, offline: Offline) -> _Made:
     """The document that follows from these, and from nothing else."""
+    as_published = _as_published(told, entity, content_type, needed, permissions)
+    if as_published:
+        return _Made(Document(as_published, content_type, _tag(as_published.encode(), content_type)), frozenset())
     sources = [source for source in map(_source, told) if source is not None]
     composition = compose(entity, sources, offline)
     shown = _filtered(entity, sources, composition.body, permissions, offline)
     body = formats.convert(completion.complete(shown, entity, needed), content_type)
     return _Made(Document(body.decode(), content_type, _tag(body, content_type)), composition.newly_qualified)
+
+
+def _as_published(told: tuple[_Input, ...], entity: str, content_type: str, needed: str, permissions: str) -> str:
+    """The one publication, where that is the document; "" where it has to be composed, or changed for this watcher."""
+    if len(told) != 1 or told[0].qualified or needed or content_type != pidf.MEDIA_TYPE:
+        return ""
+    if permissions and policy.permissions_of(permissions) != EVERYTHING:
+        return ""
+    return plain.told(told[0].body, told[0].content_type, entity, with_others=not permissions)
 
 
 _kept = lru_cache(maxsize=1024)(_made)

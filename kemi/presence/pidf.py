@@ -340,10 +340,15 @@ def language(note: etree._Element) -> str:
 def timestamp(element: etree._Element) -> str:
     """RFC 3339 with capital T and Z (RFC 3863 section 4.1.7), on a day that the calendar has."""
     value = text(element).strip().upper()
+    return value if is_timestamp(value) else ""
+
+
+def is_timestamp(value: str) -> bool:
+    """Whether it is one as above."""
     if not _TIMESTAMP.fullmatch(value):
-        return ""
+        return False
     try:
         datetime.fromisoformat(value[:19])
     except ValueError:
-        return ""
-    return value
+        return False
+    return True

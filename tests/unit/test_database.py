@@ -11,7 +11,8 @@ import pytest
 from psycopg.pq import PipelineStatus
 
 from kemi import database, schema
-from kemi.database import Database, Unavailable, compile_statement, load_queries, statements_of
+from kemi.database import Database, Unavailable, load_queries, statements_of
+from kemi.statement import MarkedStatement
 from tests.unit.values import settings_of
 
 QUERIES = load_queries(database.SQL / "queries", "postgresql")
@@ -42,27 +43,38 @@ def saved(connection: Database, name: str) -> list[str]:
 
 
 def test_names_become_marks_and_keep_their_order() -> None:
-    statement = compile_statement("SELECT :b, a::text FROM t WHERE a = :a AND b = :b", "?")
-    assert statement.head == "SELECT ?, a::text FROM t WHERE a = ? AND b = ?"
-    assert statement.fill({"a": 1, "b": 2}, ()) == (statement.head, [2, 1, 2])
+    statement = MarkedStatement("SELECT :b, a::text FROM t WHERE a = :a AND b = :b")
+    assert statement.fill({"a": 1, "b": 2}, ()) == ("SELECT ?, a::text FROM t WHERE a = ? AND b = ?", [2, 1, 2])
 
 
 def test_rows_are_filled_in_between() -> None:
-    statement = compile_statement("UPDATE t SET a = :x FROM (VALUES :rows) AS r WHERE b = :y", "%s")
+    statement = MarkedStatement("UPDATE t SET a = :x FROM (VALUES :rows) AS r WHERE b = :y")
     text, values = statement.fill({"x": 1, "y": 2}, [("a", 3), ("b", 4)])
-    assert text == "UPDATE t SET a = %s FROM (VALUES (%s, %s), (%s, %s)) AS r WHERE b = %s"
+    assert text == "UPDATE t SET a = ? FROM (VALUES (?, ?), (?, ?)) AS r WHERE b = ?"
     assert values == [1, "a", 3, "b", 4, 2]
+
+
+def test_rows_of_one_column_to_look_up_are_a_list() -> None:
+    statement = MarkedStatement("SELECT 1 FROM t WHERE a IN (SELECT column1 FROM (VALUES :rows) AS wanted) AND b = :b")
+    assert statement.fill({"b": 3}, [("x",), ("y",)]) == ("SELECT 1 FROM t WHERE a IN (?, ?) AND b = ?", ["x", "y", 3])
+
+
+def test_the_same_number_of_rows_is_the_same_text() -> None:
+    statement = MarkedStatement("DELETE FROM t WHERE a IN (SELECT column1 FROM (VALUES :rows) AS gone)")
+    (one, _), (same, _), (two, _) = (statement.fill({}, rows) for rows in ([("x",)], [("y",)], [("x",), ("y",)]))
+    assert one is same
+    assert one != two
 
 
 @pytest.mark.parametrize(("text", "rows"), [("SELECT 1", [("a",)]), ("SELECT * FROM (VALUES :rows) AS r", [])])
 def test_rows_and_their_place_belong_together(text: str, rows: list[Any]) -> None:
     with pytest.raises(ValueError, match="rows"):
-        compile_statement(text, "?").fill({}, rows)
+        MarkedStatement(text).fill({}, rows)
 
 
 def test_a_parameter_that_is_missing_is_an_error() -> None:
     with pytest.raises(KeyError):
-        compile_statement("SELECT :a", "?").fill({}, ())
+        MarkedStatement("SELECT :a").fill({}, ())
 
 
 def test_named_statements_are_read_without_comments(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ PURE = {
     "kemi.sip", "kemi.effects", "kemi.errors", "kemi.dialog", "kemi.subscription", "kemi.event_package", "kemi.subscriber",
     "kemi.rate_control", "kemi.watcher", "kemi.binding", "kemi.news", "kemi.client_profile",
     "kemi.presence.pidf", "kemi.presence.composition", "kemi.presence.publication", "kemi.presence.formats",
-    "kemi.presence.completion", "kemi.presence.outline", "kemi.presence.privacy", "kemi.presence.removed",
+    "kemi.presence.completion", "kemi.presence.outline", "kemi.presence.plain", "kemi.presence.privacy", "kemi.presence.removed",
     "kemi.packages.dialog_info", "kemi.packages.dialog_aggregation", "kemi.packages.message_summary_body",
     "kemi.xcap.errors", "kemi.xcap.path", "kemi.xcap.tree", "kemi.xcap.selector", "kemi.xcap.edit", "kemi.xcap.common_policy",
     "kemi.xcap.ruleset", "kemi.xcap.conditions", "kemi.xcap.uri", "kemi.xcap.pres_rules", "kemi.xcap.im_rules",
@@ -171,7 +171,7 @@ def test_statements_live_in_sql_files(word: str) -> None:
     wrong = [
         f"{path.name}:{node.lineno}"
         for path in PRODUCT
-        if module_of(path) not in ("kemi.database", "kemi.numbered_statement", "kemi.postgresql")
+        if module_of(path) not in ("kemi.database", "kemi.statement", "kemi.postgresql")
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.lstrip().startswith(word)
     ]

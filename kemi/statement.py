@@ -1,15 +1,65 @@
-"""Named statements as PostgreSQL takes them: `:name` becomes $1, $2 ..., `VALUES :rows` one array for each column."""
+"""Named statements as the engines take them.
+
+`NumberedStatement` is for PostgreSQL: `:name` becomes $1, $2 ..., `VALUES :rows` one array for each column. `MarkedStatement` is
+for SQLite: each `:name`, and each value of the rows, becomes a question mark. Texts are kept: the engines know by them what they
+have prepared.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from kemi.database import NAMED, ROWS_MARK, Parameters, Row
-
+ROWS_MARK: Final = "VALUES :rows"
+NAMED: Final = r"(?<!:):(\w+)"
 ARRAYS: Final[Mapping[type, str]] = {str: "text", int: "bigint", float: "double precision", bool: "boolean", bytes: "bytea"}
 
 AMONG_ROWS: Final = rf"(?<!NOT )IN \(SELECT column1 FROM \({ROWS_MARK}\) AS \w+\)"  # noqa: S608 - a pattern
-"""One column of rows to look up. An array of them is looked up in an index; rows may be compared with each one of the table."""
+"""One column of rows to look up. PostgreSQL looks an array of them up in an index; rows may be compared with each one of the table.
+SQLite needs no table in between for a list of them."""
+
+
+class MarkedStatement:
+    """A named statement with a question mark for each value, in the order in which they stand."""
+
+    __slots__ = ("_head", "_head_names", "_is_list", "_tail", "_tail_names", "_texts")
+
+    def __init__(self, text: str) -> None:
+        text, lists = re.subn(AMONG_ROWS, f"IN ({ROWS_MARK})", text)
+        self._is_list = lists > 0
+        head, separator, tail = text.partition(ROWS_MARK)
+        self._head, self._head_names = re.sub(NAMED, "?", head), tuple(re.findall(NAMED, head))
+        self._tail, self._tail_names = re.sub(NAMED, "?", tail) if separator else None, tuple(re.findall(NAMED, tail))
+        self._texts: dict[tuple[int, int], str] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to run."""
+        return not self._head
+
+    def fill(self, parameters: Mapping[str, Any], rows: Sequence[tuple[Any, ...]]) -> tuple[str, list[Any]]:
+        """The text to run and its values in order.
+
+        Raises:
+            ValueError: `rows` are given without a place for them, or the other way round.
+        """
+        values = [parameters[name] for name in self._head_names]
+        if self._tail is None:
+            if rows:
+                raise ValueError(f"no {ROWS_MARK} in: {self._head}")
+            return self._head, values
+        if not rows:
+            raise ValueError(f"no rows for: {self._head}")
+        for row in rows:
+            values += row
+        values += [parameters[name] for name in self._tail_names]
+        size = len(rows), len(rows[0])
+        return self._texts.get(size) or self._with_marks(size, self._tail), values
+
+    def _with_marks(self, size: tuple[int, int], tail: str) -> str:
+        rows, columns = size
+        row = ", ".join("?" * columns)
+        marks = ", ".join([row] * rows) if self._is_list else f"VALUES {', '.join([f'({row})'] * rows)}"
+        return self._texts.setdefault(size, f"{self._head}{marks}{tail}")
 
 
 class NumberedStatement:
@@ -32,7 +82,7 @@ class NumberedStatement:
         """Whether there is nothing to run."""
         return not self._head
 
-    def fill(self, parameters: Parameters, rows: Sequence[Row]) -> tuple[str, list[Any]]:
+    def fill(self, parameters: Mapping[str, Any], rows: Sequence[tuple[Any, ...]]) -> tuple[str, list[Any]]:
         """The text to run and its values in order.
 
         Raises:
