@@ -109,6 +109,7 @@ Foresee = Callable[[Database, str, float], None]
 Populate = Callable[[Database, Settings, "Subscription", float], list["Effect"]]
 Rewrite = Callable[[bytes, str, str, str], Document | None]
 Awaits = Callable[[Database, Settings, "Subscription", float], float | None]
+Merge = Callable[[Mapping[str, bytes], str], str]
 
 
 def same_for_all(_subscription: "Subscription") -> str:
@@ -148,6 +149,9 @@ class EventPackage:
             asked for just now, None: it does not wait. No function: no fetch waits.
         rewrite: (body, its Content-Type, entity, the type that is asked for) -> what somebody elsewhere has told, in another of
             `produces`; None: it cannot be written so. No function: nothing can.
+        merge: (documents by who tells them, entity) -> the one document, of the first of `produces`, that tells of all. A SUBSCRIBE
+            to somebody elsewhere may be forked then, and each that answers is a subscription of its own. No function: who answers
+            first is the only one (RFC 6665 section 5.4.9).
         is_served: settings -> whether it is served at all.
         replaces_body: whether the body of a SUBSCRIBE in a dialog takes the place of the first one's; else that one stays.
         also_asks: `authorize` of another package, whose rules and whose decisions by management `authorize` asks besides.
@@ -171,6 +175,7 @@ class EventPackage:
     replaces_body: bool = False
     awaits: Awaits | None = None
     rewrite: Rewrite | None = None
+    merge: Merge | None = None
     is_served: Callable[[Settings], bool] = always
     also_asks: Authorize | None = None
 

@@ -2,7 +2,8 @@
 
 Each package is served as before for our own users. For somebody elsewhere, in a domain of `b2b.domains`, asking whether a watcher
 may watch makes sure that there is an outgoing subscription (`outside.ensure`), in the transaction that writes the local one; so do
-members of lists. Documents are those that came, octet by octet; the number of a numbered one is each subscription's own.
+members of lists. Documents are those that came, octet by octet; the number of a numbered one is each subscription's own. Those of
+several forks are merged by the package (`forks`).
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from functools import partial
 
 from kemi import identity, sip
 from kemi.b2bua import event_list, numbered, outside, store
+from kemi.b2bua.outgoing import Shown
 from kemi.b2bua.store import Key, Known
 from kemi.database import Database
 from kemi.effects import Effect
@@ -117,7 +119,12 @@ def _render(
     ours = [view for view in views if view not in foreign]
     documents = dict(package.render(database, settings, ours, now)) if ours else {}
     known = store.shown(database, sorted(set(foreign.values())))
-    return documents | {view: _document(package, view, known.get(key)) for view, key in foreign.items()}
+    return documents | {view: _document(package, view, _active(known.get(key, []))) for view, key in foreign.items()}
+
+
+def _active(known: Sequence[Known]) -> Sequence[Known]:
+    """Those whose documents are shown; who is alone is shown by the state of each local subscription."""
+    return known if len(known) == 1 else [each for each in known if each.shown is Shown.ACTIVE and each.content_type]
 
 
 def _is_taken(view: View, media_type: str) -> bool:
@@ -125,14 +132,21 @@ def _is_taken(view: View, media_type: str) -> bool:
     return media_type in (view.content_type, event_list.MULTIPART)
 
 
-def _document(package: EventPackage, view: View, known: Known | None) -> Document:
+def _document(package: EventPackage, view: View, active: Sequence[Known]) -> Document:
     """No content where nothing came, or what came is of a type that this watcher does not take, and cannot be written so."""
     nothing = Document("", view.content_type, "none")
-    if view.decision is not Decision.ALLOW or known is None or not known.content_type:
+    if view.decision is not Decision.ALLOW or not active or not active[0].content_type:
         return nothing
+    if len(active) > 1 and package.merge is not None:
+        merged = package.merge({each.remote_tag: each.body for each in active}, view.entity)
+        return Document(merged, package.produces[0], _tag(view, merged.encode()))
+    known = active[0]
     if not _is_taken(view, sip.media_type(known.content_type)):
         rewritten = package.rewrite(known.body, known.content_type, view.entity, view.content_type) if package.rewrite else None
         return rewritten or nothing
-    tag = hashlib.blake2b(known.body, digest_size=8, person=view.content_type.encode()[-16:]).hexdigest()
     content = known.body.decode()
-    return Document(numbered.unnumbered(content) if known.version >= 0 else content, known.content_type, tag)
+    return Document(numbered.unnumbered(content) if known.version >= 0 else content, known.content_type, _tag(view, known.body))
+
+
+def _tag(view: View, body: bytes) -> str:
+    return hashlib.blake2b(body, digest_size=8, person=view.content_type.encode()[-16:]).hexdigest()

@@ -1,13 +1,15 @@
 """Something happens to an outgoing subscription, inside a transaction of the caller's: it is saved, and what follows is given back.
 
-SQL: 1 statement, 1 more where local subscribers are told.
+SQL: 1 statement, 1 more where local subscribers are told. In packages that allow forks 1 more where something changes that is seen,
+and 1 for each fork that is left then.
 """
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from kemi.b2bua import outside, request, store
+from kemi.b2bua import forks, outside, request, store
 from kemi.b2bua.machine import step
+from kemi.b2bua.moves import Step
 from kemi.b2bua.outgoing import Action, Answered, Ask, Due, Event, Notified, Outgoing, Phase, Shown, Tell
 from kemi.b2bua.request import Ourselves
 from kemi.database import Database
@@ -44,9 +46,50 @@ def happens(at: Setting, outgoing: Outgoing, event: Event, token: str) -> list[E
     Raises:
         SipError: a NOTIFY is refused; nothing is changed.
     """
-    after, actions = step(outgoing, event, outside.timing_of(at.settings), at.now, token)
+    done = step(outgoing, event, outside.timing_of(at.settings), at.now, token)
+    if done.outgoing == outgoing:
+        return []
+    effects = _written(at, outgoing, event, done, token)
+    if not allows_forks(at.packages, outgoing):
+        return [*effects, *_told(at, done)]
+    return [*effects, *_followed(at, outgoing, done, token)] if forks.matter(outgoing, done.outgoing) else effects
+
+
+def allows_forks(packages: Packages, outgoing: Outgoing) -> bool:
+    """Whether each that answers the same SUBSCRIBE is a subscription of its own (RFC 6665 section 5.4.9)."""
+    package = packages.get(outgoing.package)
+    return package is not None and package.merge is not None
+
+
+def _followed(at: Setting, outgoing: Outgoing, done: Step, token: str) -> list[Effect]:
+    """What has become of one may end forks, and changes what is seen of all together.
+
+    Args:
+        outgoing: as it was before.
+    """
+    family = store.family(at.database, outside.key_of(outgoing))
+    before = family | {outgoing.fork: outgoing}
+    if set(before) == {0}:
+        return _told(at, done)
+    effects: list[Effect] = []
+    for fork, event in forks.owed(family):
+        then = step(fork, event, outside.timing_of(at.settings), at.now, token)
+        effects += _written(at, fork, event, then, token)
+        family = {number: each for number, each in family.items() if number != fork.fork}
+        family |= {fork.fork: then.outgoing} if then.outgoing is not None else {}
+    first = family.get(0)
+    if first is None or not first.wanted or 0 not in before:
+        return effects
+    seen = forks.seen(family)
+    as_one = first._replace(shown=seen.shown, reason=seen.reason)
+    return [*effects, *_told(at, Step(as_one, forks.news(forks.seen(before), seen)))]
+
+
+def _written(at: Setting, outgoing: Outgoing, event: Event, done: Step, token: str) -> list[Effect]:
+    """Saved; with its SUBSCRIBE, and its line in the log."""
+    after, actions = done
     if after is None:
-        store.remove(at.database, outside.key_of(outgoing))
+        store.remove(at.database, outgoing)
         return [_line("gone", outgoing), *_shown_no_more(at, outgoing)]
     if after == outgoing:
         return []
@@ -57,11 +100,14 @@ def happens(at: Setting, outgoing: Outgoing, event: Event, token: str) -> list[E
         effects.append(_line(after.phase.value, after))
     if after.phase is Phase.LEAVING and outgoing.phase is not Phase.LEAVING:
         effects += _shown_no_more(at, outgoing)
-    return [*effects, *_told(at, after, actions)]
+    return effects
 
 
-def _told(at: Setting, outgoing: Outgoing, actions: Sequence[Action]) -> list[Effect]:
+def _told(at: Setting, done: Step) -> list[Effect]:
     """Those who are to see it, as local subscribers, or as a publication."""
+    outgoing, actions = done
+    if outgoing is None:
+        return []
     if not outgoing.source:
         return outside.tell(at.database, at.settings, at.packages, outgoing, actions, at.now)
     if not any(isinstance(action, Tell) for action in actions):
@@ -101,6 +147,6 @@ def _line(word: str, outgoing: Outgoing) -> Log:
     why = f" why={outgoing.why}" if outgoing.why else ""
     reason = f" reason={outgoing.reason}" if outgoing.reason else ""
     return Log(
-        f"outgoing subscription {word}: id={outgoing.dialog or '-'} event={outgoing.package} resource={outgoing.resource} "
+        f"outgoing subscription {word}: id={outgoing.id or '-'} event={outgoing.package} resource={outgoing.resource} "
         f"watcher={outgoing.watcher} shown={outgoing.shown.value}{reason}{why}"
     )

@@ -22,6 +22,14 @@ any open     NOTIFY rejected, noresource, invariant  stopped
 established  unwanted                                leaving; with a request in flight after its answer
 leaving      NOTIFY terminated, error, time          gone; waiting, at once, where it is wanted again
 
+A fork (`forks`) is made by its first NOTIFY, and goes by the same table. It asks for no dialog but its own: where that table says
+waiting it is gone, and where it says stopped too, but after invariant.
+
+phase        event                                   a fork becomes
+-----------  --------------------------------------  -------------------------------------------------------------------------
+established  replaced                                leaving, shown so long; with a request in flight after its answer
+stopped      replaced                                gone
+
 What was told holds for half a minute after the end of a dialog, at most until `expires_at`. Then, and where nothing was told, it is
 unknown; failed as soon as a try has failed, until the remote side speaks.
 
@@ -42,6 +50,7 @@ from kemi.b2bua.outgoing import (
     Notified,
     Outgoing,
     Phase,
+    Replaced,
     Shown,
     Tell,
     Timing,
@@ -105,6 +114,14 @@ def _unwanted(outgoing: Outgoing, _event: Unwanted, at: Moment) -> Step:
     if outgoing.phase is Phase.ESTABLISHED and outgoing.in_flight_until is None:
         return moves.leave(unwanted, at)
     return Step(unwanted)
+
+
+def _replaced(outgoing: Outgoing, _event: Replaced, at: Moment) -> Step:
+    if outgoing.phase is Phase.STOPPED:
+        return Step(None)
+    if outgoing.phase is not Phase.ESTABLISHED:
+        return Step(outgoing)
+    return moves.leave(outgoing, at) if outgoing.in_flight_until is None else Step(outgoing._replace(wanted=False))
 
 
 # Time
@@ -180,6 +197,8 @@ def _answered(outgoing: Outgoing, event: Answered, at: Moment) -> Step:
     expected = (outgoing.dialog, outgoing.local_cseq)
     if (event.dialog, event.cseq) != expected or outgoing.in_flight_until is None or not outgoing.is_open:
         return Step(outgoing)
+    if event.cseq > outgoing.opening and event.to_tag not in ("", outgoing.remote_tag):
+        return Step(outgoing)  # of another fork: tags of a request are those of its answer (RFC 3261 section 8.2.6.2)
     outgoing = outgoing._replace(in_flight_until=None)
     if 200 <= event.status < 300:
         return _accepted(outgoing._replace(tried=0), event, at)
@@ -303,6 +322,7 @@ def _over(outgoing: Outgoing, event: Notified, at: Moment) -> Step:
 _MOVES: dict[type, Callable[[Outgoing, Any, Moment], Step]] = {
     Wanted: _wanted,
     Unwanted: _unwanted,
+    Replaced: _replaced,
     Due: _due,
     Answered: _answered,
     Notified: _notified,

@@ -73,8 +73,9 @@ def begin(outgoing: Outgoing, at: Moment) -> Step:
 
 def ask(outgoing: Outgoing, lifetime: int, at: Moment) -> Step:
     """The next SUBSCRIBE of the dialog."""
+    cseq = outgoing.local_cseq + 1
     sent = outgoing._replace(
-        local_cseq=outgoing.local_cseq + 1,
+        local_cseq=cseq,
         asked=max(lifetime, outgoing.least) if lifetime else 0,
         in_flight_until=at.now + TIMER_N + GRACE,
         notify_by=at.now + TIMER_N,
@@ -82,13 +83,15 @@ def ask(outgoing: Outgoing, lifetime: int, at: Moment) -> Step:
     )
     if sent.phase is Phase.ESTABLISHED:
         sent = sent._replace(refresh_at=None)
+    elif sent.phase is Phase.SUBSCRIBING:
+        sent = sent._replace(opening=cseq, began_at=at.now)
     return Step(sent, (Ask(),))
 
 
 def leave(outgoing: Outgoing, at: Moment) -> Step:
-    """Unsubscribe; the dialog stays until the last NOTIFY (RFC 6665 section 4.1.2.3)."""
-    leaving = outgoing._replace(phase=Phase.LEAVING, refresh_at=None, expires_at=None, shown=Shown.UNKNOWN, tried=0)
-    return ask(leaving, 0, at)
+    """Unsubscribe; the dialog stays until the last NOTIFY (RFC 6665 section 4.1.2.3). What is wanted is shown so long."""
+    shown = outgoing.shown if outgoing.wanted else Shown.UNKNOWN
+    return ask(outgoing._replace(phase=Phase.LEAVING, refresh_at=None, expires_at=None, shown=shown, tried=0), 0, at)
 
 
 def settled(outgoing: Outgoing, at: Moment) -> Step:
@@ -113,8 +116,8 @@ def patience(outgoing: Outgoing, at: Moment) -> float:
 
 
 def failed(outgoing: Outgoing, why: str, at: Moment, retry_after: int = 0, at_once: bool = False) -> Step:
-    """No dialog any more: another one is tried. What is shown holds for a moment."""
-    if not outgoing.wanted and outgoing.phase is Phase.ESTABLISHED:
+    """No dialog any more: another one is tried, but by a fork. What is shown holds for a moment."""
+    if outgoing.fork or (not outgoing.wanted and outgoing.phase is Phase.ESTABLISHED):
         return Step(None)
     failures = 0 if at_once else outgoing.failures + 1
     wait = 0.0 if at_once else wait_after(failures, retry_after, at.timing, at.token)
@@ -154,7 +157,12 @@ def unrefreshed(outgoing: Outgoing, why: str, retry_after: int, at: Moment) -> S
 
 
 def stopped(outgoing: Outgoing, reason: str, at: Moment) -> Step:
-    """Nothing is asked again by itself. `invariant`: what was told holds for ever; else local subscriptions end for that reason."""
+    """Nothing is asked again by itself. `invariant`: what was told holds for ever; else local subscriptions end for that reason.
+
+    A fork that is refused is gone: it does not speak for the others.
+    """
+    if outgoing.fork and reason != "invariant":
+        return Step(None)
     stopped = outgoing._replace(
         phase=Phase.STOPPED, reason=reason, in_flight_until=None, notify_by=None, expires_at=None,
         refresh_at=at.now + at.timing.retry,
@@ -167,7 +175,7 @@ def stopped(outgoing: Outgoing, reason: str, at: Moment) -> Step:
 
 def gone(outgoing: Outgoing, at: Moment) -> Step:
     """The end of what was left; it may be wanted again meanwhile."""
-    if not outgoing.wanted:
+    if outgoing.fork or not outgoing.wanted:
         return Step(None)
     anew = outgoing._replace(
         phase=Phase.WAITING, in_flight_until=None, notify_by=None, refresh_at=at.now, failures=0, content_type="", body=b""

@@ -12,7 +12,8 @@ The first check that fails decides the answer:
 What is refused changes nothing. A body that is refused does not stop what the header fields say: the dialog lives on, and the last
 document that could be used stays. A subscription that is over needs no document; only that of `invariant` is looked at.
 
-The answer follows the commit at once; the notifier tells the others. SQL: 3 statements, 1 more where local subscribers are told.
+The answer follows the commit at once; the notifier tells the others. SQL: 3 statements, 1 more where local subscribers are told. In
+packages that allow forks 1 more where something changes that is seen, and 2 more for a NOTIFY that begins one (`forks`).
 """
 
 import re
@@ -20,8 +21,8 @@ from functools import partial
 from typing import NamedTuple
 
 from kemi import sip
-from kemi.b2bua import event_list, hop, numbered, store, told
-from kemi.b2bua.happening import Setting, happens
+from kemi.b2bua import event_list, forks, hop, numbered, outside, store, told
+from kemi.b2bua.happening import Setting, allows_forks, happens
 from kemi.b2bua.moves import LONGEST
 from kemi.b2bua.numbered import NOTHING, Taken
 from kemi.b2bua.outgoing import TAG, Notified, Outgoing
@@ -69,7 +70,7 @@ def notified(at: Setting, request: sip.Request, token: str) -> list[Effect]:
     dialog = request.to_tag or ""
     with at.database.transaction():
         at.database.lock(store.resource_of(at.database, dialog))
-        outgoing = store.of_dialog(at.database, dialog)
+        outgoing = _meant(at, store.of_dialog(at.database, dialog, request.from_tag), request)
         if outgoing is None or not outgoing.is_open:
             raise SubscriptionDoesNotExist("no subscription of this server has this Call-ID and these tags")
         heard = _read(request, at.settings, at.packages, outgoing)
@@ -77,9 +78,23 @@ def notified(at: Setting, request: sip.Request, token: str) -> list[Effect]:
     return [*_answer(heard, outgoing), *follows]
 
 
+def _meant(at: Setting, known: list[Outgoing], request: sip.Request) -> Outgoing | None:
+    """The one with these tags; it may be a fork that begins with this."""
+    outgoing = known[-1] if known else None
+    if outgoing is None or not outgoing.has_dialog or outgoing.remote_tag == request.from_tag:
+        return outgoing
+    if not allows_forks(at.packages, outgoing) or outgoing.call_id != request.call_id or not request.from_tag:
+        return None
+    family = store.family(at.database, outside.key_of(outgoing))
+    fork = forks.begun(outgoing, [each for number, each in family.items() if number], at.now)
+    if fork is not None:
+        store.create(at.database, fork)
+    return fork
+
+
 def _answer(heard: Heard, outgoing: Outgoing) -> list[Effect]:
     """With a line in the log where the body, or a part of it, is not passed on."""
-    refusal, whose = heard.refusal, f"id={outgoing.dialog} resource={outgoing.resource} watcher={outgoing.watcher}"
+    refusal, whose = heard.refusal, f"id={outgoing.id} resource={outgoing.resource} watcher={outgoing.watcher}"
     if refusal is None:
         parts = Log(f"parts of a list are not passed on: {whose} parts={heard.left_out}")
         return [Reply(200, "OK"), *([parts] if heard.left_out else [])]

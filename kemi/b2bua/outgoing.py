@@ -1,7 +1,7 @@
 """An outgoing subscription: what this server knows of one, and what may happen to it (RFC 6665 section 4.1). The moves: `machine`.
 
 There is one for each (watcher, resource, package), however many local subscriptions it serves: the remote side has to authorize
-each watcher, so it is never shared between them.
+each watcher, so it is never shared between them. Where the package allows forks, others beside it may stand for the same (`forks`).
 
 phase         is
 ------------  -----------------------------------------------------------------------------------------------------------------
@@ -33,6 +33,9 @@ GRACE = 2.0
 
 TAG = "kb-"
 """Our tags in these dialogs begin so: answers and NOTIFYs are told from others without a look into the database."""
+
+BETWEEN_TAGS = "/"
+"""No tag has one."""
 
 
 class Phase(Enum):
@@ -79,11 +82,13 @@ class Outgoing(NamedTuple):
     """One outgoing subscription; the columns of the table of the same name. Times: seconds since the epoch.
 
     Args:
+        fork: 0: who answered first, and what subscribes anew; else one of the others that answered the same SUBSCRIBE.
         wanted: somebody here watches.
-        dialog: our tag; a new one for each new dialog (RFC 6665 section 4.4.2).
+        dialog: our tag; a new one for each new dialog (RFC 6665 section 4.4.2), the same in all forks.
+        opening: CSeq of the SUBSCRIBE that opened the dialog, the last one without a tag in To.
         asked: Expires of the last SUBSCRIBE.
         least: Min-Expires of a 423.
-        began_at: when the first SUBSCRIBE of this dialog was sent.
+        began_at: when the SUBSCRIBE numbered `opening` was sent.
         failures: tries in a row that brought no NOTIFY.
         why: the last failure, for people.
         challenge, tried: what asks for credentials (`credentials.Kept`).
@@ -103,6 +108,7 @@ class Outgoing(NamedTuple):
     package: str
     domain: str
     created_at: float
+    fork: int = 0
     phase: Phase = Phase.WAITING
     wanted: bool = False
     dialog: str = ""
@@ -111,6 +117,7 @@ class Outgoing(NamedTuple):
     remote_target: str = ""
     route_set: str = ""
     local_cseq: int = 0
+    opening: int = 0
     remote_cseq: int = -1
     asked: int = 0
     least: int = 0
@@ -140,6 +147,11 @@ class Outgoing(NamedTuple):
     ask_at: float | None = None
 
     @property
+    def id(self) -> str:
+        """Names its requests and its lines in the log: our tag, of a fork both tags."""
+        return f"{self.dialog}{BETWEEN_TAGS}{self.remote_tag}" if self.fork else self.dialog
+
+    @property
     def due_at(self) -> float | None:
         """The earliest deadline of all."""
         return min((each for each in (self.next_at, self.ask_at) if each is not None), default=None)
@@ -164,6 +176,10 @@ class Wanted(NamedTuple):
 
 class Unwanted(NamedTuple):
     """Nobody here watches any more."""
+
+
+class Replaced(NamedTuple):
+    """Of a fork: the first one has another dialog, in which who wants to be heard is heard again."""
 
 
 class Due(NamedTuple):
@@ -223,7 +239,7 @@ class Notified(NamedTuple):
     is_gapped: bool = False
 
 
-Event = Wanted | Unwanted | Due | Answered | Notified
+Event = Wanted | Unwanted | Replaced | Due | Answered | Notified
 
 
 # What is to be done

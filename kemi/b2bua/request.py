@@ -71,7 +71,7 @@ def subscribe(outgoing: Outgoing, types: tuple[str, ...], us: Ourselves, cnonce:
     headers += route + us.headers
     if outgoing.challenge:
         headers += credentials.authorization(outgoing.challenge, us.secrets, "SUBSCRIBE", uri, outgoing.nonce_count, cnonce)
-    return SendRequest(outgoing.dialog, outgoing.local_cseq, "SUBSCRIBE", uri, next_hop, 0, socket, headers, "")
+    return SendRequest(outgoing.id, outgoing.local_cseq, "SUBSCRIBE", uri, next_hop, 0, socket, headers, "")
 
 
 def _is_conditional(outgoing: Outgoing) -> bool:

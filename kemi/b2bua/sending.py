@@ -6,11 +6,13 @@ One round, in a worker of the async group `notify`, all in one transaction; requ
     settle   answers that came in        2 statements each: load, save; 1 where local subscribers are told
     claim    whose deadline has come     1 statement, with SKIP LOCKED between workers
              who is to be asked          1 statement, 1 more for each domain that has a turn
-    save     each                        1 statement; 2 where local subscribers are told
+    save     each                        1 statement; 2 where local subscribers are told; of forks more (`happening`)
 
 At most `b2b.max_subscribes` are asked in a second, so however many are due after a restart, or because a server elsewhere ended
 all of its dialogs, they go out one after another. Domains take turns (`turns`), so one with many does not hold the others up. One
 that does not answer has at most `b2b.max_in_flight` requests open; the rest waits, and takes no turns.
+
+What becomes of one may change its forks (`forks`): these are read again where they are due in the same round.
 """
 
 from collections import Counter
@@ -19,9 +21,9 @@ from collections.abc import Callable, Sequence
 from kemi import identity, sip
 from kemi.b2bua import credentials, hop, outside, store
 from kemi.b2bua.happening import Setting, happens
-from kemi.b2bua.outgoing import Answered, Due, Outgoing, Unwanted, Wanted, fraction
+from kemi.b2bua.outgoing import BETWEEN_TAGS, Answered, Due, Outgoing, Unwanted, Wanted, fraction
 from kemi.b2bua.request import Ourselves
-from kemi.b2bua.store import DomainDue
+from kemi.b2bua.store import DomainDue, Key
 from kemi.effects import Effect, Log
 from kemi.errors import SipError
 
@@ -48,19 +50,35 @@ def send(at: Setting, answers: Sequence[Answered], chance: Chance, limit: int) -
         What to send and log, and how many of those there were.
     """
     effects: list[Effect] = []
+    answers = [_named(each) for each in answers]
     with at.database.transaction():
         locked = _lock_resources(at, answers)
         for answer in sorted(answers):
-            outgoing = store.of_dialog(at.database, answer.dialog)
+            outgoing = _asked_by(at, answer)
             if outgoing is not None:
                 effects += happens(at, outgoing, _usable(at, outgoing, _answerable(answer, at.us)), chance())
         timed = store.claim(at.database, at.now, TIMED)
         waiting = store.domains_due(at.database, at.now, limit) if limit > 0 else []
         asking = store.claim_of(at.database, turns(waiting, limit, at.settings.b2b.max_in_flight, chance()), at.now)
-        for outgoing in {outside.key_of(each): each for each in (*timed, *asking)}.values():
+        met: set[Key] = set()
+        for (key, fork), outgoing in {(outside.key_of(each), each.fork): each for each in (*timed, *asking)}.items():
             if outgoing.resource in locked or not _has_come(outgoing.next_at, at.now):
-                effects += _due(at, outgoing, chance)
+                now = store.family(at.database, key).get(fork) if key in met else outgoing
+                effects += _due(at, now, chance) if now is not None else []
+                met.add(key)
     return effects, len(asking)
+
+
+def _named(answer: Answered) -> Answered:
+    """With both tags, also of what could not be sent: that has the id of the request only (`Outgoing.id`)."""
+    dialog, _, remote_tag = answer.dialog.partition(BETWEEN_TAGS)
+    return answer._replace(dialog=dialog, to_tag=remote_tag or answer.to_tag)
+
+
+def _asked_by(at: Setting, answer: Answered) -> Outgoing | None:
+    """What has sent that SUBSCRIBE; the one that opened the dialog may be answered by whoever is a fork now."""
+    known = store.of_dialog(at.database, answer.dialog, answer.to_tag)
+    return next((each for each in reversed(known) if not each.fork or answer.cseq > each.opening), None)
 
 
 def _lock_resources(at: Setting, answers: Sequence[Answered]) -> set[str]:
@@ -115,7 +133,7 @@ def _due(at: Setting, outgoing: Outgoing, chance: Chance) -> list[Effect]:
     try:
         return happens(at, outgoing, Due() if _is_served(at, outgoing) else Unwanted(), chance())
     except SipError as problem:
-        return [Log(f"SUBSCRIBE not sent: id={outgoing.dialog} resource={outgoing.resource} why={problem}")]
+        return [Log(f"SUBSCRIBE not sent: id={outgoing.id} resource={outgoing.resource} why={problem}")]
 
 
 def _is_served(at: Setting, outgoing: Outgoing) -> bool:

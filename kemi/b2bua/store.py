@@ -1,8 +1,12 @@
-"""Rows of the table outgoing, as values (see `outgoing`); queries in sql/queries/outgoing.sql. No decisions."""
+"""Rows of the table outgoing, as values (see `outgoing`); queries in sql/queries/outgoing.sql. No decisions.
+
+What is named by a key is the first one of several forks, if nothing else is said.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from kemi.b2bua import forks
 from kemi.b2bua.outgoing import Outgoing, Phase, Shown
 from kemi.database import Database, Result, Row
 
@@ -15,17 +19,24 @@ _FLAGS = tuple(_COLUMNS.index(name) for name in ("wanted", "is_list"))
 
 
 class Known(NamedTuple):
-    """What the remote side has told, for those who watch here."""
+    """What one notifier has told, for those who watch here.
+
+    Args:
+        remote_tag: names it among others.
+        began_at, fork: as in `Outgoing`.
+    """
 
     shown: Shown
-    reason: str
     content_type: str
     body: bytes
     version: int
+    remote_tag: str
+    began_at: float
+    fork: int
 
 
 class Standing(NamedTuple):
-    """Of one: whether it is wanted, what is shown, tries in a row that brought no NOTIFY, and the reasons (`Outgoing`)."""
+    """Of one: whether it is wanted, tries in a row that brought no NOTIFY, and the reasons (`Outgoing`). `shown`: of all forks."""
 
     wanted: bool
     shown: Shown
@@ -73,7 +84,7 @@ def _parameters(outgoing: Outgoing) -> dict[str, Any]:
     return values | {_COLUMNS[index]: int(values[_COLUMNS[index]]) for index in _FLAGS}
 
 
-def _key(key: Key) -> dict[str, str]:
+def _key(key: Key) -> dict[str, Any]:
     return dict(zip(("watcher", "resource", "package"), key, strict=True))
 
 
@@ -87,14 +98,20 @@ def load(database: Database, key: Key) -> Outgoing | None:
     return _first(database.execute("outgoing_load", _key(key)))
 
 
-def look(database: Database, key: Key) -> Outgoing | None:
-    """The one with this key; takes no lock."""
-    return _first(database.execute("outgoing_look", _key(key)))
+def family(database: Database, key: Key) -> dict[int, Outgoing]:
+    """The one with this key and its forks, by number, locked until the transaction ends."""
+    return {each.fork: each for each in map(_outgoing, database.execute("outgoing_family", _key(key)).rows())}
 
 
-def of_dialog(database: Database, dialog: str) -> Outgoing | None:
-    """The one whose newest dialog has our tag, locked until the transaction ends."""
-    return _first(database.execute("outgoing_of_dialog", {"dialog": dialog}))
+def look(database: Database, key: Key, fork: int = 0) -> Outgoing | None:
+    """The one with this key, or a fork of it; takes no lock."""
+    return _first(database.execute("outgoing_look", _key(key) | {"fork": fork}))
+
+
+def of_dialog(database: Database, dialog: str, remote_tag: str) -> list[Outgoing]:
+    """The one whose newest dialog has our tag, and then the fork with both tags, locked until the transaction ends."""
+    rows = database.execute("outgoing_of_dialog", {"dialog": dialog, "remote_tag": remote_tag}).rows()
+    return sorted(map(_outgoing, rows), key=lambda each: each.fork)
 
 
 def resource_of(database: Database, dialog: str) -> str:
@@ -143,9 +160,9 @@ def save(database: Database, outgoing: Outgoing) -> None:
     database.execute("outgoing_save", _parameters(outgoing))
 
 
-def remove(database: Database, key: Key) -> None:
+def remove(database: Database, outgoing: Outgoing) -> None:
     """Delete it."""
-    database.execute("outgoing_remove", _key(key))
+    database.execute("outgoing_remove", _parameters(outgoing))
 
 
 def count(database: Database, watcher: str, domain: str) -> tuple[int, int]:
@@ -201,21 +218,26 @@ def is_due(database: Database, now: float) -> bool:
     return bool(database.execute("outgoing_deadline", {"now": now}).rows()[0][0])
 
 
-def shown(database: Database, keys: Sequence[Key]) -> Mapping[Key, Known]:
-    """What is known of many, in one statement."""
-    if not keys:
-        return {}
-    rows = database.execute("outgoing_shown", {}, keys).rows()
-    return {
-        (row[0], row[1], row[2]): Known(Shown(row[3]), row[4], row[5], bytes(row[6]), row[7])
-        for row in rows
-    }  # fmt: skip
+def shown(database: Database, keys: Sequence[Key]) -> Mapping[Key, list[Known]]:
+    """What is known of many, in one statement; of several forks those of an older dialog come first."""
+    found: dict[Key, list[Known]] = {}
+    for row in database.execute("outgoing_shown", {}, keys).rows() if keys else []:
+        known = Known(Shown(row[3]), row[4], bytes(row[5]), *row[6:])
+        found.setdefault((row[0], row[1], row[2]), []).append(known)
+    for several in found.values():
+        several.sort(key=lambda known: (known.began_at, known.fork))
+    return found
 
 
 def standing(database: Database, keys: Sequence[Key]) -> dict[Key, Standing]:
     """Of many, in one statement."""
     rows = database.execute("outgoing_standing", {}, keys).rows() if keys else []
-    return {(row[0], row[1], row[2]): Standing(bool(row[3]), Shown(row[4]), *row[5:]) for row in rows}
+    found = {(row[0], row[1], row[2]): Standing(bool(row[4]), Shown(row[5]), *row[6:]) for row in rows if not row[3]}
+    for row in rows:
+        first = found.get((row[0], row[1], row[2]))
+        if row[3] and first is not None:
+            found[row[0], row[1], row[2]] = first._replace(shown=forks.together(first.shown, [Shown(row[5])]))
+    return found
 
 
 def resume(database: Database, now: float) -> None:

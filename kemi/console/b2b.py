@@ -13,7 +13,7 @@ from kemi.console.session import Session, begin
 from kemi.presence.package import NAME
 
 COLUMNS: Final = (
-    "watcher", "resource", "package", "phase", "shown", "reason", "expires_in", "next_in", "failures", "why",
+    "watcher", "resource", "package", "fork", "phase", "shown", "reason", "expires_in", "next_in", "failures", "why",
 )  # fmt: skip
 HIDDEN: Final = frozenset({"body", "challenge", "trace"})
 """Left out: a document is its watcher's, a challenge helps nobody, a trace has its own command."""
@@ -21,6 +21,7 @@ HIDDEN: Final = frozenset({"body", "challenge", "trace"})
 watcher_argument = click.argument("watcher")
 resource_argument = click.argument("resource")
 package_option = click.option("--package", default=NAME, show_default=True, metavar="NAME", help="Event package.")
+fork_option = click.option("--fork", type=click.IntRange(0), default=0, metavar="NUMBER", help="One of several that answered.")
 
 
 @click.group()
@@ -63,16 +64,17 @@ def list_outgoing(configuration: Path, watcher: str, resource: str, domain: str,
 @watcher_argument
 @resource_argument
 @package_option
+@fork_option
 @json_option
 @click.pass_obj
-def show_outgoing(configuration: Path, watcher: str, resource: str, package: str, as_json: bool) -> None:
+def show_outgoing(configuration: Path, watcher: str, resource: str, package: str, fork: int, as_json: bool) -> None:
     """Show all that is known of the subscription for WATCHER to RESOURCE.
 
     \b
     Example: presencectl b2b show bob@example.org dan@example.net
     """
     with begin(configuration) as session:
-        found = described(session, one(session, watcher, resource, package))
+        found = described(session, one(session, watcher, resource, package, fork))
     show(found, as_json, lambda: print_fields(found))
 
 
@@ -80,36 +82,42 @@ def show_outgoing(configuration: Path, watcher: str, resource: str, package: str
 @watcher_argument
 @resource_argument
 @package_option
+@fork_option
 @json_option
 @click.pass_obj
-def trace_outgoing(configuration: Path, watcher: str, resource: str, package: str, as_json: bool) -> None:
+def trace_outgoing(configuration: Path, watcher: str, resource: str, package: str, fork: int, as_json: bool) -> None:
     """Show the last requests and answers of the subscription for WATCHER to RESOURCE.
 
     \b
     Example: presencectl b2b trace bob@example.org dan@example.net
     """
     with begin(configuration) as session:
-        events = [event(line) for line in one(session, watcher, resource, package).trace.split("\n") if line]
+        events = [event(line) for line in one(session, watcher, resource, package, fork).trace.split("\n") if line]
     show(events, as_json, lambda: click.echo("\n".join(clean(f"{moment(each['at'])}  {each['what']}") for each in events)))
 
 
 COMMANDS = (b2b,)
 
 
-def one(session: Session, watcher: str, resource: str, package: str) -> Outgoing:
-    """The subscription with this key.
+def one(session: Session, watcher: str, resource: str, package: str, fork: int) -> Outgoing:
+    """The subscription with this key, or a fork of it.
 
     Raises:
         ValueError: there is none.
     """
     key = session.watcher(watcher), session.watcher(resource), package
-    found = store.look(session.database, key)
+    found = store.look(session.database, key, fork)
     if found is None:
         session.require_served(package)
-        others = " and ".join(f"--package '{each.package}'" for each in store.listed(session.database, key[0], key[1]))
+        others = " and ".join(map(_options, store.listed(session.database, key[0], key[1])))
         hint = f"; there is one with {others}" if others else ""
-        raise ValueError(f"there is no subscription of the server's own for {key[0]} to {key[1]}, {package}{hint}")
+        which = f"{package}, fork {fork}" if fork else package
+        raise ValueError(f"there is no subscription of the server's own for {key[0]} to {key[1]}, {which}{hint}")
     return found
+
+
+def _options(outgoing: Outgoing) -> str:
+    return f"--package '{outgoing.package}'" + (f" --fork {outgoing.fork}" if outgoing.fork else "")
 
 
 def described(session: Session, outgoing: Outgoing) -> Facts:

@@ -122,7 +122,7 @@ def told_lists(session: Session, found: Sequence[Subscription]) -> list[Subscrip
     """Those to lists. Whom a client that knows lists watches elsewhere may be a list or a user: its server tells which."""
     abroad = [each for each in found if is_elsewhere(session, each)]
     known = foreign.shown(session.database, [(each.watcher, each.resource, each.package) for each in abroad])
-    told = {key for key, each in known.items() if sip.media_type(each.content_type) == event_list.MULTIPART}
+    told = {key for key, (first, *_) in known.items() if sip.media_type(first.content_type) == event_list.MULTIPART}
     return [each for each in found if each not in abroad or (each.watcher, each.resource, each.package) in told]
 
 

@@ -12,11 +12,14 @@ polite-block                     none                                    none
 
 Every document is a full one: a phone that lost a NOTIFY is right again with the next. Phones that cannot show several dialogs get
 the most advanced one of what the table says, those that need one get one that is over instead of none (`kemi.client_profile`).
+
+Where a proxy elsewhere forks our SUBSCRIBE, each device of a user tells us of its calls (section 3.9): what they tell becomes one
+document as publications do.
 """
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 
 from kemi.client_profile import profile_of
@@ -28,7 +31,6 @@ from kemi.packages.dialog_aggregation import Report
 from kemi.packages.dialog_info import DialogInfo
 from kemi.presence import policy, store
 from kemi.presence.parsed import MAX_KEPT
-from kemi.presence.publication import Publication
 from kemi.settings import Settings
 from kemi.subscription import Subscription
 
@@ -73,14 +75,26 @@ def render(database: Database, settings: Settings, views: Sequence[View], now: f
 def _reports(database: Database, resources: Sequence[str], now: float) -> Iterator[tuple[str, Report]]:
     """What is published; a document that an earlier release took and this one cannot read is left out."""
     for each in store.load_many(database, NAME, resources, now) if resources else ():
-        document = _parse(each)
+        document = _parse(each.body)
         if document is not None:
             yield each.presentity, Report(each.id, each.created_at, each.published_at, document)
 
 
-def _parse(publication: Publication) -> DialogInfo | None:
+def merge(documents: Mapping[str, bytes], entity: str) -> str:
+    """What several devices tell of their calls, as one document.
+
+    Args:
+        documents: by the device, who answered first before the others.
+        entity: URI of who is watched, as it was asked for.
+    """
+    known = [(name, _parse(body)) for name, body in documents.items()]
+    reports = [Report(name, place, place, document) for place, (name, document) in enumerate(known) if document is not None]
+    return dialog_info.write(entity, dialog_aggregation.aggregate(reports))
+
+
+def _parse(body: bytes) -> DialogInfo | None:
     try:
-        return _kept(publication.body) if len(publication.body) <= MAX_KEPT else dialog_info.parse(publication.body)
+        return _kept(body) if len(body) <= MAX_KEPT else dialog_info.parse(body)
     except SipError:
         return None
 
@@ -143,4 +157,5 @@ PACKAGE = EventPackage(
     parameters=PARAMETERS,
     authorize_members=partial(policy.authorize_members, package=NAME),
     also_asks=policy.authorize,
+    merge=merge,
 )

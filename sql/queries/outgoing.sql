@@ -1,44 +1,42 @@
+-- What is read of one; fields of `kemi.b2bua.outgoing.Outgoing`, in their order.
+-- part: outgoing_columns
+watcher, resource, package, domain, created_at, fork, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
+    local_cseq, opening, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures,
+    why, challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards,
+    path, source, trace, next_at, ask_at
+
 -- name: outgoing_create
-INSERT INTO outgoing (watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target,
-    route_set, local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures,
-    why, challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
-    source, trace, next_at, ask_at)
-VALUES (:watcher, :resource, :package, :domain, :created_at, :phase, :wanted, :dialog, :call_id, :remote_tag, :remote_target,
-    :route_set, :local_cseq, :remote_cseq, :asked, :least, :in_flight_until, :notify_by, :refresh_at, :expires_at, :began_at,
-    :failures, :why, :challenge, :nonce_count, :tried, :redirect, :shown, :reason, :content_type, :body, :etag, :version,
-    :is_list, :max_forwards, :path, :source, :trace, :next_at, :ask_at)
-ON CONFLICT (watcher, resource, package) DO NOTHING;
+INSERT INTO outgoing ({outgoing_columns})
+VALUES (:watcher, :resource, :package, :domain, :created_at, :fork, :phase, :wanted, :dialog, :call_id, :remote_tag,
+    :remote_target, :route_set, :local_cseq, :opening, :remote_cseq, :asked, :least, :in_flight_until, :notify_by, :refresh_at,
+    :expires_at, :began_at, :failures, :why, :challenge, :nonce_count, :tried, :redirect, :shown, :reason, :content_type, :body,
+    :etag, :version, :is_list, :max_forwards, :path, :source, :trace, :next_at, :ask_at)
+ON CONFLICT (watcher, resource, package, fork) DO NOTHING;
 
 -- name: outgoing_load
-SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
-    local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
-    challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
-    source, trace, next_at, ask_at
-FROM outgoing WHERE watcher = :watcher AND resource = :resource AND package = :package FOR UPDATE;
+SELECT {outgoing_columns}
+FROM outgoing WHERE watcher = :watcher AND resource = :resource AND package = :package AND fork = 0 FOR UPDATE;
+
+-- With its forks.
+-- name: outgoing_family
+SELECT {outgoing_columns}
+FROM outgoing WHERE watcher = :watcher AND resource = :resource AND package = :package ORDER BY fork FOR UPDATE;
 
 -- name: outgoing_look
-SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
-    local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
-    challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
-    source, trace, next_at, ask_at
-FROM outgoing WHERE watcher = :watcher AND resource = :resource AND package = :package;
+SELECT {outgoing_columns}
+FROM outgoing WHERE watcher = :watcher AND resource = :resource AND package = :package AND fork = :fork;
 
+-- The first one, and the fork with this tag.
 -- name: outgoing_of_dialog
-SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
-    local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
-    challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
-    source, trace, next_at, ask_at
-FROM outgoing WHERE dialog = :dialog FOR UPDATE;
+SELECT {outgoing_columns}
+FROM outgoing WHERE dialog = :dialog AND (fork = 0 OR remote_tag = :remote_tag) FOR UPDATE;
 
 -- name: outgoing_resource_of
-SELECT resource FROM outgoing WHERE dialog = :dialog;
+SELECT resource FROM outgoing WHERE dialog = :dialog LIMIT 1;
 
 -- Those of which some other deadline has come than that a SUBSCRIBE is to be sent.
 -- name: outgoing_claim
-SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
-    local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
-    challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
-    source, trace, next_at, ask_at
+SELECT {outgoing_columns}
 FROM outgoing WHERE next_at <= :now
 ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED;
 
@@ -62,43 +60,41 @@ SELECT domain, due, in_flight FROM
 WHERE due > 0;
 
 -- name: outgoing_claim_domain
-SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
-    local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
-    challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
-    source, trace, next_at, ask_at
+SELECT {outgoing_columns}
 FROM outgoing WHERE domain = :domain AND ask_at <= :now
 ORDER BY ask_at LIMIT :limit FOR UPDATE SKIP LOCKED;
 
 -- name: outgoing_save
 UPDATE outgoing SET phase = :phase, wanted = :wanted, dialog = :dialog, call_id = :call_id, remote_tag = :remote_tag,
-    remote_target = :remote_target, route_set = :route_set, local_cseq = :local_cseq, remote_cseq = :remote_cseq, asked =
-    :asked, least = :least, in_flight_until = :in_flight_until, notify_by = :notify_by, refresh_at = :refresh_at, expires_at =
+    remote_target = :remote_target, route_set = :route_set, local_cseq = :local_cseq, opening = :opening, remote_cseq = :remote_cseq,
+    asked = :asked, least = :least, in_flight_until = :in_flight_until, notify_by = :notify_by, refresh_at = :refresh_at, expires_at =
     :expires_at, began_at = :began_at, failures = :failures, why = :why, challenge = :challenge, nonce_count = :nonce_count,
     tried = :tried, redirect = :redirect, shown = :shown, reason = :reason, content_type = :content_type, body = :body, etag =
     :etag, version = :version, is_list = :is_list, max_forwards = :max_forwards, path = :path, trace = :trace, next_at =
     :next_at, ask_at = :ask_at
-WHERE watcher = :watcher AND resource = :resource AND package = :package;
+WHERE watcher = :watcher AND resource = :resource AND package = :package AND fork = :fork;
 
 -- name: outgoing_remove
-DELETE FROM outgoing WHERE watcher = :watcher AND resource = :resource AND package = :package;
+DELETE FROM outgoing WHERE watcher = :watcher AND resource = :resource AND package = :package AND fork = :fork;
 
--- How many there are of a watcher, and of a domain.
+-- How many there are of a watcher, and of a domain; forks are not counted.
 -- name: outgoing_count
-SELECT (SELECT COUNT(*) FROM outgoing WHERE watcher = :watcher), (SELECT COUNT(*) FROM outgoing WHERE domain = :domain);
+SELECT (SELECT COUNT(*) FROM outgoing WHERE watcher = :watcher AND fork = 0),
+    (SELECT COUNT(*) FROM outgoing WHERE domain = :domain AND fork = 0);
 
 -- Watchers and domains that have as many as the limits allow; 0: no limit.
 -- name: outgoing_full
-SELECT 'b2b.max_per_watcher' AS parameter, watcher AS whose FROM outgoing
+SELECT 'b2b.max_per_watcher' AS parameter, watcher AS whose FROM outgoing WHERE fork = 0
 GROUP BY watcher HAVING CAST(:per_watcher AS BIGINT) > 0 AND COUNT(*) >= CAST(:per_watcher AS BIGINT)
-UNION ALL SELECT 'b2b.max_per_domain', domain FROM outgoing
+UNION ALL SELECT 'b2b.max_per_domain', domain FROM outgoing WHERE fork = 0
 GROUP BY domain HAVING CAST(:per_domain AS BIGINT) > 0 AND COUNT(*) >= CAST(:per_domain AS BIGINT)
 ORDER BY parameter, whose;
 
 -- Those that nobody here watches any more; a fetch whose one NOTIFY is still to come does, and a member of a list that waits for it to
--- work. One that is a source has no subscriptions of its own (`outgoing_unsourced`).
+-- work. One that is a source has no subscriptions of its own (`outgoing_unsourced`). Forks go with the first one.
 -- name: outgoing_unwanted
 SELECT watcher, resource, package FROM outgoing
-WHERE wanted = 1 AND source = '' AND NOT EXISTS
+WHERE wanted = 1 AND fork = 0 AND source = '' AND NOT EXISTS
     (SELECT 1 FROM subscription
      WHERE subscription.resource = outgoing.resource AND subscription.package = outgoing.package
          AND subscription.watcher = outgoing.watcher
@@ -108,7 +104,7 @@ LIMIT :limit;
 
 -- name: outgoing_is_unwanted
 SELECT 1 FROM outgoing
-WHERE watcher = :watcher AND resource = :resource AND package = :package AND NOT EXISTS
+WHERE watcher = :watcher AND resource = :resource AND package = :package AND fork = 0 AND NOT EXISTS
     (SELECT 1 FROM subscription
      WHERE subscription.resource = outgoing.resource AND subscription.package = outgoing.package
          AND subscription.watcher = outgoing.watcher
@@ -118,7 +114,7 @@ WHERE watcher = :watcher AND resource = :resource AND package = :package AND NOT
 -- Those in domains that nobody may be watched in any more.
 -- name: outgoing_unreachable
 SELECT watcher, resource, package FROM outgoing
-WHERE wanted = 1 AND source = '' AND domain NOT IN (SELECT column1 FROM (VALUES :rows) AS reachable)
+WHERE wanted = 1 AND fork = 0 AND source = '' AND domain NOT IN (SELECT column1 FROM (VALUES :rows) AS reachable)
 LIMIT :limit;
 
 -- Users who are watched, registered by a device that takes SUBSCRIBE (bit 64 of methods) and has no PUBLISH (8192), and publish
@@ -153,11 +149,11 @@ SELECT 1 FROM outgoing WHERE dialog = :dialog AND source <> '';
 SELECT EXISTS (SELECT 1 FROM outgoing WHERE next_at <= :now) OR EXISTS (SELECT 1 FROM outgoing WHERE ask_at <= :now);
 
 -- name: outgoing_shown
-SELECT watcher, resource, package, shown, reason, content_type, body, version FROM outgoing
+SELECT watcher, resource, package, shown, content_type, body, version, remote_tag, began_at, fork FROM outgoing
 WHERE (watcher, resource, package) IN (SELECT column1, column2, column3 FROM (VALUES :rows) AS asked);
 
 -- name: outgoing_standing
-SELECT watcher, resource, package, wanted, shown, failures, reason, why FROM outgoing
+SELECT watcher, resource, package, fork, wanted, shown, failures, reason, why FROM outgoing
 WHERE (watcher, resource, package) IN (SELECT column1, column2, column3 FROM (VALUES :rows) AS asked);
 
 -- After a start: refreshes whose answer nobody waits for any more are due again; a first SUBSCRIBE has Timer N.
@@ -192,7 +188,7 @@ UPDATE subscription SET next_at = :until
 WHERE id = :id AND EXISTS
     (SELECT 1 FROM outgoing JOIN subscription AS member ON member.resource = outgoing.resource
          AND member.package = outgoing.package AND member.watcher = outgoing.watcher
-     WHERE outgoing.watcher = :watcher AND outgoing.shown = 'unknown' AND outgoing.failures = 0
+     WHERE outgoing.watcher = :watcher AND outgoing.fork = 0 AND outgoing.shown = 'unknown' AND outgoing.failures = 0
          AND member.list_id <> '' AND member.expires_at = member.created_at);
 
 -- When the last of them is known, the lists that this watcher fetches are told.
@@ -204,7 +200,7 @@ FROM (SELECT id AS held_id FROM subscription
           AND NOT EXISTS
               (SELECT 1 FROM outgoing JOIN subscription AS member ON member.resource = outgoing.resource
                    AND member.package = outgoing.package AND member.watcher = outgoing.watcher
-               WHERE outgoing.watcher = :watcher AND outgoing.shown = 'unknown' AND outgoing.failures = 0
+               WHERE outgoing.watcher = :watcher AND outgoing.fork = 0 AND outgoing.shown = 'unknown' AND outgoing.failures = 0
                    AND member.list_id <> '' AND member.expires_at = member.created_at)
       ORDER BY id FOR UPDATE) AS held
 WHERE subscription.id = held.held_id
@@ -220,10 +216,7 @@ WHERE subscription.id = marked.marked_id
 RETURNING in_flight_since IS NOT NULL;
 
 -- name: outgoing_list
-SELECT watcher, resource, package, domain, created_at, phase, wanted, dialog, call_id, remote_tag, remote_target, route_set,
-    local_cseq, remote_cseq, asked, least, in_flight_until, notify_by, refresh_at, expires_at, began_at, failures, why,
-    challenge, nonce_count, tried, redirect, shown, reason, content_type, body, etag, version, is_list, max_forwards, path,
-    source, trace, next_at, ask_at
+SELECT {outgoing_columns}
 FROM outgoing
 WHERE (:watcher = '' OR watcher = :watcher) AND (:resource = '' OR resource = :resource) AND (:domain = '' OR domain = :domain)
-ORDER BY resource, watcher, package LIMIT :limit;
+ORDER BY resource, watcher, package, fork LIMIT :limit;

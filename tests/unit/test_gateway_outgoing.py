@@ -60,7 +60,7 @@ def test_what_is_asked_and_told_goes_around(abroad: Server, ksr: KSR) -> None:
     assert notify(abroad, fields, body=far("t1", note="far away")) == 200
     abroad.run_tasks()
     rows = abroad.database.execute("outgoing_standing", {}, [("sip:bob@example.org", DAN, "presence")]).rows()
-    assert rows == [("sip:bob@example.org", DAN, "presence", 1, "active", 0, "", "")]
+    assert rows == [("sip:bob@example.org", DAN, "presence", 0, 1, "active", 0, "", "")]
 
 
 @pytest.mark.rfc("B2B-004")

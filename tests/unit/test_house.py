@@ -54,7 +54,7 @@ PURE = {
     "kemi.rls.resource_list", "kemi.rls.reference", "kemi.rls.expansion", "kemi.rls.service", "kemi.rls.recipient_list",
     "kemi.rls.rlmi", "kemi.rls.multipart",
     "kemi.b2bua.outgoing", "kemi.b2bua.machine", "kemi.b2bua.moves", "kemi.b2bua.credentials", "kemi.b2bua.request",
-    "kemi.b2bua.numbered", "kemi.b2bua.event_list",
+    "kemi.b2bua.numbered", "kemi.b2bua.event_list", "kemi.b2bua.forks",
 }  # fmt: skip
 PURE_LIBRARIES = {
     "base64", "binascii", "collections", "dataclasses", "datetime", "difflib", "enum", "functools", "hashlib", "html", "ipaddress",

@@ -7,11 +7,19 @@ from pathlib import Path
 import pytest
 
 from kemi import database, schema
+from kemi.b2bua import store
+from kemi.b2bua.outgoing import Outgoing, Phase
 from kemi.database import Database, Unavailable
 from kemi.errors import ConfigurationError
 from tests.unit.values import settings_of
 
 ENGINES = ("sqlite", "postgresql")
+BEFORE = {
+    "watcher": "'w'", "resource": "'r'", "package": "'p'", "phase": "'established'", "shown": "'active'", "local_cseq": "7",
+    "in_flight_until": "NULL", "next_at": "3.5", "trace": "'1.000 wanted'",
+}  # fmt: skip
+"""A subscription of the server's own, as it was written before there were forks."""
+OCTETS = {"sqlite": "CAST('<octets/>' AS BLOB)", "postgresql": "'<octets/>'"}
 
 
 @pytest.fixture
@@ -105,3 +113,24 @@ def test_a_migration_that_fails_is_not_applied_at_all(empty: Database, folder: P
     assert schema.state(empty).applied == ("0001_first",)
     broken.write_text("CREATE TABLE extra (a INTEGER);")
     assert schema.migrate(empty) == ["0002_broken"]
+
+
+# What a table that is made anew keeps
+
+
+def test_subscriptions_of_the_server_s_own_outlive_that_their_forks_are_rows_too(empty: Database) -> None:
+    files = schema.migrations(empty.engine)
+    schema.state(empty)
+    for name in [each for each in files if each < "0017"]:
+        with empty.transaction():
+            empty.script(files[name].read_text())
+            empty.execute("schema_record", {"name": name})
+    columns = [each for each in Outgoing._fields if each not in ("fork", "opening")]
+    before = BEFORE | {"body": OCTETS[empty.engine]}
+    values = ", ".join(before.get(each, "'0'") for each in columns)
+    empty.script(f"INSERT INTO outgoing ({', '.join(columns)}) VALUES ({values})")
+    schema.migrate(empty)
+    found = store.look(empty, ("w", "r", "p"))
+    assert found is not None
+    assert (found.fork, found.local_cseq, found.opening, found.phase, found.body) == (0, 7, 7, Phase.ESTABLISHED, b"<octets/>")
+    assert (found.in_flight_until, found.next_at, found.trace) == (None, 3.5, "1.000 wanted")

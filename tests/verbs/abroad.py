@@ -7,10 +7,11 @@ from kemi import sip
 from kemi.b2bua import notified, outside, relay, sending, store
 from kemi.b2bua.foreign import with_foreign, with_foreign_lists
 from kemi.b2bua.happening import Setting
-from kemi.b2bua.outgoing import Answered, Outgoing
+from kemi.b2bua.outgoing import BETWEEN_TAGS, Answered, Outgoing
 from kemi.b2bua.request import Ourselves
 from kemi.effects import Effect, Reply, SendRequest
 from kemi.identity import realm
+from kemi.packages import dialog
 from kemi.parameters import B2buaSettings
 from kemi.presence import subscribed
 from kemi.presence.package import PRESENCE
@@ -39,7 +40,7 @@ class Abroad(World):
 
     def parameters(self, b2b: dict[str, Any]) -> None:
         self.settings = replace(self.settings, b2b=replace(self.settings.b2b or B2buaSettings(), **b2b))
-        packages = with_lists(with_foreign(with_templates([PRESENCE], DEPTH), self.settings))
+        packages = with_lists(with_foreign(with_templates([PRESENCE, dialog.PACKAGE], DEPTH), self.settings))
         self.packages = with_foreign_lists(packages, self.settings)
 
     def empty(self) -> "Abroad":
@@ -77,7 +78,8 @@ class Abroad(World):
         return requests(sending.sweep(self.at, self.chance))
 
     def answered(self, request: SendRequest, status: int = 200, **more: Any) -> list[SendRequest]:
-        return self.round(Answered(request.id, request.cseq, status, **more))
+        dialog, _, tag = request.id.partition(BETWEEN_TAGS)
+        return self.round(Answered(dialog, request.cseq, status, **({"to_tag": tag} | more)))
 
     def notify_from_far(
         self, asked: SendRequest, state: str = "active;expires=3600", body: bytes = DOCUMENT, **changes: Any
@@ -90,9 +92,12 @@ class Abroad(World):
 
     def far(self, asked: SendRequest, state: str = "active;expires=3600", body: bytes = DOCUMENT, **changes: Any) -> list[Effect]:
         fields = fields_of(asked.headers)
-        known = self.of_dialog(asked.id)
+        dialog, _, tag = asked.id.partition(BETWEEN_TAGS)
+        from_tag = changes.get("from_tag", tag or "far")
+        known = self.of_dialog(dialog, from_tag)
         given = {
-            "to_tag": asked.id, "call_id": fields["Call-ID"][0], "cseq": max(1, known.remote_cseq + 1) if known else 1,
+            "to_tag": dialog, "from_tag": from_tag, "call_id": fields["Call-ID"][0],
+            "cseq": max(1, known.remote_cseq + 1) if known else 1,
             "subscription_state": state, "body": body, "content_type": PIDF if body else None,
         }  # fmt: skip
         return notified.notified(self.at, NOTIFY._replace(**(given | changes)), self.chance())
@@ -120,9 +125,11 @@ class Abroad(World):
         assert found is not None
         return found
 
-    def of_dialog(self, dialog: str) -> Outgoing | None:
+    def of_dialog(self, dialog: str, remote_tag: str = "far") -> Outgoing | None:
+        """The fork with that tag, else the first one."""
         with self.database.transaction():
-            return store.of_dialog(self.database, dialog)
+            found = store.of_dialog(self.database, dialog, remote_tag)
+        return found[-1] if found else None
 
 
 def answer(effects: list[Effect]) -> int:

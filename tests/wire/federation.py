@@ -110,10 +110,11 @@ class Remote(UserAgent):
         self.send_raw(("\r\n".join(lines) + "\r\n" + headers + "Content-Length: 0\r\n\r\n").encode())
 
     def notify_for(self, request: Message, state: str, cseq: int, body: bytes = b"", tag: str = "far", **kwargs: Any) -> bytes:
-        """A NOTIFY in the dialog of a SUBSCRIBE."""
+        """A NOTIFY in the dialog of a SUBSCRIBE, of its event package: presence, or calls."""
+        is_calls = request.get("Event") == "dialog"
         uri = request.get("Contact").strip("<>")
-        lines = ["Event: presence", f"Contact: <sip:dan@{self.address}>", f"Subscription-State: {state}"]
-        lines += ["Content-Type: application/pidf+xml"] if body else []
+        lines = [f"Event: {request.get('Event')}", f"Contact: <sip:dan@{self.address}>", f"Subscription-State: {state}"]
+        lines += [f"Content-Type: application/{'dialog-info' if is_calls else 'pidf'}+xml"] if body else []
         us, other = (f"<{request.get(name).partition('<')[2].partition('>')[0]}>" for name in ("To", "From"))
         more = {
             "from_": us, "from_tag": tag, "to": other, "to_tag": request.from_tag, "call_id": request.get("Call-ID"), "cseq": cseq,
