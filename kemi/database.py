@@ -33,7 +33,9 @@ Row = tuple[Any, ...]
 Parameters = Mapping[str, Any]
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
-LOCKING = r" FOR (UPDATE|SHARE)( OF \w+)?( SKIP LOCKED)?"
+LOCKING = r"( ORDER BY id(?= FOR UPDATE\)))? FOR (UPDATE|SHARE)( OF \w+)?( SKIP LOCKED)?"
+"""Inside of a statement rows are put in order only to be locked so."""
+
 NOTHING: Parameters = {}
 WAL_PAGES = 16000
 """Pages of 4 KiB that SQLite's log may have before a writer moves them itself."""

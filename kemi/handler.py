@@ -6,12 +6,12 @@ import signal
 import time
 from functools import partial
 
-from kemi import gateway, notify, packages, settings, store, sweep
+from kemi import gateway, notify, packages, settings, store, subscribe, sweep
 from kemi.b2bua import outside
 from kemi.b2bua import store as outgoing_store
 from kemi.database import Database, Unavailable
 from kemi.errors import TemporarilyUnavailable
-from kemi.gateway import http, outgoing, proxy
+from kemi.gateway import answers, http, outgoing, proxy
 from kemi.presence import expire, registrar
 from kemi.process import CONTINUE
 from kemi.requests import Requests
@@ -31,6 +31,7 @@ class Handler(Requests):
 
     def __init__(self, configured: settings.Settings, secret: bytes) -> None:
         super().__init__(configured, secret)
+        self._answers = answers.Passing()
         self._unsettled: list[notify.Answer] = []
         self._web = Web(self.realm, self._is_trusted, secret, time.time())
 
@@ -47,8 +48,9 @@ class Handler(Requests):
 
     def ksr_reply_route(self, msg: object) -> int:
         """A response: answers to our NOTIFYs go to the notifier, to our SUBSCRIBEs likewise; all goes on to its transaction."""
-        if gateway.text("$rm") == "NOTIFY" and gateway.text("$ft").startswith("kp-") and gateway.value("$rs") >= 200:
-            gateway.pass_answer()
+        tag = gateway.text("$ft")
+        if tag.startswith(subscribe.TAG):
+            self._answers.pass_on(tag)
         elif outgoing.is_answer():
             outgoing.pass_answer()
         return CONTINUE
@@ -134,9 +136,9 @@ class Handler(Requests):
     def _notify(self) -> None:
         self._take_changes()
         for _ in range(ROUNDS):
-            self._unsettled += gateway.take_answers(self.settings.pa.notify_batch * 5)
-            answers = list(self._unsettled)
-            effects, more = self._again(partial(notify.notify, self.database, self.settings, self.packages, answers, time.time()))
+            self._unsettled += answers.take(self.settings.pa.notify_batch * 5)
+            settling = list(self._unsettled)
+            effects, more = self._again(partial(notify.notify, self.database, self.settings, self.packages, settling, time.time()))
             self._unsettled.clear()
             self._execute(effects)
             if not more:
@@ -145,7 +147,7 @@ class Handler(Requests):
 
     def _tick(self) -> None:
         self._look_for_changes()
-        gateway.tick_answers()
+        answers.tick()
         proxy.tick_closed()
         self.database.tidy()
         now = time.time()

@@ -67,7 +67,7 @@ class Answer(NamedTuple):
         """Read what came out of the queue; header field values in it are as the watcher sent them."""
         line, _, event = text.partition("\n")
         cseq, status, retry_after, contact = line.split(" ", 3)
-        seconds = int(retry_after) if re.fullmatch("[0-9]{1,9}", retry_after) else 0
+        seconds = int(retry_after) if retry_after != "0" and re.fullmatch("[0-9]{1,9}", retry_after) else 0
         target = sip.contact_target(contact) if contact else ""
         return cls(tag, int(cseq), int(status), target, min(seconds, MAX_RETRY_AFTER), event)
 

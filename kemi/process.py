@@ -14,7 +14,7 @@ from kemi.b2bua.outgoing import TAG
 from kemi.database import Conflict, Database, Unavailable
 from kemi.effects import Effect, Log
 from kemi.errors import ServiceUnavailable, SipError
-from kemi.gateway import outgoing
+from kemi.gateway import answers, outgoing
 from kemi.presence import registrar
 from kemi.runtime_settings import Watch, restored
 
@@ -72,7 +72,7 @@ class Process:
     def _execute(self, effects: list[Effect]) -> None:
         unsent = gateway.execute(effects)
         if unsent:
-            gateway.queue_answers([each for each in unsent if not each.id.startswith(TAG)])
+            answers.queue([each for each in unsent if not each.id.startswith(TAG)])
             outgoing.queue_answers([each for each in unsent if each.id.startswith(TAG)])
 
     def _again(self, work: Callable[[], T]) -> T:

@@ -130,6 +130,8 @@ def one_line(value: str) -> str:
 
 def split_list(value: str) -> list[str]:
     """The members of a comma separated header field; commas in quotes and angle brackets do not separate."""
+    if "," not in value:
+        return [member] if (member := value.strip()) else []
     if '"' not in value and "<" not in value:
         members = value.split(",")
     else:
@@ -159,6 +161,7 @@ def address_uri(address: str) -> str:
     return uri
 
 
+@lru_cache(maxsize=KEPT)
 def contact_target(contact: str) -> str:
     """The URI in the Contact of a 2xx to NOTIFY, "" where it cannot be used (RFC 3261 section 12.2.1.2)."""
     try:

@@ -26,8 +26,11 @@ RETRY_AFTER = 60
 """Seconds a watcher is asked to wait when a limit is reached."""
 
 
+TAG = "kp-"
+"""Beginning of our tag in every dialog: answers to our NOTIFYs are told from others without a look into the database."""
+
 LIST_TAG = "kp-list-"
-"""Beginning of our tag in dialogs of lists."""
+"""The same in dialogs of lists."""
 
 
 ABLE_TAG = "kp-able-"
@@ -55,7 +58,7 @@ def tag_of(request: sip.Request, secret: bytes, is_list: bool = False, is_able: 
     identity = (
         request.call_id, request.from_tag, request.from_uri, request.uri, request.contact, request.event, request.cseq,
     )  # fmt: skip
-    begin = LIST_TAG if is_list else ABLE_TAG if is_able else "kp-"
+    begin = LIST_TAG if is_list else ABLE_TAG if is_able else TAG
     return begin + hashlib.blake2b(repr(identity).encode(), key=secret, digest_size=12).hexdigest()
 
 
@@ -201,10 +204,10 @@ def _authorized(
     """The subscription in the state that the rules of now give it."""
     package, now = packages[subscription.package], subscription.created_at
     authorization = package.authorization(database, settings, subscription.watcher, subscription.resource, now)
-    subscription = authorized(subscription, authorization)
+    subscription = authorized(subscription, authorization, STATE_BY_DECISION.get(authorization.decision, State.TERMINATED))
     if lifetime == 0:
         return fetched(subscription, package.awaits(database, settings, subscription, now) if package.awaits else None)
-    return subscription._replace(state=STATE_BY_DECISION.get(authorization.decision, State.TERMINATED))
+    return subscription
 
 
 def _waiting(database: Database, subscription: Subscription) -> str:

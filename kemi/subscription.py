@@ -186,10 +186,14 @@ class Subscription(NamedTuple):
         return max(0, round(self.expires_at - now))
 
 
-def authorized(subscription: Subscription, authorization: Authorization) -> Subscription:
-    """The subscription with what the rules of now say written into it, in the state that it was in."""
+def authorized(subscription: Subscription, authorization: Authorization, state: State | None = None) -> Subscription:
+    """The subscription with what the rules of now say written into it.
+
+    Args:
+        state: that it gets by them; None: it stays in the one that it was in.
+    """
     decision, permissions, changes_at = authorization[:3]
-    return subscription._replace(decision=decision, permissions=permissions, judge_at=changes_at)
+    return subscription._replace(decision=decision, permissions=permissions, judge_at=changes_at, state=state or subscription.state)
 
 
 def decided(subscription: Subscription, authorization: Authorization, now: float) -> Subscription:

@@ -111,8 +111,7 @@ def tag_of(address: str | None) -> str | None:
 
 def name_of(address: str | None) -> str | None:
     """The display name, as it is written."""
-    name = (address or "").partition("<")[0].strip() if "<" in (address or "") else ""
-    return name or None
+    return ((address or "").partition("<")[0].strip() if "<" in (address or "") else "") or None
 
 
 class KSR(Xhttp, Registrar):
@@ -202,7 +201,7 @@ class KSR(Xhttp, Registrar):
     def _header(self, name: str, index: str | None) -> str | None:
         values = list(map(decoded, self.message.all(name)))
         if index == "*":
-            return ",".join(values) if values else None
+            return ",".join(values) if 0 < len(",".join(values)) < 8192 else None  # Kamailio's buffer
         return values[int(index or 0)] if len(values) > int(index or 0) else None
 
     def _pv_seti(self, name: str, value: int) -> None:
@@ -373,6 +372,7 @@ VARIABLES: dict[str, Callable[[Message, tuple[str, str]], Any]] = {
     "$ru": lambda message, _: request_uri(message),
     "$ou": lambda message, _: message.original_uri or message.uri,
     "$rs": lambda message, _: message.status,
+    "$ml": lambda message, _: len(message.body) + sum(len(name) + len(value) + 4 for name, value in message.headers),
     "$fu": lambda message, _: uri_of(message.first("From")),
     "$ft": lambda message, _: tag_of(message.first("From")),
     "$fn": lambda message, _: name_of(message.first("From")),

@@ -27,12 +27,14 @@ START_OF_MESSAGE = "$(mb{s.substr,0,1024}{s.encode.hexa})"
 MAX_FIELD = 4096
 """Characters in one header field value."""
 
+BUFFER = 8192
+"""Octets of Kamailio's buffer for lists: what a shorter message has fits into it."""
+
 TRANSACTION_IS_THERE = -10
 """Result of t_newtran where a script has made the transaction before."""
 
 NOTIFY_GROUP = "notify"
 FETCH_GROUP = "fetch"
-ANSWERS = "answers"
 CHANGED = "$shv(changed)"
 PATH = "$(hdr(Presence-Path)[*])"
 """Servers that a subscription came through (`kemi.b2bua.relay`)."""
@@ -41,13 +43,10 @@ WOKEN = "$shv(woken)"
 FETCHING = "$shv(fetching)"
 ASKING = "$shv(asking)"
 HURRY = "$shv(hurry)"
-"""Until when, seconds since the epoch, every answer is settled at once."""
+"""Until when, seconds since the epoch, every answer to a NOTIFY is settled at once (`answers`)."""
 
 HURRY_SECONDS = 3
 """How long after a change that had to wait for answers; what is answered later waits for the tick."""
-
-ANSWERS_AT_ONCE = 50
-"""2xx answers are settled together: so many, or those of a second, or when a subscription waits for one of them."""
 
 _FIELDS = {
     "from_uri": "$fu",
@@ -88,7 +87,7 @@ _LISTS = {
         "P-Asserted-Identity", "Max-Breadth",
     )
 }  # fmt: skip
-"""Lists that are None when they do not fit into Kamailio's buffer, as if they were missing."""
+"""Lists that are None when they do not fit into BUFFER, as if they were missing."""
 
 _FIELDS_OF_BODY = {
     "content_type": "$cT",
@@ -114,17 +113,29 @@ def field(name: str) -> str | None:
     Raises:
         BadRequest: 400, it is too long, no UTF-8, or holds control characters.
     """
+    found = _read(name)
+    if found is None:
+        _refuse_hidden(name)
+        return None
+    return found
+
+
+def _read(name: str) -> str | None:
+    """The same; None also where it does not fit into BUFFER."""
     try:
         found: str | None = value(name)
     except UnicodeDecodeError:
         raise BadRequest("a header field is no UTF-8") from None
     if found is None:
-        if name in _LISTS and KSR.hdr.is_present(_LISTS[name]) > 0:
-            raise BadRequest("a header field is too long")
         return None
     if len(found) > MAX_FIELD:
         raise BadRequest("a header field is too long")
     return found if found.isprintable() else sip.one_line(found)
+
+
+def _refuse_hidden(name: str) -> None:
+    if name in _LISTS and KSR.hdr.is_present(_LISTS[name]) > 0:
+        raise BadRequest("a header field is too long")
 
 
 def read_request(method: str) -> sip.Request:
@@ -135,8 +146,9 @@ def read_request(method: str) -> sip.Request:
     """
     transport = text("$pr").lower()
     fields: dict[str, Any] = {}
+    is_large = (value("$ml") or 0) >= BUFFER
     for name, variable in _FIELDS_OF_METHOD[method].items():
-        found = field(variable)
+        found = field(variable) if is_large else _read(variable)
         if found is not None:
             fields[name] = found
     body = read_body(transport)
@@ -196,7 +208,7 @@ def read_body(transport: str) -> bytes:
     Raises:
         BadRequest: 400, it is shorter than Content-Length says.
     """
-    length = value("$cl")
+    length = int(value("$cl") or 0)
     if not length and transport != "udp":
         return b""
     try:
@@ -204,11 +216,11 @@ def read_body(transport: str) -> bytes:
         body = found.encode() if found else b""
     except UnicodeDecodeError:
         body = binascii.unhexlify(value("$(rb{s.encode.hexa})") or "")
-    if KSR.hdr.is_present("Content-Length") < 0:
-        return body
-    if len(body) < int(length or 0):
+    if len(body) < length:
         raise BadRequest("the body is shorter than Content-Length")
-    return body[: int(length or 0)]
+    if body and not length and KSR.hdr.is_present("Content-Length") < 0:
+        return body
+    return body[:length]
 
 
 def execute(effects: Iterable[Effect]) -> list[Answer]:
@@ -308,14 +320,21 @@ def send(request: SendRequest) -> bool:
         if "transport=ws" in next_hop:
             return False
         next_hop = ""
-    transport, _, address = request.socket.partition(":")
-    socket = f"{SOCKETS.get(transport, transport)}:{address}" if transport == sip.transport_of(next_hop or request.uri) else ""
+    socket = _socket_for(next_hop or request.uri, request.socket)
     try:
         sent = KSR.tm.t_uac_send(request.method, request.uri, next_hop, socket, request.headers, request.body)
     except Exception as failure:
         warn(f"{request.method} not sent: id={request.id} why={failure}")
         return False
     return sent is None or sent > 0
+
+
+def _socket_for(uri: str, socket: str) -> str:
+    """Our own socket for what goes to this URI; "": any of its transport."""
+    if socket[:4] == "udp:" and uri[:4] == "sip:" and ";" not in uri:
+        return socket
+    transport, _, address = socket.partition(":")
+    return f"{SOCKETS.get(transport, transport)}:{address}" if transport == sip.transport_of(uri) else ""
 
 
 def wake() -> None:
@@ -355,41 +374,6 @@ def wake_subscriber() -> None:
 def subscriber_woken() -> None:
     """That worker is about to look."""
     KSR.pv.seti(ASKING, 0)
-
-
-def pass_answer() -> None:
-    """Hand the response that Kamailio is working on to the notifier."""
-    status = int(value("$rs"))
-    contact = event = retry_after = ""
-    if 200 <= status < 300:
-        contact, event = text("$(hdr(Contact))"), text("$hdr(Event)")
-    else:
-        retry_after = text("$hdr(Retry-After)").partition(";")[0].strip()
-    line = f"{text('$cs')} {status} {retry_after or 0} {contact}"
-    KSR.mqueue.mq_add(ANSWERS, text("$ft"), f"{line}\n{event}" if "rate" in event else line)
-    if status >= 300 or value(HURRY) >= time.time() or KSR.mqueue.mq_size(ANSWERS) >= ANSWERS_AT_ONCE:
-        wake()
-
-
-def queue_answers(answers: Iterable[Answer]) -> None:
-    """Hand what could not be sent to the notifier, as if it had been answered so."""
-    for each in answers:
-        KSR.mqueue.mq_add(ANSWERS, each.id, each.as_text())
-    wake()
-
-
-def tick_answers() -> None:
-    """Once a second: what lies in the queue is settled."""
-    if KSR.mqueue.mq_size(ANSWERS) > 0:
-        wake()
-
-
-def take_answers(limit: int) -> list[Answer]:
-    """Answers passed by the workers, at most `limit` of them."""
-    answers: list[Answer] = []
-    while len(answers) < limit and KSR.mqueue.mq_fetch(ANSWERS) > 0:
-        answers.append(Answer.from_text(text(f"$mqk({ANSWERS})"), text(f"$mqv({ANSWERS})")))
-    return answers
 
 
 def pass_changes(changes: str) -> None:

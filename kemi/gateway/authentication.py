@@ -131,6 +131,8 @@ def requests_this_second(source: str) -> int:
 
 def asserted_identities() -> list[str]:
     """The URIs in P-Asserted-Identity; only for a trusted source (RFC 3325 section 5)."""
+    if KSR.hdr.is_present("P-Asserted-Identity") < 0:
+        return []
     return [sip.address_uri(each) for each in sip.split_list(field("$(hdr(P-Asserted-Identity)[*])") or "")]
 
 

@@ -61,7 +61,7 @@ def is_for_list(database: Database, settings: Settings, request: sip.Request, re
 
 def supports_lists(request: sip.Request) -> bool:
     """Whether the client says that it knows lists (RFC 4662 section 4.1)."""
-    return EVENT_LIST in (*options(request.supported), *options(request.require))
+    return bool(request.supported or request.require) and EVENT_LIST in (*options(request.supported), *options(request.require))
 
 
 def refuse_extensions(request: sip.Request, is_list: bool) -> None:
@@ -70,7 +70,9 @@ def refuse_extensions(request: sip.Request, is_list: bool) -> None:
     Raises:
         BadExtension: 420.
     """
-    unknown = [each for each in sip.split_list(request.require or "") if not (is_list and each.lower() in SUPPORTED)]
+    if not request.require:
+        return
+    unknown = [each for each in sip.split_list(request.require) if not (is_list and each.lower() in SUPPORTED)]
     if unknown:
         raise BadExtension(unknown)
 

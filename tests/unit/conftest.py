@@ -18,6 +18,7 @@ MEET_KAMAILIO = (
     "gateway.proxy",
     "gateway.authentication",
     "gateway.http",
+    "gateway.answers",
     "gateway.outgoing",
     "web",
     "ser",
