@@ -16,6 +16,9 @@ from typing import Final
 from kemi.presence import pidf
 from kemi.presence.pidf import DATA_MODEL, MEDIA_TYPE, PIDF, RPID
 
+MAX_KEPT: Final = 8192
+"""Octets of a document of which it is worth keeping whether its prefixes are usual."""
+
 _NAME: Final = r"[A-Za-z_][\w.-]*"
 _ATTRIBUTES: Final = rf'(?:\s+{_NAME}(?::{_NAME})?="[^"<]*")*\s*'
 _ID: Final = rf'\s+id="{_NAME}"\s*'
@@ -81,27 +84,29 @@ def told(body: bytes, content_type: str, entity: str, with_others: bool = True) 
     found = _pattern().fullmatch(document)
     if found is None or found["entity"] != entity or (found["other"] and not with_others):
         return ""
-    declarations, ids = found["before"] + found["after"], _IDENTIFIED.findall(document)
+    declarations, content = found["before"] + found["after"], found.end("after")
+    ids = _IDENTIFIED.findall(document, content)
+    are_usual = _usual if len(body) <= MAX_KEPT else _are_usual
     is_plain = (
         "<!" not in document
+        and document.find("&", 0, content) < 0
         and document.count("<?") == 1
         and document.count("xmlns") == declarations.count("xmlns")
-        and _are_usual(declarations, tuple(_PREFIXED.findall(document)))
+        and are_usual(declarations, tuple(_PREFIXED.findall(document)))
         and 0 < len(ids) == len(set(ids))
         and all(map(pidf.is_timestamp, _TIME.findall(document)))
     )
     return document if is_plain else ""
 
 
-@lru_cache(maxsize=256)
 def _are_usual(declarations: str, names: tuple[tuple[str, str], ...]) -> bool:
-    """Whether prefixes mean what they should; a client says the same in most of its documents.
+    """Whether prefixes mean what they should.
 
     PIDF's namespace is the one without prefix, and of no other. Of the data model there is nothing but persons with notes, and of
     RPID no element twice (RFC 4480 section 3.1, as in `composition`).
 
     Args:
-        declarations: attributes of presence, without its entity.
+        declarations: attributes of presence, without its entity; nothing in them is escaped.
         names: prefix and name of each element that has a prefix.
     """
     declared = dict(_ATTRIBUTE.findall(declarations))
@@ -117,3 +122,7 @@ def _are_usual(declarations: str, names: tuple[tuple[str, str], ...]) -> bool:
         and model <= {"person", "note", "timestamp"}
         and "person" not in others
     )
+
+
+_usual = lru_cache(maxsize=256)(_are_usual)
+"""A client says the same in most of its documents."""

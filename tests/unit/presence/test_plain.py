@@ -62,6 +62,8 @@ CHANGES = {
     "an attribute only begins like a declaration": ("<presence ", '<presence xmlnsv="1" '),
     "PIDF has a prefix": (TUPLE, f'<v:x xmlns:p="{PIDF}"><p:tuple/></v:x>{TUPLE}'),
     "PIDF has a prefix in the root": ("<presence ", f'<presence xmlns:p="{PIDF}" '),
+    "PIDF has a prefix in the root, escaped": ("<presence ", f'<presence xmlns:p="{PIDF[:-1]}&#{ord(PIDF[-1])};" '),
+    "RPID has two prefixes, one escaped": ("<presence ", f'<presence xmlns:q="{RPID[:-1]}&#{ord(RPID[-1])};" '),
     "PIDF is not the default namespace": (f'xmlns="{PIDF}"', 'xmlns="urn:other"'),
     "declarations are further down": (TUPLE, f'{TUPLE}<v:x xmlns:w="urn:w"/>'),
     "there is a comment": (TUPLE, f"<!-- -->{TUPLE}"),
@@ -101,6 +103,24 @@ def test_it_is_composed_where(why: str) -> None:
     changed = published.replace(*CHANGES[why], 1)
     assert changed != published
     assert told(changed.encode()) == ""
+
+
+def test_a_prefix_that_is_called_id_is_nobodys_id() -> None:
+    start = START.replace("<presence ", '<presence xmlns:id="urn:id" ')
+    assert told(document("", start)) == ""
+    assert told(document(TUPLE, start)) == document(TUPLE, start).decode()
+
+
+def test_an_entity_that_only_looks_like_it_is_composed() -> None:
+    """An ampersand may stand in a user part (RFC 3261 section 25.1); in XML it is escaped."""
+    entity = "sip:a&amp;b@example.com"
+    assert plain.told(document(TUPLE, START.replace(ENTITY, entity)), MEDIA_TYPE, entity) == ""
+
+
+def test_what_is_larger_than_what_is_kept_is_looked_at_too() -> None:
+    large = TUPLE + PERSON + f"<v:x>{'x' * plain.MAX_KEPT}</v:x>"
+    assert told(document(large)) == document(large).decode()
+    assert told(document(large + "<r:mood/><r:mood/>")) == ""
 
 
 @pytest.mark.parametrize("content_type", [f"{MEDIA_TYPE};charset=iso-8859-1", "application/cpim-pidf+xml"])
