@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import accumulate
 
 from kemi import identity, sip
 from kemi.b2bua import event_list, numbered, outside, store
@@ -119,12 +120,17 @@ def _render(
     ours = [view for view in views if view not in foreign]
     documents = dict(package.render(database, settings, ours, now)) if ours else {}
     known = store.shown(database, sorted(set(foreign.values())))
-    return documents | {view: _document(package, view, _active(known.get(key, []))) for view, key in foreign.items()}
+    most = numbered.MERGED * settings.pa.max_body
+    return documents | {view: _document(package, view, _active(known.get(key, []), most), most) for view, key in foreign.items()}
 
 
-def _active(known: Sequence[Known]) -> Sequence[Known]:
-    """Those whose documents are shown; who is alone is shown by the state of each local subscription."""
-    return known if len(known) == 1 else [each for each in known if each.shown is Shown.ACTIVE and each.content_type]
+def _active(known: Sequence[Known], most: int) -> Sequence[Known]:
+    """Those whose documents are shown, as many as fit; who is alone is shown by the state of each local subscription."""
+    if len(known) == 1:
+        return known
+    active = [each for each in known if each.shown is Shown.ACTIVE and each.content_type]
+    sizes = list(accumulate(len(each.body) for each in active))
+    return active[: max(1, sum(size <= most for size in sizes))]
 
 
 def _is_taken(view: View, media_type: str) -> bool:
@@ -132,14 +138,19 @@ def _is_taken(view: View, media_type: str) -> bool:
     return media_type in (view.content_type, event_list.MULTIPART)
 
 
-def _document(package: EventPackage, view: View, active: Sequence[Known]) -> Document:
-    """No content where nothing came, or what came is of a type that this watcher does not take, and cannot be written so."""
+def _document(package: EventPackage, view: View, active: Sequence[Known], most: int) -> Document:
+    """No content where nothing came, or what came is of a type that this watcher does not take, and cannot be written so.
+
+    Args:
+        most: octets that the documents of several may become together; if they become more the first one is shown alone.
+    """
     nothing = Document("", view.content_type, "none")
     if view.decision is not Decision.ALLOW or not active or not active[0].content_type:
         return nothing
     if len(active) > 1 and package.merge is not None:
         merged = package.merge({each.remote_tag: each.body for each in active}, view.entity)
-        return Document(merged, package.produces[0], _tag(view, merged.encode()))
+        if len(merged.encode()) <= most:
+            return Document(merged, package.produces[0], _tag(view, merged.encode()))
     known = active[0]
     if not _is_taken(view, sip.media_type(known.content_type)):
         rewritten = package.rewrite(known.body, known.content_type, view.entity, view.content_type) if package.rewrite else None

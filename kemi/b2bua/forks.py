@@ -3,6 +3,7 @@
 Only packages with a `merge` allow them; in others who answers beside the first gets 481 (RFC 3856 section 6.9). The first one to
 answer is fork 0, and all that it would be alone: where its dialog ends it subscribes anew. Each of the others is an `Outgoing` too,
 with our tag, its own tag, target, route set and CSeqs. `machine` refreshes, ends and times it; where its dialog ends it is gone.
+While Timer N runs it is remembered: neither does a NOTIFY that comes late bring it back, nor do ever new tags make ever new rows.
 
 the first one                          a NOTIFY with another tag          forks that there are
 -------------------------------------  ---------------------------------  ---------------------------------------------
@@ -39,6 +40,11 @@ class Seen(NamedTuple):
     documents: tuple[tuple[str, bytes], ...]
 
 
+def may_begin(first: Outgoing, now: float) -> bool:
+    """Whether the first one may have forks that are not known yet; where it may not, nobody needs to read those that are."""
+    return first.has_dialog and first.wanted and first.phase is not Phase.LEAVING and now < first.began_at + TIMER_N
+
+
 def begun(first: Outgoing, forks: Sequence[Outgoing], now: float) -> Outgoing | None:
     """The fork that a NOTIFY with a tag that is not known begins; None: it begins none.
 
@@ -46,8 +52,7 @@ def begun(first: Outgoing, forks: Sequence[Outgoing], now: float) -> Outgoing | 
         forks: all that there are.
         now: seconds since the epoch.
     """
-    is_open = first.has_dialog and first.wanted and first.phase is not Phase.LEAVING and now < first.began_at + TIMER_N
-    if not is_open or sum(each.dialog == first.dialog for each in forks) >= MOST:
+    if not may_begin(first, now) or sum(each.dialog == first.dialog for each in forks) >= MOST:
         return None
     return Outgoing(
         first.watcher, first.resource, first.package, first.domain, now, fork=1 + max((each.fork for each in forks), default=0),

@@ -23,12 +23,13 @@ established  unwanted                                leaving; with a request in 
 leaving      NOTIFY terminated, error, time          gone; waiting, at once, where it is wanted again
 
 A fork (`forks`) is made by its first NOTIFY, and goes by the same table. It asks for no dialog but its own: where that table says
-waiting it is gone, and where it says stopped too, but after invariant.
+waiting it is gone, and where it says stopped too, but after invariant. As long as Timer N runs, who is gone is remembered.
 
 phase        event                                   a fork becomes
 -----------  --------------------------------------  -------------------------------------------------------------------------
 established  replaced                                leaving, shown so long; with a request in flight after its answer
 stopped      replaced                                gone
+any open     its dialog ends while Timer N runs      stopped, unwanted, shows nothing; gone when Timer N is over
 
 What was told holds for half a minute after the end of a dialog, at most until `expires_at`. Then, and where nothing was told, it is
 unknown; failed as soon as a try has failed, until the remote side speaks.
@@ -87,8 +88,11 @@ def step(outgoing: Outgoing, event: Event, timing: Timing, now: float, token: st
     Raises:
         SipError: 481, 500, a NOTIFY that does not belong to it, or comes too late; nothing has changed.
     """
-    done = _MOVES[type(event)](outgoing, event, Moment(timing, now, token))
-    return Step(scheduled(done.outgoing), done.actions) if done.outgoing is not None else done
+    at = Moment(timing, now, token)
+    done = _MOVES[type(event)](outgoing, event, at)
+    remote_tag = event.remote_tag if isinstance(event, Notified) else outgoing.remote_tag
+    after = done.outgoing or moves.remembered(outgoing._replace(remote_tag=remote_tag), at)
+    return Step(scheduled(after), done.actions) if after is not None else done
 
 
 # Somebody wants it, nobody does

@@ -173,6 +173,17 @@ def stopped(outgoing: Outgoing, reason: str, at: Moment) -> Step:
     return Step(stopped, (Tell(is_urgent=True),))
 
 
+def remembered(outgoing: Outgoing, at: Moment) -> Outgoing | None:
+    """A fork whose dialog is over, as long as another might begin: a NOTIFY of it that comes late does not bring it back."""
+    until = outgoing.began_at + TIMER_N
+    if not outgoing.fork or outgoing.phase not in (Phase.SUBSCRIBING, Phase.ESTABLISHED) or until <= at.now:
+        return None
+    return outgoing._replace(
+        phase=Phase.STOPPED, wanted=False, shown=Shown.UNKNOWN, reason="", in_flight_until=None, notify_by=None, refresh_at=until,
+        expires_at=None, content_type="", body=b"", etag="", version=-1,
+    )  # fmt: skip
+
+
 def gone(outgoing: Outgoing, at: Moment) -> Step:
     """The end of what was left; it may be wanted again meanwhile."""
     if outgoing.fork or not outgoing.wanted:

@@ -24,7 +24,7 @@ from kemi import sip
 from kemi.b2bua import event_list, forks, hop, numbered, outside, store, told
 from kemi.b2bua.happening import Setting, allows_forks, happens
 from kemi.b2bua.moves import LONGEST
-from kemi.b2bua.numbered import NOTHING, Taken
+from kemi.b2bua.numbered import MERGED, NOTHING, Taken
 from kemi.b2bua.outgoing import TAG, Notified, Outgoing
 from kemi.effects import Effect, Log, Reply
 from kemi.errors import BadEvent, BadExtension, BadRequest, SipError, SubscriptionDoesNotExist
@@ -34,9 +34,6 @@ from kemi.settings import Settings
 KNOWN_OPTIONS = frozenset({"eventlist"})
 LONGEST_REASON = 32
 """Characters of a reason that are kept; those that mean something here are shorter."""
-
-MERGED = 4
-"""Times pa.max_body: what a document may grow to by changes. One that is longer is asked for whole, as after a gap."""
 
 
 class Heard(NamedTuple):
@@ -83,7 +80,8 @@ def _meant(at: Setting, known: list[Outgoing], request: sip.Request) -> Outgoing
     outgoing = known[-1] if known else None
     if outgoing is None or not outgoing.has_dialog or outgoing.remote_tag == request.from_tag:
         return outgoing
-    if not allows_forks(at.packages, outgoing) or outgoing.call_id != request.call_id or not request.from_tag:
+    is_answer = outgoing.call_id == request.call_id and request.from_tag and forks.may_begin(outgoing, at.now)
+    if not is_answer or not allows_forks(at.packages, outgoing):
         return None
     family = store.family(at.database, outside.key_of(outgoing))
     fork = forks.begun(outgoing, [each for number, each in family.items() if number], at.now)

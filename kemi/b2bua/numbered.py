@@ -24,6 +24,10 @@ from kemi.event_package import VERSION
 NUMBERED = {"application/watcherinfo+xml": "watcher-list", "application/dialog-info+xml": ""}
 """Their types, and the element that holds their entries where that is not the root."""
 
+MERGED = 4
+"""Times pa.max_body: what a document may grow to by changes, or those of forks together. One that grows longer by changes is asked
+for whole, as after a gap; of forks those that answered last are left out."""
+
 _VERSION = re.compile(r"""(<(?:[\w.-]++:)?+[\w.-]++[^<>]*?\sversion\s*=\s*["'])\d+(?=["'])""")
 
 

@@ -12,7 +12,8 @@ At most `b2b.max_subscribes` are asked in a second, so however many are due afte
 all of its dialogs, they go out one after another. Domains take turns (`turns`), so one with many does not hold the others up. One
 that does not answer has at most `b2b.max_in_flight` requests open; the rest waits, and takes no turns.
 
-What becomes of one may change its forks (`forks`): these are read again where they are due in the same round.
+What becomes of one may change its forks (`forks`): these are read again where they are due in the same round. They are locked since
+they were claimed; nothing more is, for another process may hold the others and wait for these.
 """
 
 from collections import Counter
@@ -24,6 +25,7 @@ from kemi.b2bua.happening import Setting, happens
 from kemi.b2bua.outgoing import BETWEEN_TAGS, Answered, Due, Outgoing, Unwanted, Wanted, fraction
 from kemi.b2bua.request import Ourselves
 from kemi.b2bua.store import DomainDue, Key
+from kemi.database import Unavailable
 from kemi.effects import Effect, Log
 from kemi.errors import SipError
 
@@ -63,7 +65,7 @@ def send(at: Setting, answers: Sequence[Answered], chance: Chance, limit: int) -
         met: set[Key] = set()
         for (key, fork), outgoing in {(outside.key_of(each), each.fork): each for each in (*timed, *asking)}.items():
             if outgoing.resource in locked or not _has_come(outgoing.next_at, at.now):
-                now = store.family(at.database, key).get(fork) if key in met else outgoing
+                now = store.look(at.database, key, fork) if key in met else outgoing
                 effects += _due(at, now, chance) if now is not None else []
                 met.add(key)
     return effects, len(asking)
@@ -143,13 +145,32 @@ def _is_served(at: Setting, outgoing: Outgoing) -> bool:
 
 def sweep(at: Setting, chance: Chance) -> list[Effect]:
     """Leave those that nobody here watches any more; one transaction each. One statement where there are none."""
+    return _each(store.unwanted(at.database, SWEPT), lambda key: _unwatched(at, key, chance))[0]
+
+
+def _each(keys: Sequence[Key], leave: Callable[[Key], list[Effect]]) -> tuple[list[Effect], bool]:
+    """What follows of those that were left, also where the database stops at one: that is committed, and has to be sent.
+
+    Returns:
+        It, and whether that were all.
+    """
     effects: list[Effect] = []
-    for key in store.unwanted(at.database, SWEPT):
-        with at.database.transaction():
-            outgoing = store.load(at.database, key)
-            if outgoing is not None and outgoing.wanted and store.is_unwanted(at.database, key):
-                effects += happens(at, outgoing, Unwanted(), chance())
-    return effects
+    try:
+        for key in keys:
+            effects += leave(key)
+    except Unavailable as problem:
+        return [*effects, Log(f"subscriptions are left later: {problem}")], False
+    return effects, True
+
+
+def _unwatched(at: Setting, key: Key, chance: Chance) -> list[Effect]:
+    """Forks are left with the first one: as everywhere who is watched is locked before any of them."""
+    with at.database.transaction():
+        at.database.lock(key[1])
+        outgoing = store.load(at.database, key)
+        if outgoing is None or not outgoing.wanted or not store.is_unwanted(at.database, key):
+            return []
+        return happens(at, outgoing, Unwanted(), chance())
 
 
 def leave_unreachable(at: Setting, chance: Chance) -> tuple[list[Effect], bool]:
@@ -158,15 +179,19 @@ def leave_unreachable(at: Setting, chance: Chance) -> tuple[list[Effect], bool]:
     Returns:
         What follows, and whether that were all.
     """
-    effects: list[Effect] = []
     reachable = at.settings.b2b.reachable
     keys = store.unreachable(at.database, reachable, SWEPT) if "*" not in reachable else []
-    for key in keys:
-        with at.database.transaction():
-            outgoing = store.load(at.database, key)
-            if outgoing is not None and outgoing.wanted:
-                effects += [*happens(at, outgoing, Unwanted(), chance()), *outside.end(at.database, key, at.now)]
-    return effects, len(keys) < SWEPT
+    effects, are_left = _each(keys, lambda key: _unreachable(at, key, chance))
+    return effects, are_left and len(keys) < SWEPT
+
+
+def _unreachable(at: Setting, key: Key, chance: Chance) -> list[Effect]:
+    with at.database.transaction():
+        at.database.lock(key[1])
+        outgoing = store.load(at.database, key)
+        if outgoing is None or not outgoing.wanted:
+            return []
+        return [*happens(at, outgoing, Unwanted(), chance()), *outside.end(at.database, key, at.now)]
 
 
 def sources(at: Setting, chance: Chance) -> list[Effect]:

@@ -110,8 +110,7 @@ def look(database: Database, key: Key, fork: int = 0) -> Outgoing | None:
 
 def of_dialog(database: Database, dialog: str, remote_tag: str) -> list[Outgoing]:
     """The one whose newest dialog has our tag, and then the fork with both tags, locked until the transaction ends."""
-    rows = database.execute("outgoing_of_dialog", {"dialog": dialog, "remote_tag": remote_tag}).rows()
-    return sorted(map(_outgoing, rows), key=lambda each: each.fork)
+    return [_outgoing(row) for row in database.execute("outgoing_of_dialog", {"dialog": dialog, "remote_tag": remote_tag}).rows()]
 
 
 def resource_of(database: Database, dialog: str) -> str:

@@ -29,7 +29,7 @@ FROM outgoing WHERE watcher = :watcher AND resource = :resource AND package = :p
 -- The first one, and the fork with this tag.
 -- name: outgoing_of_dialog
 SELECT {outgoing_columns}
-FROM outgoing WHERE dialog = :dialog AND (fork = 0 OR remote_tag = :remote_tag) FOR UPDATE;
+FROM outgoing WHERE dialog = :dialog AND (fork = 0 OR remote_tag = :remote_tag) ORDER BY fork FOR UPDATE;
 
 -- name: outgoing_resource_of
 SELECT resource FROM outgoing WHERE dialog = :dialog LIMIT 1;

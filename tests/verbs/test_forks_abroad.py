@@ -172,13 +172,15 @@ def test_who_comes_back_while_all_are_left_hears_all_of_them_once(abroad: Abroad
 
 
 @pytest.mark.rfc("B2B-012")
-def test_a_device_that_answers_when_timer_n_is_over_gets_481(abroad: Abroad) -> None:
+def test_a_device_that_answers_when_timer_n_is_over_gets_481(abroad: Abroad, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = Calls(abroad, "desk")
     abroad.now += TIMER_N - 1
     calls.tell("mobile")
     abroad.now += 1
-    with pytest.raises(SubscriptionDoesNotExist):
-        calls.tell("soft")
+    with monkeypatch.context() as patched:
+        patched.delattr(store, "family")  # what others told is not read for that, however often it comes
+        with pytest.raises(SubscriptionDoesNotExist):
+            calls.tell("soft")
     calls.tell("mobile", number=2)
     assert len(calls.family()) == 2
 
@@ -189,6 +191,55 @@ def test_there_are_no_more_than_so_many(abroad: Abroad) -> None:
     with pytest.raises(SubscriptionDoesNotExist):
         calls.tell("one-more")
     assert len(calls.family()) == forks.MOST + 1
+
+
+@pytest.mark.rfc("B2B-012")
+def test_a_notify_that_comes_late_does_not_bring_a_device_back(abroad: Abroad) -> None:
+    """Over UDP one may overtake another, and the last one be there first."""
+    calls = Calls(abroad, "desk", "mobile")
+    calls.tell("soft", "terminated;reason=timeout", cseq=3, **GONE)
+    calls.tell("mobile", "terminated;reason=timeout", cseq=3, **GONE)
+    for tag, cseq in (("soft", 2), ("mobile", 2), ("mobile", 4)):
+        with pytest.raises(SubscriptionDoesNotExist):
+            calls.tell(tag, cseq=cseq)
+    assert calls.seen() == ["desk"]
+    abroad.now += TIMER_N
+    assert abroad.round() == []
+    assert calls.phases() == [("desk", Phase.ESTABLISHED)]
+
+
+@pytest.mark.rfc("B2B-012")
+def test_ever_new_tags_make_no_more_rows_than_so_many(abroad: Abroad) -> None:
+    calls = Calls(abroad, "desk")
+    for number in range(forks.MOST):
+        calls.tell(f"device{number}", "terminated;reason=noresource", **GONE)
+    with pytest.raises(SubscriptionDoesNotExist):
+        calls.tell("one-more", "terminated;reason=noresource", **GONE)
+    assert [each.fork for each in calls.family().values()] == list(range(forks.MOST + 1))
+    abroad.now += TIMER_N
+    assert abroad.round() == []
+    assert set(calls.family()) == {0}
+
+
+@pytest.mark.rfc("B2B-012")
+def test_of_documents_that_are_too_large_together_the_first_are_shown(abroad: Abroad) -> None:
+    abroad.set(max_body=1024)
+    large = call("large") + "<!-- -->" * 85
+    calls = Calls(abroad, "desk", "mobile")
+    for tag in ("soft", "door", "fax", "car"):
+        calls.tell(tag, calls=large.replace("large", tag))
+    assert calls.seen() == ["desk", "mobile", "soft", "door", "fax"]
+
+
+@pytest.mark.rfc("B2B-012")
+def test_a_document_that_becomes_too_large_by_others_gives_way_to_the_first(abroad: Abroad) -> None:
+    abroad.set(max_body=1024)
+    calls = Calls(abroad, "desk")
+    hops = f"<route-set><hop>{'>' * 700}</hop></route-set></dialog>"
+    for tag in ("mobile", "soft", "door"):
+        calls.tell(tag, calls=call(tag).replace("</dialog>", hops))
+    (told,) = abroad.told()
+    assert told.body.encode() == document(0, call("desk"))
 
 
 @pytest.mark.rfc("B2B-012")

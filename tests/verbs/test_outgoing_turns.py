@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from kemi.b2bua import outside, sending, store
-from kemi.b2bua.outgoing import TIMER_N, Phase, Shown
+from kemi.b2bua.outgoing import TIMER_N, Outgoing, Phase, Shown
+from kemi.database import Conflict, Database
+from kemi.effects import SendRequest
 from kemi.notify import Answer
-from tests.unit.values import ALICE, BOB, fields_of
+from tests.unit.values import ALICE, BOB, CAROL, fields_of
 from tests.verbs.abroad import DAN, Abroad, requests
 from tests.verbs.lists import Lists, Subscriber
 from tests.verbs.world import state_of
@@ -198,3 +200,31 @@ def test_a_list_that_is_opened_while_a_try_fails_is_told_of_it_too(
                 second.take(each)
         sent = abroad.notifier(*(Answer(each.id, each.cseq, 200) for each in sent))
     assert second.said() == {DAN: ("terminated", "probation")}
+
+
+@pytest.mark.parametrize(
+    "leave", [Abroad.sweep_abroad, lambda abroad: requests(sending.leave_unreachable(abroad.at, abroad.chance)[0])]
+)
+def test_who_was_left_is_told_also_where_another_one_cannot_be_left(
+    abroad: Abroad, monkeypatch: pytest.MonkeyPatch, leave: Callable[[Abroad], list[SendRequest]]
+) -> None:
+    for watcher in (BOB, CAROL):
+        local, _asked = abroad.established(watcher)
+        abroad.refresh(local, expires="0")
+        abroad.told()
+    abroad.parameters({"domains": "other.example.net"})
+    left: list[store.Key] = []
+
+    def load(database: Database, key: store.Key) -> Outgoing | None:
+        if left:
+            raise Conflict("a deadlock")
+        left.append(key)
+        return reads(database, key)
+
+    reads = store.load
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "load", load)
+        (first,) = leave(abroad)
+    (second,) = leave(abroad)
+    assert {first.uri, second.uri} == {"sip:dan@203.0.113.7:5060"}
+    assert first.id != second.id
