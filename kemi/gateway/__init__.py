@@ -8,7 +8,7 @@ method needs; a header field that stands on several lines is read with `[*]`; a 
 import binascii
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import KSR
@@ -92,7 +92,6 @@ _LISTS = {
 _FIELDS_OF_BODY = {
     "content_type": "$cT",
     "content_encoding": "$hdr(Content-Encoding)",
-    "content_disposition": "$hdr(Content-Disposition)",
 }
 
 value = KSR.pv.get
@@ -113,29 +112,29 @@ def field(name: str) -> str | None:
     Raises:
         BadRequest: 400, it is too long, no UTF-8, or holds control characters.
     """
-    found = _read(name)
-    if found is None:
-        _refuse_hidden(name)
-        return None
+    found = _fields({name: name}).get(name)
+    if found is None and name in _LISTS and KSR.hdr.is_present(_LISTS[name]) > 0:
+        raise BadRequest("a header field is too long")
     return found
 
 
-def _read(name: str) -> str | None:
-    """The same; None also where it does not fit into BUFFER."""
+def _fields(variables: Mapping[str, str]) -> dict[str, Any]:
+    """The same of many, without those that are missing, or do not fit into BUFFER."""
+    fields = {}
     try:
-        found: str | None = value(name)
+        for name, variable in variables.items():
+            found = value(variable)
+            if found is not None:
+                fields[name] = found if found.isprintable() and len(found) <= MAX_FIELD else _one_line(found)
     except UnicodeDecodeError:
         raise BadRequest("a header field is no UTF-8") from None
-    if found is None:
-        return None
+    return fields
+
+
+def _one_line(found: str) -> str:
     if len(found) > MAX_FIELD:
         raise BadRequest("a header field is too long")
-    return found if found.isprintable() else sip.one_line(found)
-
-
-def _refuse_hidden(name: str) -> None:
-    if name in _LISTS and KSR.hdr.is_present(_LISTS[name]) > 0:
-        raise BadRequest("a header field is too long")
+    return sip.one_line(found)
 
 
 def read_request(method: str) -> sip.Request:
@@ -145,15 +144,15 @@ def read_request(method: str) -> sip.Request:
         BadRequest: 400, a value cannot be used.
     """
     transport = text("$pr").lower()
-    fields: dict[str, Any] = {}
-    is_large = (value("$ml") or 0) >= BUFFER
-    for name, variable in _FIELDS_OF_METHOD[method].items():
-        found = field(variable) if is_large else _read(variable)
-        if found is not None:
-            fields[name] = found
+    variables = _FIELDS_OF_METHOD[method]
+    fields = _fields(variables)
+    if (value("$ml") or 0) >= BUFFER:
+        fields |= {name: field(variable) for name, variable in variables.items() if name not in fields}
     body = read_body(transport)
     if body:
-        fields |= {name: field(variable) for name, variable in _FIELDS_OF_BODY.items()}
+        fields |= _fields(_FIELDS_OF_BODY)
+        if method == "SUBSCRIBE":
+            fields["content_disposition"] = field("$hdr(Content-Disposition)")
     if method == "SUBSCRIBE":
         fields |= _way_back(transport)
     cseq = text("$cs")
