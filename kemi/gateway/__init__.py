@@ -113,9 +113,15 @@ def field(name: str) -> str | None:
         BadRequest: 400, it is too long, no UTF-8, or holds control characters.
     """
     found = _fields({name: name}).get(name)
-    if found is None and name in _LISTS and KSR.hdr.is_present(_LISTS[name]) > 0:
-        raise BadRequest("a header field is too long")
+    if found is None:
+        _refuse_hidden([name])
     return found
+
+
+def _refuse_hidden(missing: Iterable[str]) -> None:
+    """A list that is missing is one that did not fit into BUFFER, if it is there."""
+    if any(name in _LISTS and KSR.hdr.is_present(_LISTS[name]) > 0 for name in missing):
+        raise BadRequest("a header field is too long")
 
 
 def _fields(variables: Mapping[str, str]) -> dict[str, Any]:
@@ -147,7 +153,7 @@ def read_request(method: str) -> sip.Request:
     variables = _FIELDS_OF_METHOD[method]
     fields = _fields(variables)
     if (value("$ml") or 0) >= BUFFER:
-        fields |= {name: field(variable) for name, variable in variables.items() if name not in fields}
+        _refuse_hidden([variable for name, variable in variables.items() if name not in fields])
     body = read_body(transport)
     if body:
         fields |= _fields(_FIELDS_OF_BODY)

@@ -120,6 +120,14 @@ def test_a_header_field_that_cannot_be_used_is_400(ksr: KSR, gateway: ModuleType
         gateway.read_request("SUBSCRIBE")
 
 
+def test_of_a_large_message_it_is_looked_whether_lists_are_missing_or_too_long(ksr: KSR, gateway: ModuleType) -> None:
+    receive(ksr, "SUBSCRIBE", ("X-Unknown", "x" * 9000))
+    assert gateway.read_request("SUBSCRIBE").user_agent == ""
+    receive(ksr, "SUBSCRIBE", ("Accept", "a/b," * 3000))
+    with pytest.raises(BadRequest, match="too long"):
+        gateway.read_request("SUBSCRIBE")
+
+
 @pytest.mark.rfc("TRN-027")
 def test_a_folded_header_field_is_one_line(ksr: KSR, gateway: ModuleType) -> None:
     receive(ksr, "SUBSCRIBE", ("Event", "presence\r\n ;id=1"))
