@@ -18,6 +18,13 @@ AMONG_ROWS: Final = rf"(?<!NOT )IN \(SELECT column1 FROM \({ROWS_MARK}\) AS \w+\
 SQLite needs no table in between for a list of them."""
 
 
+def _check_rows(head: str, tail: str | None, rows: Sequence[tuple[Any, ...]]) -> None:
+    if rows:
+        raise ValueError(f"no {ROWS_MARK} in: {head}")
+    if tail is not None:
+        raise ValueError(f"no rows for: {head}")
+
+
 class MarkedStatement:
     """A named statement with a question mark for each value, in the order in which they stand."""
 
@@ -43,12 +50,9 @@ class MarkedStatement:
             ValueError: `rows` are given without a place for them, or the other way round.
         """
         values = [parameters[name] for name in self._head_names]
-        if self._tail is None:
-            if rows:
-                raise ValueError(f"no {ROWS_MARK} in: {self._head}")
+        if self._tail is None or not rows:
+            _check_rows(self._head, self._tail, rows)
             return self._head, values
-        if not rows:
-            raise ValueError(f"no rows for: {self._head}")
         for row in rows:
             values += row
         values += [parameters[name] for name in self._tail_names]
@@ -89,12 +93,9 @@ class NumberedStatement:
             ValueError: `rows` are given without a place for them, or the other way round.
         """
         values = [parameters[name] for name in self.names]
-        if self._tail is None:
-            if rows:
-                raise ValueError(f"no {ROWS_MARK} in: {self._head}")
+        if self._tail is None or not rows:
+            _check_rows(self._head, self._tail, rows)
             return self._head, values
-        if not rows:
-            raise ValueError(f"no rows for: {self._head}")
         columns = list(zip(*rows, strict=True))
         kinds = tuple(_kind(column) for column in columns)
         text = self._texts.get(kinds) or self._with_arrays(kinds, self._tail)
