@@ -53,6 +53,7 @@ def test_the_calls_of_two_devices_are_shown_and_both_are_left(one: Near) -> None
     assert one.remote.tell(asked, GONE, 2, tag="soft").status == 200
     assert b"of-mobile" in told_without(one, b"of-soft").body
     change(one.server, "UPDATE outgoing SET began_at = began_at - 60")
+    change(one.server, "UPDATE outgoing SET refresh_at = 1, next_at = 1 WHERE phase = 'stopped'")
     assert one.remote.tell(asked, ACTIVE, 1, calls(1, "of-late"), tag="late").status == 481, "Timer N is over"
     assert one.remote.tell(asked, ACTIVE, 2, calls(2, "of-mobile", "second"), tag="mobile").status == 200
     assert seen(one.bob, b"second").body.count(b"<dialog ") == 3
