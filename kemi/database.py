@@ -163,7 +163,7 @@ class SQLiteDatabase:
     engine = "sqlite"
 
     def __init__(self, settings: Settings, queries: Mapping[str, str]) -> None:
-        self._statements = {name: MarkedStatement(re.sub(LOCKING, "", text)) for name, text in queries.items()}
+        self._statements = {name: MarkedStatement(re.sub(LOCKING, "", text)) if text else None for name, text in queries.items()}
         try:
             self._connection = sqlite3.connect(
                 settings.db_url.removeprefix("sqlite:///"),
@@ -180,7 +180,7 @@ class SQLiteDatabase:
 
     def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
         statement = self._statements[name]
-        if statement.is_empty:
+        if statement is None:
             return NOTHING_DONE
         text, values = statement.fill(parameters, rows)
         try:

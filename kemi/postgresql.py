@@ -267,21 +267,23 @@ class PostgreSQLDatabase:
     engine = "postgresql"
 
     def __init__(self, settings: Settings, queries: Mapping[str, str]) -> None:
-        self._statements = {name: NumberedStatement(text) for name, text in queries.items()}
+        self._statements = {name: NumberedStatement(text) if text else None for name, text in queries.items()}
         self._pipeline = Pipeline(settings.db_url, settings.db.busy_timeout)
         self._foreseen: dict[tuple[Any, ...], Result] = {}
 
     def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
         statement = self._statements[name]
-        if statement.is_empty:
+        if statement is None:
             return NOTHING_DONE
         text, values = statement.fill(parameters, rows)
         foreseen = self._foreseen.pop((text, *values), None) if self._foreseen else None
         return foreseen or self._pipeline.run(text, values)
 
     def foresee(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> None:
-        text, values = self._statements[name].fill(parameters, rows)
-        self._foreseen[text, *values] = self._pipeline.run(text, values)
+        statement = self._statements[name]
+        if statement is not None:
+            text, values = statement.fill(parameters, rows)
+            self._foreseen[text, *values] = self._pipeline.run(text, values)
 
     def lock(self, resource: str) -> None:
         self._pipeline.run(LOCK, [resource])

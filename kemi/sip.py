@@ -161,7 +161,6 @@ def address_uri(address: str) -> str:
     return uri
 
 
-@lru_cache(maxsize=KEPT)
 def contact_target(contact: str) -> str:
     """The URI in the Contact of a 2xx to NOTIFY, "" where it cannot be used (RFC 3261 section 12.2.1.2)."""
     try:

@@ -17,6 +17,9 @@ AMONG_ROWS: Final = rf"(?<!NOT )IN \(SELECT column1 FROM \({ROWS_MARK}\) AS \w+\
 """One column of rows to look up. PostgreSQL looks an array of them up in an index; rows may be compared with each one of the table.
 SQLite needs no table in between for a list of them."""
 
+MOST_KEPT: Final = 128
+"""Rows of a text that is kept on SQLite; there is one for each number of them."""
+
 
 def _check_rows(head: str, tail: str | None, rows: Sequence[tuple[Any, ...]]) -> None:
     if rows:
@@ -38,11 +41,6 @@ class MarkedStatement:
         self._tail, self._tail_names = re.sub(NAMED, "?", tail) if separator else None, tuple(re.findall(NAMED, tail))
         self._texts: dict[tuple[int, int], str] = {}
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to run."""
-        return not self._head
-
     def fill(self, parameters: Mapping[str, Any], rows: Sequence[tuple[Any, ...]]) -> tuple[str, list[Any]]:
         """The text to run and its values in order.
 
@@ -63,7 +61,8 @@ class MarkedStatement:
         rows, columns = size
         row = ", ".join("?" * columns)
         marks = ", ".join([row] * rows) if self._is_list else f"VALUES {', '.join([f'({row})'] * rows)}"
-        return self._texts.setdefault(size, f"{self._head}{marks}{tail}")
+        text = f"{self._head}{marks}{tail}"
+        return self._texts.setdefault(size, text) if rows <= MOST_KEPT else text
 
 
 class NumberedStatement:
@@ -80,11 +79,6 @@ class NumberedStatement:
         self._head = re.sub(NAMED, lambda found: numbers[found[1]], head)
         self._tail = re.sub(NAMED, lambda found: numbers[found[1]], tail) if separator else None
         self._texts: dict[tuple[type, ...], str] = {}
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to run."""
-        return not self._head
 
     def fill(self, parameters: Mapping[str, Any], rows: Sequence[tuple[Any, ...]]) -> tuple[str, list[Any]]:
         """The text to run and its values in order.

@@ -5,17 +5,11 @@ from collections.abc import Iterable
 
 import KSR
 
-from kemi.gateway import text, value, wake
+from kemi.gateway import HURRY, MAX_FIELD, text, value, wake
 from kemi.notify import Answer
 
 ANSWERS = "answers"
 """The queue."""
-
-HURRY = "$shv(hurry)"
-"""Until when, seconds since the epoch, every answer is settled at once."""
-
-HURRY_SECONDS = 3
-"""How long after a change that had to wait for answers; what is answered later waits for the tick."""
 
 AT_ONCE = 50
 """2xx answers are settled together: so many of one process, those of a second, or when a subscription waits for one of them."""
@@ -46,7 +40,7 @@ def _written(status: int, cseq: str) -> str:
         retry_after = text("$hdr(Retry-After)").partition(";")[0].strip()
         return f"{cseq} {status} {retry_after or 0} "
     event, line = text("$hdr(Event)"), f"{cseq} {status} 0 {text('$(hdr(Contact))')}"
-    return f"{line}\n{event}" if "rate" in event else line
+    return f"{line}\n{event}" if "rate" in event and len(event) <= MAX_FIELD else line
 
 
 def queue(answers: Iterable[Answer]) -> None:

@@ -66,6 +66,13 @@ def test_the_same_number_of_rows_is_the_same_text() -> None:
     assert one != two
 
 
+def test_texts_of_many_rows_are_not_kept() -> None:
+    statement = MarkedStatement("DELETE FROM t WHERE a IN (SELECT column1 FROM (VALUES :rows) AS gone)")
+    (one, _), (again, _) = (statement.fill({}, [("x",)] * 1000) for _ in range(2))
+    assert one == again
+    assert one is not again
+
+
 @pytest.mark.parametrize(("text", "rows"), [("SELECT 1", [("a",)]), ("SELECT * FROM (VALUES :rows) AS r", [])])
 def test_rows_and_their_place_belong_together(text: str, rows: list[Any]) -> None:
     with pytest.raises(ValueError, match="rows"):

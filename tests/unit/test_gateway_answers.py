@@ -39,6 +39,7 @@ def passed_on(ksr: KSR, answers: ModuleType, status: int, *headers: tuple[str, s
         (200, [("Contact", "not an address")], Answer("kp-1", 3, 200)),
         (200, [("Event", "presence;min-rate=1")], Answer("kp-1", 3, 200, "", 0, "presence;min-rate=1")),
         (200, [("Event", "presence")], Answer("kp-1", 3, 200)),
+        (200, [("Event", "presence;min-rate=1;x=" + "y" * 5000)], Answer("kp-1", 3, 200)),
         (302, [("Contact", "<sip:other@h>")], Answer("kp-1", 3, 302)),
         (503, [("Retry-After", "20;duration=5")], Answer("kp-1", 3, 503, "", 20)),
         (503, [("Retry-After", "20 (lunch)")], Answer("kp-1", 3, 503, "", 20)),
