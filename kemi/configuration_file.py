@@ -12,7 +12,8 @@ guess.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -79,16 +80,16 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A text that is being read and where it is from."""
+    """A text that is being read and where it is from; the positions of the line ends of a file."""
 
     name: str
     text: str
     depth: int
-    is_file: bool = True
+    line_ends: Sequence[int] | None = None
 
     def place(self, position: int) -> str:
         """File and line, as people say it; of a defined name where it is used."""
-        return f"{self.name} line {self.text.count(chr(10), 0, position) + 1}" if self.is_file else self.name
+        return self.name if self.line_ends is None else f"{self.name} line {bisect_left(self.line_ends, position) + 1}"
 
 
 def read(path: Path, environment: Mapping[str, str], defines: Mapping[str, str]) -> ConfigurationFile:
@@ -199,7 +200,7 @@ class _Reader:
             text = path.read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-        return self._tokens(Source(str(path), text, depth), frozenset())
+        return self._tokens(Source(str(path), text, depth, [each.start() for each in re.finditer("\n", text)]), frozenset())
 
     def _tokens(self, source: Source, expanding: frozenset[str]) -> Iterator[Token]:
         position = 0
@@ -225,7 +226,7 @@ class _Reader:
     def _expanded(self, name: str, place: str, expanding: frozenset[str]) -> Iterator[Token]:
         if name in expanding:
             raise ConfigurationError(f"{place}: #!define {name} refers to itself")
-        for token in self._tokens(Source(f"{place}: {name}", self.defines[name], 0, is_file=False), expanding | {name}):
+        for token in self._tokens(Source(f"{place}: {name}", self.defines[name], 0), expanding | {name}):
             yield Token(token.kind, token.text, place)
 
     def _replaced(self, text: str, defines: Mapping[str, str]) -> str:

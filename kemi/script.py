@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 sys.path[:] = [str(ROOT), *(each for each in sys.path if Path(each).resolve() != ROOT / "kemi")]
+gc.disable()  # what is imported stays: to look for cycles in it takes a third of the time
 for folder in (ROOT / ".venv" / "lib").glob("python3*/site-packages"):
     site.addsitedir(str(folder))
 
@@ -51,6 +52,7 @@ def mod_init(kind: type[Script] = Script) -> Script:
         gc.collect()
         gc.freeze()
         gc.set_threshold(*COLLECTION)
+        gc.enable()
     except (ConfigurationError, Unavailable) as problem:
         gateway.error(f"kemi-presence: {problem}")
         sys.exit(1)

@@ -10,19 +10,33 @@ Whatever goes wrong is one line on stderr: status 1, or 2 where the command itse
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
 from kemi import startup
-from kemi.console import b2b, documents, explain, lists, presence, rules, server, trace, users, watching
 from kemi.console.output import one_line
 from kemi.database import Unavailable
 from kemi.errors import ConfigurationError, SipError
 from kemi.xcap.errors import XcapError
+
+PARTS: Final = {
+    "server": ("run", "check", "migrate", "parameters", "completion"),
+    "users": ("user",),
+    "presence": ("presentity", "publish", "unpublish"),
+    "watching": ("watchers", "subscriptions", "authorize"),
+    "explain": ("explain",),
+    "rules": ("allow", "polite-block", "confirm", "block"),
+    "documents": ("xcap",),
+    "trace": ("trace",),
+    "lists": ("rls",),
+    "b2b": ("b2b",),
+}
+"""The commands of each module here."""
 
 EXPECTED: Final = (ConfigurationError, Unavailable, SipError, ValueError, OSError)
 """What stops a command without being an error in it."""
@@ -68,8 +82,27 @@ def command_of(error: click.UsageError) -> str:
     return error.ctx.command_path if error.ctx else "presencectl"
 
 
-class OneLineErrors(click.Group):
-    """Says in one line what stops a command."""
+class Commands(click.Group):
+    """All commands. A module is imported when one of its commands is asked for: `run` is there with each start, and needs few.
+
+    What stops a command is said in one line.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for names in PARTS.values() for name in names]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        part = next((module for module, names in PARTS.items() if cmd_name in names), None)
+        if part is None:
+            return None
+        found: Iterable[click.Command] = import_module(f"kemi.console.{part}").COMMANDS
+        return next(command for command in found if command.name == cmd_name)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(error.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:
         with one_line_errors():
@@ -80,7 +113,7 @@ class OneLineErrors(click.Group):
             return super().invoke(ctx)
 
 
-@click.group(cls=OneLineErrors, context_settings={"max_content_width": 110})
+@click.group(cls=Commands, context_settings={"max_content_width": 110})
 @click.option(
     "--configuration",
     type=click.Path(path_type=Path),
@@ -99,8 +132,3 @@ def main(context: click.Context, configuration: Path) -> None:
     """
     os.umask(0o077)  # the database holds password hashes
     context.obj = configuration.resolve()
-
-
-for part in (server, users, presence, watching, explain, rules, documents, trace, lists, b2b):
-    for command in part.COMMANDS:
-        main.add_command(command)

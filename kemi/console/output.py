@@ -8,9 +8,6 @@ from enum import Enum
 from typing import Any, Final
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 PLAIN_WIDTH: Final = 1000
 """Columns of a table that goes into a file or a pipe: no line is broken there."""
@@ -68,6 +65,10 @@ def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], nothing: st
     if not rows:
         click.echo(nothing)
         return
+    from rich.console import Console  # all of it takes a while to import, and most of what is printed is no table
+    from rich.table import Table
+    from rich.text import Text
+
     used = [name for name in columns if any(cell(name, row[name]) for row in rows)]
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in used:

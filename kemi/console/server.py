@@ -11,9 +11,8 @@ import click
 from click.shell_completion import get_completion_class
 
 from kemi import certificate, database, parameters, schema, settings, sip, startup
-from kemi.b2bua import outside
+from kemi.console.connection import connected, is_missing, opened, shown_url
 from kemi.console.output import json_option, one_line, say, show, table
-from kemi.console.session import connected, is_missing, opened, shown_url
 from kemi.errors import ConfigurationError
 from kemi.settings import Settings
 
@@ -135,9 +134,13 @@ def usable(configuration: Path) -> Settings:
     found = settings.load(os.environ, configuration)
     startup.refuse_incomplete(configuration, os.environ)
     startup.refuse_unusable_folder(found)
-    outside.read_secrets(found.b2b.credentials)
+    # What few servers need is imported for them alone: it takes longer than all else that is done before a start.
+    if found.b2b.credentials:
+        from kemi.b2bua import outside
+
+        outside.read_secrets(found.b2b.credentials)
     if found.xcap.xcap_root:
-        from kemi.xcap import fetch  # its HTTP client takes a while to import
+        from kemi.xcap import fetch
 
         fetch.refuse_unusable_files(found.xcap)
     return found

@@ -4,13 +4,14 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from kemi import account_store, database, identity, options, packages, schema, settings, sip
-from kemi.database import Conflict, Database, Unavailable
+from kemi import account_store, identity, options, packages, schema, settings, sip
+from kemi.console.connection import connected, is_missing, shown_url
+from kemi.database import Conflict, Database
 from kemi.effects import Effect, Wake
 from kemi.errors import ConfigurationError, SipError
 from kemi.event_package import Packages
@@ -98,43 +99,6 @@ def begin(configuration: Path) -> Iterator[Session]:
         if state.missing:
             raise ConfigurationError(f"{shown_url(found)} has not {state.missing[0]} yet; presencectl run or migrate applies it")
         yield Session(found, connection, packages.served(found), identity.realm(found), time.time())
-
-
-@contextmanager
-def connected(found: Settings) -> Iterator[Database]:
-    """A connection to the database; whatever it complains of is told together with its URL.
-
-    Raises:
-        Unavailable: it does not do what it is asked.
-    """
-    try:
-        with closing(database.connect(found)) as connection:
-            yield connection
-    except Unavailable as error:
-        url = shown_url(found)
-        raise type(error)(str(error) if url in str(error) else f"{url}: {error}") from error
-
-
-@contextmanager
-def opened(found: Settings) -> Iterator[Database]:
-    """The same, with the folder it may need."""
-    try:
-        found.var.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"KP_VAR = {str(found.var)!r}: it cannot be made: {error.strerror}") from None
-    with connected(found) as connection:
-        yield connection
-
-
-def is_missing(found: Settings) -> bool:
-    """Whether the database is a file that is not there."""
-    file = found.db_url.removeprefix("sqlite:///")
-    return file != found.db_url and not Path(file).exists()
-
-
-def shown_url(found: Settings) -> str:
-    """The URL of the database without its password."""
-    return re.sub(r"(://[^/@:]*):[^@/]*@", r"\1@", found.db_url).partition("?")[0]
 
 
 def with_scheme(text: str) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from kemi import account, account_store, schema, settings
+from kemi.console.connection import opened
 from kemi.console.output import json_option, say, show
-from kemi.console.session import opened
 
 
 @click.group()

@@ -10,13 +10,13 @@ import re
 from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
-from xml.sax.saxutils import escape, quoteattr
 
 from lxml import etree
 
 from kemi.errors import BodyTooLarge, UnsupportedMediaType
 from kemi.event_package import VERSION
 from kemi.presence import pidf
+from kemi.xcap.errors import escaped
 
 MEDIA_TYPE = "application/dialog-info+xml"
 NAMESPACE = "urn:ietf:params:xml:ns:dialog-info"
@@ -31,7 +31,6 @@ _DIALOG = f"{{{NAMESPACE}}}dialog"
 _TOO_DEEP = etree.XPath("boolean(" + "/*" * (pidf.MAX_DEPTH + 1) + ")")
 _NUMBER = re.compile("[0-9]{1,18}")
 _CODE = re.compile("[1-6][0-9]{2}")
-_RETURN = {"\r": "&#13;"}
 _START_TAG = re.compile(r'(<[^\s/>]+)(?: xmlns(?::[^\s=]+)?="[^"]*")*')
 # What the serialiser writes first in a start tag: all declarations, in double quotes.
 
@@ -104,11 +103,11 @@ def _written(dialog: Dialog) -> str:
 
 
 def _attribute(name: str, value: str) -> str:
-    return f" {name}={quoteattr(value)}"
+    return f' {name}="{escaped(value)}"'
 
 
 def _element(name: str, value: str, attributes: str = "") -> str:
-    return f"<{name}{attributes}>{escape(value, _RETURN)}</{name}>"
+    return f"<{name}{attributes}>{escaped(value)}</{name}>"
 
 
 # Reading
@@ -267,7 +266,7 @@ def _declarations(element: etree._Element, content: str) -> str:
     """Names without prefix are those of RFC 4235 where it will stand, whatever they were before."""
     scope = {None: ""} | element.nsmap
     return "".join(
-        f" xmlns:{prefix}={quoteattr(uri)}" if prefix else f" xmlns={quoteattr(uri)}"
+        f' xmlns:{prefix}="{escaped(uri)}"' if prefix else f' xmlns="{escaped(uri)}"'
         for prefix, uri in scope.items()
         if (f"{prefix}:" in content if prefix else uri != NAMESPACE)
     )

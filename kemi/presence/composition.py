@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
 
@@ -131,8 +132,12 @@ _LETTERS = (
     "\u0401-\u040c\u040e-\u044f\u0451-\u045c\u045e-\u0481\u05d0-\u05ea\u0621-\u063a\u0641-\u064a\u3041-\u3094"
     "\u30a1-\u30fa\u4e00-\u9fa5\uac00-\ud7a3"
 )
-_NCNAME = re.compile(f"[{_LETTERS}][{_LETTERS}0-9.-]*")
-_NO_NAME_CHARACTER = re.compile(f"[^{_LETTERS}0-9.-]")
+
+
+@lru_cache(maxsize=1)
+def _name_patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """A name, and a character that stands in none. Made when the first document comes: so many ranges take milliseconds."""
+    return re.compile(f"[{_LETTERS}][{_LETTERS}0-9.-]*"), re.compile(f"[^{_LETTERS}0-9.-]")
 
 
 def _allocated_ids(sources: Sequence[Source], homeless: Sequence[_Elements]) -> tuple[list[list[str]], frozenset[str]]:
@@ -184,10 +189,11 @@ def _suffix(source: Source) -> str:
 
 
 def _ncname(published: str) -> str:
-    if _NCNAME.fullmatch(published):
+    name, no_name_character = _name_patterns()
+    if name.fullmatch(published):
         return published
-    repaired = _NO_NAME_CHARACTER.sub("_", published)
-    return repaired if _NCNAME.match(repaired) else "_" + repaired
+    repaired = no_name_character.sub("_", published)
+    return repaired if name.match(repaired) else "_" + repaired
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -21,7 +21,7 @@ from typing import ClassVar, NamedTuple
 MEDIA_TYPE = "application/xcap-error+xml"
 NAMESPACE = "urn:ietf:params:xml:ns:xcap-error"
 
-_NO_XML_CHARACTER = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NO_XML_CHARACTER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"})
 
 

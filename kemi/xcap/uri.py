@@ -24,7 +24,7 @@ MAX_DOMAIN = 255
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _ENCODED_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*%3A", re.IGNORECASE)
-_NO_URI_CHARACTER = re.compile(r'[\x00-\x20"<>\\^`{|}\x7f-\U0010ffff]')
+_NO_URI_CHARACTER = re.compile(r"[^!#-;=?-\[\]_a-z~]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _HOST = re.compile(r"[^:;?]*")
 _DOT = re.compile("[.\u3002\uff0e\uff61]")

@@ -2,7 +2,10 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -18,7 +21,10 @@ REFERENCE = (Path(__file__).resolve().parents[3] / "docs" / "presencectl.md").re
 
 
 def commands(group: click.Group, *above: str) -> Iterator[tuple[str, click.Command]]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         yield " ".join((*above, name)), command
         if isinstance(command, click.Group):
             yield from commands(command, *above, name)
@@ -53,6 +59,17 @@ def test_examples_are_right(name: str, example: str) -> None:
         path.append(known)
         context = command.make_context(known, typed, parent=context) if not isinstance(command, click.Group) else context
     assert " ".join(str(each) for each in path).startswith(name)
+
+
+def test_each_module_has_the_commands_that_are_looked_for_in_it() -> None:
+    for module, names in console.PARTS.items():
+        assert [command.name for command in import_module(f"kemi.console.{module}").COMMANDS] == list(names)
+
+
+def test_a_start_imports_no_event_package() -> None:
+    """`run` is there with each start; packages and XML take most of the time to import, and the server imports them itself."""
+    looked_for = "kemi.console.main.get_command(None, 'run'); sys.exit('kemi.packages' in sys.modules or 'lxml' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", f"import sys, kemi.console; {looked_for}"], check=False).returncode == 0
 
 
 def test_every_command_is_in_the_reference() -> None:

@@ -16,7 +16,7 @@ import pytest
 from click.testing import Result
 
 from kemi import account, account_store, parameters, settings, startup
-from kemi.console import server, session, users
+from kemi.console import connection, server, users
 from kemi.database import Database
 from kemi.errors import ConfigurationError
 
@@ -354,7 +354,7 @@ def test_wrong_users(run: Run, arguments: tuple[str, ...], complaint: str) -> No
     ],
 )
 def test_the_password_of_the_database_is_not_printed(configuration: Path, url: str, shown: str) -> None:
-    assert session.shown_url(settings.load({"KP_DB_URL": url}, configuration)) == shown
+    assert connection.shown_url(settings.load({"KP_DB_URL": url}, configuration)) == shown
 
 
 def test_readiness_is_an_answer_to_options(configuration: Path) -> None:

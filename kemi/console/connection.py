@@ -1,0 +1,48 @@
+"""The database of a server that may be running, opened; all that `presencectl run` needs of it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from kemi import database
+from kemi.database import Database, Unavailable
+from kemi.errors import ConfigurationError
+from kemi.settings import Settings
+
+
+@contextmanager
+def connected(found: Settings) -> Iterator[Database]:
+    """A connection to the database; whatever it complains of is told together with its URL.
+
+    Raises:
+        Unavailable: it does not do what it is asked.
+    """
+    try:
+        with closing(database.connect(found)) as connection:
+            yield connection
+    except Unavailable as error:
+        url = shown_url(found)
+        raise type(error)(str(error) if url in str(error) else f"{url}: {error}") from error
+
+
+@contextmanager
+def opened(found: Settings) -> Iterator[Database]:
+    """The same, with the folder it may need."""
+    try:
+        found.var.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"KP_VAR = {str(found.var)!r}: it cannot be made: {error.strerror}") from None
+    with connected(found) as connection:
+        yield connection
+
+
+def is_missing(found: Settings) -> bool:
+    """Whether the database is a file that is not there."""
+    file = found.db_url.removeprefix("sqlite:///")
+    return file != found.db_url and not Path(file).exists()
+
+
+def shown_url(found: Settings) -> str:
+    """The URL of the database without its password."""
+    return re.sub(r"(://[^/@:]*):[^@/]*@", r"\1@", found.db_url).partition("?")[0]
