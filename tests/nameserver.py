@@ -14,7 +14,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
+from tests.presencectl import PRESENCECTL, ROOT
 from tests.server import Server
 
 PORT = 53
@@ -97,12 +99,19 @@ class Resolving(Server):
         super().__init__(variables, folder)
         self._asked = asked.own_address
 
-    @property
-    def command(self) -> list[str]:
+    def started(self, log: IO[bytes]) -> "subprocess.Popen[bytes]":
         configuration = self.folder / "resolv.conf"
         configuration.write_text(CONFIGURATION.format(self._asked))
-        program = " ".join(super().command)
-        return [*_namespace(), "sh", "-c", f"mount --bind {configuration} /etc/resolv.conf && exec {program}"]
+        program = f"mount --bind {configuration} /etc/resolv.conf && exec {PRESENCECTL} run"
+        return subprocess.Popen(
+            [*_namespace(), "sh", "-c", program],
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def _open() -> socket.socket:

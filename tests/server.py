@@ -10,7 +10,9 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO
 
+from tests import presencectl
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,11 +44,6 @@ class Server:
         return "127.0.0.1", self.port
 
     @property
-    def command(self) -> list[str]:
-        """How it is started."""
-        return [str(ROOT / ".venv/bin/presencectl"), "run"]
-
-    @property
     def environment(self) -> dict[str, str]:
         outer = {name: value for name, value in os.environ.items() if not name.startswith("KP_")}
         return outer | self.variables
@@ -54,18 +51,14 @@ class Server:
     def start(self) -> "Server":
         """Start and wait until it answers OPTIONS over UDP, and over TCP where it listens: the last process to start reads that."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                cwd=ROOT,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            self.process = self.started(log)
         self._wait_until(self.answers)
         self._wait_until(lambda: not self._listens_to_tcp() or self.answers(socket.SOCK_STREAM))
         return self
+
+    def started(self, log: IO[bytes]) -> "subprocess.Popen[bytes]":
+        """Its first process, the leader of a group of its own."""
+        return presencectl.started(("run",), self.environment, log)
 
     def _wait_until(self, ready: Callable[[], bool]) -> None:
         end = time.monotonic() + START_TIMEOUT
@@ -122,11 +115,7 @@ class Server:
 
     def control(self, *arguments: str) -> str:
         """Run presencectl against this server."""
-        done = subprocess.run(
-            [ROOT / ".venv/bin/presencectl", *arguments],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=60, check=True,
-        )  # fmt: skip
-        return done.stdout
+        return presencectl.done(arguments, self.environment)
 
 
 if __name__ == "__main__":
