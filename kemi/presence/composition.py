@@ -7,9 +7,9 @@ What is done to them is what a valid document asks for:
   next. See _allocated_ids.
 * PIDF's own elements are written anew, in schema order and in the default namespace (PJSIP clients read no other), and
   without values that the schema forbids. Attributes of other namespaces on them are forbidden too, and not kept.
-* Elements of other namespaces are serialised as they are, with every namespace declaration that was in scope: a prefix
-  may be used only in the text, as in xsi:type="x:foo". Declarations that the root of the composed document repeats are
-  cut out of their start tags again.
+* Elements of other namespaces are serialised as they are, with the namespace declarations around them that they use, be it in
+  a text only, as in xsi:type="x:foo". Those that the root of the composed document has are not repeated. How much the others
+  may add is limited where documents are read (`pidf.MAX_GROWTH`).
 * A note under presence describes persons without own note (RFC 4479 section 5), so it must not stand beside persons of
   another publication. See _homeless_notes.
 """
@@ -24,10 +24,12 @@ from itertools import chain
 
 from lxml import etree
 
-from kemi.presence import pidf
+from kemi.presence import namespaces, pidf
 from kemi.presence.pidf import DATA_MODEL, DEVICE, PERSON, PIDF, RPID, PidfDocument
 
 _Elements = Sequence[etree._Element]
+
+_DATA_NOTE = f"{{{DATA_MODEL}}}note"
 
 
 class Offline(Enum):
@@ -42,7 +44,7 @@ class Offline(Enum):
 class Source:
     """A publication to be composed.
 
-    Attributes:
+    Args:
         publication_id: a random token that outlives refresh and modify.
         document: what was published last.
         qualified: its ids were qualified before, and are for ever.
@@ -82,7 +84,11 @@ def compose(entity: str, sources: Sequence[Source], offline: Offline) -> Composi
         document, name = source.document, iter(names)
         tuples += [_tuple(element, next(name), scope) for element in document.tuples]
         notes += [_note("note", note) for note in document.notes if not moved]
-        others += [_data_element("dm:person", element, next(name), scope, moved) for element in document.persons]
+        described = _first_without_note(document)
+        others += [
+            _data_element("dm:person", element, next(name), scope, moved if element is described else ())
+            for element in document.persons
+        ]
         others += [_data_element("dm:device", element, next(name), scope) for element in document.devices]
         others += [_person_of_notes(next(name), moved)] if _needs_person(document, moved) else []
         others += map(scope.fragment, document.others)
@@ -109,14 +115,19 @@ def _offline_document(entity: str, offline: Offline) -> bytes:
 def _homeless_notes(documents: Sequence[PidfDocument]) -> list[_Elements]:
     """For each document the notes that cannot stay under presence, because another one has persons.
 
-    They go to the persons of their own publication that have no note. Without such a person they get one of their own.
+    They go to the first person of their own publication that has no note: said once, however many persons there are. Without
+    such a person they get one of their own.
     """
     with_persons = sum(bool(document.persons) for document in documents)
     return [document.notes if with_persons > bool(document.persons) else () for document in documents]
 
 
 def _needs_person(document: PidfDocument, moved: _Elements) -> bool:
-    return bool(moved) and all(person.find(f"{{{DATA_MODEL}}}note") is not None for person in document.persons)
+    return bool(moved) and _first_without_note(document) is None
+
+
+def _first_without_note(document: PidfDocument) -> etree._Element | None:
+    return next((person for person in document.persons if person.find(_DATA_NOTE) is None), None)
 
 
 def _person_of_notes(name: str, notes: _Elements) -> str:
@@ -215,8 +226,9 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 # What the serialiser writes first in a start tag: the declarations, always in double quotes.
 _START_TAG = re.compile(r'(<[^\s/>]+)((?: xmlns(?::[^\s=]+)?="[^"]*")*)')
-_DECLARATION = re.compile(r' xmlns(?::[^\s=]+)?="[^"]*"')
+_DECLARATION = re.compile(r' xmlns(?::([^\s=]+))?="[^"]*"')
 _DEFAULT = ' xmlns="'
+_UNDECLARED = f'{_DEFAULT}"'
 
 
 class _Scope:
@@ -242,19 +254,18 @@ class _Scope:
     def fragment(self, element: etree._Element) -> str:
         """The element with its content and the declarations that it needs here."""
         text: str = etree.tostring(element, encoding="unicode", with_tail=False)
-        return _START_TAG.sub(self._start_tag, text, count=1)
+        return _START_TAG.sub(lambda tag: tag[1] + self._declarations(element, tag[2]), text, count=1)
 
-    def _start_tag(self, tag: re.Match[str]) -> str:
-        name, declarations = tag.groups()
+    def _declarations(self, element: etree._Element, declarations: str) -> str:
         remaining = self._remaining.get(declarations)
         if remaining is None:
             remaining = self._remaining[declarations] = self._not_inherited(declarations)
-        return name + remaining
+        return remaining if remaining in ("", _UNDECLARED) else _without_unused(element, remaining)
 
     def _not_inherited(self, declarations: str) -> str:
-        remaining = "".join(one for one in _DECLARATION.findall(declarations) if one not in self._written)
+        remaining = "".join(one[0] for one in _DECLARATION.finditer(declarations) if one[0] not in self._written)
         # Names without prefix had no namespace where they come from; below the composed root they would become PIDF.
-        return remaining if _DEFAULT in declarations else remaining + _DEFAULT + '"'
+        return remaining if _DEFAULT in declarations else remaining + _UNDECLARED
 
     def fragments(self, elements: Iterable[etree._Element]) -> list[str]:
         """The children of a tuple, status, person or device. RPID allows only one of a kind that has no from and until
@@ -269,6 +280,14 @@ class _Scope:
                 seen.add(tag)
             result.append(self.fragment(element))
         return result
+
+
+def _without_unused(element: etree._Element, declarations: str) -> str:
+    """The declarations that it brought itself, that it uses, and the one without prefix, which no use can be seen of."""
+    scope, around = element.nsmap, element.getparent().nsmap
+    inherited = {prefix for prefix, uri in scope.items() if prefix and around.get(prefix) == uri}
+    unused = inherited - namespaces.used(element) if inherited else set[str]()
+    return _DECLARATION.sub(lambda one: "" if one[1] in unused else one[0], declarations)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

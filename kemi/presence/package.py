@@ -121,7 +121,7 @@ def _as_published(told: tuple[_Input, ...], entity: str, content_type: str, need
     return plain.told(told[0].body, told[0].content_type, entity, with_others=not permissions)
 
 
-_kept = lru_cache(maxsize=1024)(_made)
+_kept = lru_cache(maxsize=512)(_made)
 """The documents that were made last; equal inputs are the same document."""
 
 

@@ -20,6 +20,7 @@ from functools import lru_cache
 from lxml import etree
 
 from kemi.errors import BodyTooLarge, UnsupportedMediaType
+from kemi.presence import namespaces
 
 MEDIA_TYPE = "application/pidf+xml"
 CPIM_MEDIA_TYPE = "application/cpim-pidf+xml"
@@ -37,12 +38,16 @@ NOTE = f"{{{PIDF}}}note"
 PERSON = f"{{{DATA_MODEL}}}person"
 DEVICE = f"{{{DATA_MODEL}}}device"
 
-# Many times what clients send. Declarations have their own limit because each one is in scope for all that is below it:
-# whoever writes out parts of the document pays elements times declarations.
+# Many times what clients send. Declarations have their own limits because each one is in scope for all that is below it:
+# whoever writes out parts of the document pays elements times octets of declarations.
 MAX_ELEMENTS = 1000
 MAX_ATTRIBUTES = 2000
 MAX_DECLARATIONS = 100
 MAX_DEPTH = 32
+MAX_GROWTH = 8
+"""Times its length that a document may get longer by declarations, if each of its elements has to bring those that it uses."""
+MAX_IN_SCOPE = 4_000_000
+"""Elements times octets of declarations, where these are many enough to be counted."""
 
 _RESOURCE_LIMIT = 114  # libxml2's XML_ERR_RESOURCE_LIMIT: its own limit of depth, which lxml has no name for
 
@@ -62,7 +67,7 @@ _OTHER_NAMES = re.compile(r"utf-16(?:le|be)?|iso-8859-(?:[1-9]|1[0-9])|windows-1
 class PidfDocument:
     """A parsed document. Its elements are read, never changed: one document can be composed many times.
 
-    Attributes:
+    Args:
         root: the presence element, for the namespace declarations in scope.
         tuples, persons, devices: what has an id in a presence document, each in document order.
         notes: the notes directly under presence.
@@ -91,7 +96,7 @@ def parse(body: bytes, content_type: str) -> PidfDocument:
 
     Raises:
         UnsupportedMediaType: 415, neither PIDF nor CPIM-PIDF, not well-formed, not a presence document, or with a DOCTYPE.
-        BodyTooLarge: 413, more elements, attributes, declarations or levels than the limits.
+        BodyTooLarge: 413, more elements, attributes, declarations, octets of declarations or levels than the limits.
     """
     return _sorted(read(body, content_type))
 
@@ -110,6 +115,8 @@ def read(body: bytes, content_type: str) -> etree._Element:
         root = tree(exchanged(etree.tostring(root, encoding="utf-8")))
     if root.tag != PRESENCE:
         raise _refusal(f"the root of the body is not a presence element in namespace {PIDF}")
+    if elements > MAX_GROWTH and _may_grow(body, elements) and namespaces.octets(root, PIDF) > MAX_GROWTH * len(body):
+        raise _too_much_declared()
     return root
 
 
@@ -152,6 +159,10 @@ def _exchanged_markup(markup: re.Match[bytes]) -> bytes:
 
 def _refusal(detail: str) -> UnsupportedMediaType:
     return UnsupportedMediaType(detail, accept=CONSUMES)
+
+
+def _too_much_declared() -> BodyTooLarge:
+    return BodyTooLarge("the elements of the body need too many octets of namespace declarations")
 
 
 def _too_nested() -> BodyTooLarge:
@@ -226,6 +237,21 @@ def _checked_size(body: bytes) -> int:
         if number > limit:
             raise BodyTooLarge(f"the body has more than {limit} {what}")
     return elements
+
+
+def _may_grow(body: bytes, elements: int) -> bool:
+    """Whether declarations have to be looked at: all of them for each element could be more than the limit.
+
+    What is counted is never less than what is declared, wherever the letters stand: no declaration has a "<". Clients declare
+    in the first start tag, so that mostly a look at its length is enough.
+    """
+    end = body.find(b"<", body.rfind(b"xmlns"))
+    if end >= 0 and elements * end <= MAX_GROWTH * len(body):
+        return False
+    octets = sum(len(" xmlns") + len(piece.partition(b"<")[0]) for piece in body.split(b"xmlns")[1:])
+    if elements * octets > MAX_IN_SCOPE:
+        raise _too_much_declared()
+    return elements * octets > MAX_GROWTH * len(body)
 
 
 @lru_cache(maxsize=1)

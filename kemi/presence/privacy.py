@@ -14,19 +14,19 @@ Filtering only takes away. What it is asked with are the `Permissions` of `kemi.
 * A note under presence describes the presentity (RFC 4479 section 5): it needs provide-note and all persons. Notes inside of
   activities, mood and so on are part of these.
 * Any other element under presence is neither component nor attribute of one: there is no permission for it, it goes.
-* Namespace declarations stay where what is left may use them: the others would tell about what went.
+* Elements that stay are written as they stand in the tree, so that no name in them can come to mean something else. Of the
+  declarations of presence those stay that what is left may use: the others would tell about what went.
 
 A document of which nothing is left is the offline document, for a watcher who may see any service: whether the presentity is
 offline, shows this watcher nothing, or blocks him politely, the octets are the same. A watcher without services sees the
 empty document in each of the first two cases.
 """
 
-import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from lxml import etree
 
-from kemi.presence import pidf
+from kemi.presence import namespaces, pidf
 from kemi.presence.pidf import DATA_MODEL, DEVICE, NOTE, PERSON, PIDF, RPID, TUPLE, PidfDocument
 from kemi.xcap import uri
 from kemi.xcap.errors import escaped
@@ -65,10 +65,6 @@ _PERMISSION: Mapping[str, Mapping[str, str]] = {
 _KNOWN = (PIDF, DATA_MODEL, RPID)
 _THRESHOLD = "idle-threshold"
 
-_DECLARATION = re.compile(r' xmlns(?::([^\s=]+))?="[^"]*"')
-_START_TAG = re.compile(r'(<[^\s/>]+)((?: xmlns(?::[^\s=]+)?="[^"]*")*)')
-_PREFIX = re.compile(r"([^\W\d][\w.-]*):")
-
 
 def filtered(body: bytes, permissions: Permissions, offline: bytes) -> bytes:
     """What the watcher sees.
@@ -86,17 +82,16 @@ def filtered(body: bytes, permissions: Permissions, offline: bytes) -> bytes:
     root = pidf.tree(body)
     if _may_see_all(permissions) and not _has_others(root):
         return body
-    writer = _Writer()
-    parts = [part for part in (_shown(child, permissions, writer) for child in root) if part]
-    if not parts:
-        return _nothing(permissions, offline)
-    return writer.document(root.get("entity") or "", parts)
+    for child in list(root):
+        if not _is_shown(child, permissions):
+            root.remove(child)
+    return _written(root) if len(root) else _nothing(permissions, offline)
 
 
 def _nothing(permissions: Permissions, offline: bytes) -> bytes:
     if permissions.services or not offline:
         return offline
-    return _Writer().document(pidf.tree(offline).get("entity") or "", [])
+    return _document(pidf.tree(offline).get("entity") or "", "", "\n")
 
 
 def _may_see_all(permissions: Permissions) -> bool:
@@ -107,21 +102,18 @@ def _has_others(root: etree._Element) -> bool:
     return any(child.tag not in (TUPLE, PERSON, DEVICE, NOTE) for child in root)
 
 
-def _shown(child: etree._Element, permissions: Permissions, writer: "_Writer") -> str:
-    """A child of presence as it is shown, "" if it is not."""
+def _is_shown(child: etree._Element, permissions: Permissions) -> bool:
+    """Whether a child of presence is shown; what is not granted is taken out of one that is."""
     sets = {TUPLE: permissions.services, PERSON: permissions.persons, DEVICE: permissions.devices}
     if child.tag == NOTE:
-        is_shown = permissions.persons == ALL and (permissions.all_attributes or "note" in permissions.attributes)
-        return writer.own(child) if is_shown else ""
-    if child.tag not in sets:
-        return ""
-    kinds = {member.kind for member in sets[child.tag] if _fits(child, member)}
+        return permissions.persons == ALL and (permissions.all_attributes or "note" in permissions.attributes)
+    kinds = {member.kind for member in sets.get(child.tag, ()) if _fits(child, member)}
     if not kinds:
-        return ""
+        return False
     reasons = [_reason(kind) for kind in kinds]
     kept = {tag for reason in reasons for tag in reason} if all(reasons) else set[str]()
     _prune(child, child.tag, permissions, kept)
-    return writer.component(child)
+    return True
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -215,79 +207,27 @@ def _reduce(user_input: etree._Element, level: UserInput) -> None:
     text = user_input.text
     user_input.clear()
     user_input.text = text
+    etree.cleanup_namespaces(user_input)
     if level is UserInput.THRESHOLDS and threshold is not None:
         user_input.set(_THRESHOLD, threshold)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# Writing, in the form that composition writes
+# Writing
 
 
-class _Writer:
-    """Elements as they stand in the result, and the declarations that its root needs for them.
-
-    Of two prefixes with different namespaces the first is declared by the root, the other by its element.
-    """
-
-    def __init__(self) -> None:
-        self._declared = {"": f' xmlns="{PIDF}"', "dm": f' xmlns:dm="{DATA_MODEL}"'}
-
-    def document(self, entity: str, parts: Iterable[str]) -> bytes:
-        """The whole document."""
-        content = "".join(f"{part}\n" for part in parts)
-        declared = "".join(text for prefix, text in sorted(self._declared.items()) if prefix != "dm" or "dm:" in content)
-        start = f'<?xml version="1.0" encoding="UTF-8"?>\n<presence{declared} entity="{escaped(entity)}">\n'
-        return f"{start}{content}</presence>\n".encode()
-
-    def component(self, element: etree._Element) -> str:
-        """A tuple, person, device, or status, with all that is left in it."""
-        name = etree.QName(element).localname
-        if element.tag in (PERSON, DEVICE):
-            name = f"dm:{name}"
-        identifier = element.get("id")
-        start = name if identifier is None else f'{name} id="{escaped(identifier)}"'
-        content = "".join([self._child(child) for child in element])
-        return f"<{start}>{content}</{name}>" if content else f"<{start}/>"
-
-    def _child(self, element: etree._Element) -> str:
-        if element.tag == _STATUS:
-            return self.component(element)
-        own = (element.prefix, etree.QName(element).namespace) in ((None, PIDF), ("dm", DATA_MODEL))
-        return self.own(element) if own else self._foreign(element)
-
-    def own(self, element: etree._Element) -> str:
-        """One of PIDF's or the data model's elements that hold text; its declarations are the root's."""
-        return _START_TAG.sub(r"\1", _text_of(element), count=1)
-
-    def _foreign(self, element: etree._Element) -> str:
-        used = _used(element)
-
-        def needed(declaration: re.Match[str]) -> str:
-            prefix = declaration[1] or ""
-            if prefix and prefix not in used:
-                return ""
-            return "" if self._declared.setdefault(prefix, declaration[0]) == declaration[0] else declaration[0]
-
-        return _START_TAG.sub(lambda tag: tag[1] + _DECLARATION.sub(needed, tag[2]), _text_of(element), count=1)
+def _written(root: etree._Element) -> bytes:
+    """What is left in the tree, in the form that composition writes; its start tag has the declarations that are still used."""
+    scope, used = root.nsmap, namespaces.used(root, wordless=(PIDF, DATA_MODEL))
+    text: str = etree.tostring(root, encoding="unicode")
+    declarations = "".join(f' xmlns:{prefix}="{escaped(scope[prefix])}"' for prefix in sorted(used))
+    # In an attribute value the serialiser writes ">" as a reference: the first one ends the start tag.
+    return _document(root.get("entity") or "", declarations, text.partition(">")[2].removesuffix("</presence>"))
 
 
-def _text_of(element: etree._Element) -> str:
-    written: str = etree.tostring(element, encoding="unicode", with_tail=False)
-    return written
-
-
-def _used(element: etree._Element) -> set[str]:
-    """The prefixes in scope that names in an element use, or that its texts may: xsi:type="x:foo"."""
-    scope = element.nsmap
-    used: set[str] = set()
-    for each in element.iter(etree.Element):
-        inner = each.nsmap
-        namespaces = {etree.QName(name).namespace for name in each.attrib}
-        texts = [each.text, *each.attrib.values(), *(child.tail for child in each)]
-        prefixes = {each.prefix, *(prefix for text in texts if text for prefix in _PREFIX.findall(text))}
-        named = {prefix for prefix, name in inner.items() if prefix in prefixes or name in namespaces}
-        used |= {prefix for prefix in named if prefix and inner[prefix] == scope.get(prefix)}
-    return used
+def _document(entity: str, declarations: str, content: str) -> bytes:
+    start = f'<?xml version="1.0" encoding="UTF-8"?>\n<presence xmlns="{PIDF}"{declarations} entity="{escaped(entity)}">'
+    return f"{start}{content}</presence>\n".encode()
 
 
 # ---------------------------------------------------------------------------------------------------------------------

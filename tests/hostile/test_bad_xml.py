@@ -70,6 +70,8 @@ def _bombs() -> Iterator[tuple[str, str]]:
     yield "elements", f"{XML}{OPEN}{'<note/>' * 8000}</presence>"
     yield "attributes", f"{XML}{OPEN}<note {_attributes('a', 5000)}/></presence>"
     yield "namespaces", f"{XML}{OPEN}<note {_attributes('xmlns:n', 2500)}/></presence>"
+    scope = "".join(f' xmlns:n{number}="urn:{"x" * 500}{number}"' for number in range(90))
+    yield "namespaces in scope", f'{XML}{OPEN}<tuple id="t"{scope}><status/>{"<n0:a/>" * 900}</tuple></presence>'
 
 
 def _encodings() -> Iterator[tuple[str, bytes, str]]:
@@ -95,7 +97,7 @@ def _encodings() -> Iterator[tuple[str, bytes, str]]:
 
 @pytest.mark.rfc("SEC-008")
 @pytest.mark.parametrize(("name", "text"), [*_doctypes()])
-def test_doctype(attacker: Attacker, name: str, text: str) -> None:
+def test_a_document_with_a_doctype_is_refused(attacker: Attacker, name: str, text: str) -> None:
     judge(attacker, publish(name, text.encode()[:60_000], {413, 415}))
 
 
@@ -109,18 +111,20 @@ def test_doctype_hidden_by_an_encoding(attacker: Attacker, encoding: str) -> Non
 
 @pytest.mark.rfc("SEC-012")
 @pytest.mark.parametrize(("name", "text"), [*_malformed()])
-def test_malformed(attacker: Attacker, name: str, text: str) -> None:
+def test_a_document_that_is_not_well_formed_is_refused(attacker: Attacker, name: str, text: str) -> None:
     judge(attacker, publish(name, text.encode(), TYPE))
 
 
 @pytest.mark.rfc("SEC-009")
 @pytest.mark.parametrize(("name", "text"), [*_bombs()])
-def test_bomb(attacker: Attacker, name: str, text: str) -> None:
+def test_a_document_that_is_too_deep_or_has_too_much_in_it_is_refused(attacker: Attacker, name: str, text: str) -> None:
     judge(attacker, publish(name, text.encode()[:60_000], {413, 415}))
 
 
 @pytest.mark.parametrize(("name", "body", "content_type"), [*_encodings()])
-def test_encoding(attacker: Attacker, name: str, body: bytes, content_type: str) -> None:
+def test_a_document_that_cannot_be_decoded_as_it_says_is_refused(
+    attacker: Attacker, name: str, body: bytes, content_type: str
+) -> None:
     judge(attacker, publish(name, body, TYPE, Content_Type=content_type or "application/pidf+xml"))
 
 
@@ -135,7 +139,7 @@ def test_xinclude_is_not_followed(attacker: Attacker) -> None:
 
 @pytest.mark.rfc("SEC-010")
 @pytest.mark.parametrize("value", ["gzip", "deflate", "gzip, gzip", "compress;q=1", "x" * 3000])
-def test_content_encoding(attacker: Attacker, value: str) -> None:
+def test_a_body_with_a_content_encoding_is_refused(attacker: Attacker, value: str) -> None:
     judge(attacker, publish(value[:9], PIDF, TYPE, Content_Encoding=value))
 
 
@@ -143,5 +147,5 @@ def test_content_encoding(attacker: Attacker, value: str) -> None:
                          "a" * 300,
                                    "application/pidf-diff+xml", "application/ pidf+xml", "multipart/related;boundary=x", "\x01",
                                    "application/pidf+xml, text/plain", "äpplication/pidf+xml"])  # fmt: skip
-def test_content_type(attacker: Attacker, value: str) -> None:
+def test_a_body_of_another_content_type_is_refused(attacker: Attacker, value: str) -> None:
     judge(attacker, publish(value[:9], PIDF, {400, 415}, Content_Type=value))

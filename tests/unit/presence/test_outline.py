@@ -22,7 +22,7 @@ def basic(*said: str) -> str:
     return outline(pidf.parse(f"<presence xmlns='{pidf.PIDF}'>{tuples}</presence>".encode(), pidf.MEDIA_TYPE)).basic
 
 
-def test_everything_is_told() -> None:
+def test_an_outline_has_everything_of_the_document() -> None:
     found = outline(pidf.parse(DOCUMENT, pidf.MEDIA_TYPE))
     assert found.tuples == (
         TupleOutline(
