@@ -15,7 +15,8 @@ has. Its columns are called column1, column2 ... in both engines.
 A transaction holds back nothing that it was given: on PostgreSQL statements travel in one pipeline, and asking a result for its
 rows is what waits for the network. A result's count is there once its transaction has ended.
 
-Errors: `Unavailable` (locked for too long, full, gone; nothing was committed), `Conflict` (a deadlock lost; run it again).
+Errors: `Unavailable` (locked for too long, full, gone; nothing was committed), `Conflict` (a deadlock lost; run it again). A value
+that no column takes is a mistake of ours, and another kind of error: it would fail again.
 """
 
 import re

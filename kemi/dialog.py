@@ -5,13 +5,17 @@ import re
 from functools import lru_cache
 
 from kemi import sip
-from kemi.effects import SendRequest
+from kemi.client_profile import Profile
+from kemi.effects import Log, SendRequest
 from kemi.errors import SipError
 from kemi.event_package import LIST, VERSION, Document
 from kemi.subscription import State, Subscription
 
 REQUIRE_EVENT_LIST = ("Require", "eventlist")
 """In every NOTIFY and 2xx of a subscription to a list (RFC 4662 section 4.1)."""
+
+SHORT = 800
+"""Characters of a body that fits into any message, whatever they are in octets."""
 
 KEPT = 1024
 """Contacts kept: the same one goes into every NOTIFY of a presentity."""
@@ -47,7 +51,7 @@ def contact(socket: str, resource: str, secure: bool) -> str:
 
 def contact_of(subscription: Subscription) -> str:
     """Our Contact in this dialog."""
-    return contact(subscription.socket, subscription.resource, subscription.remote_target.startswith("sips:"))
+    return contact(subscription.socket, subscription.resource, subscription.remote_target[:5].lower() == "sips:")
 
 
 def resource_of_contact(uri: sip.Uri) -> str | None:
@@ -151,4 +155,18 @@ def route(remote_target: str, route_set: str, flow: str) -> tuple[str, str, str]
     if re.search(r";lr\b", first.partition("@")[2] or first, re.IGNORECASE):
         return remote_target, first, f"Route: {route_set}\r\n"
     strict = ", ".join([*routes[1:], f"<{remote_target}>"])
-    return re.sub(r";method=[^;?]*|\?.*", "", first), "", f"Route: {strict}\r\n"
+    return sip.request_uri_of(first), "", f"Route: {strict}\r\n"
+
+
+def too_large(subscription: Subscription, request: SendRequest, profile: Profile) -> list[Log]:
+    """A line about a NOTIFY that its client will drop, or that goes another way than the others of its dialog (`carried`).
+
+    It goes out all the same: a document that is cut is no document.
+    """
+    most, where = profile.most_octets, "its client"
+    if request.next_hop.endswith(";transport=tcp") and request.next_hop != routing(subscription)[1]:
+        most, where = LARGEST_DATAGRAM, "UDP, it goes over TCP"
+    octets = octets_of(request) if most else 0
+    if octets <= most:
+        return []
+    return [Log(f"NOTIFY too large for {where}: id={request.id} octets={octets} most={most} watcher={subscription.watcher}")]

@@ -36,9 +36,8 @@ from kemi.subscription import REQUEST_TIMEOUT, TIMER_F, Reason, State, Subscript
 MAX_RETRY_AFTER = 86400
 """Seconds that a watcher can put off its NOTIFY."""
 
-
-SHORT = 800
-"""Characters of a body that fits into any message, whatever they are in octets."""
+PUT_OFF = 60
+"""Seconds until a subscription is tried again that cannot be told."""
 
 
 class Answer(NamedTuple):
@@ -80,18 +79,52 @@ def notify(
     Returns:
         What to send and log, and whether another round may find more.
     """
-    with database.transaction():
-        effects = settle(database, settings, packages, answers, now)
-        claimed = store.claim(database, now, settings.pa.notify_batch)
-        members = [(each.id, each.list_id) for each in claimed if each.list_id]
-        passed_on = store.pass_on(database, members, now, settings.rls.timer_interval) if members else 0
-        telling = [each for each in claimed if not (each.list_id or each.package.endswith(LIST))]
-        if telling:
-            effects += _tell(database, settings, packages, telling, now)
+    try:
+        with database.transaction():
+            effects = settle(database, settings, packages, answers, now)
+            claimed, passed_on = _claim(database, settings, now)
+            telling = [each for each in claimed if not _is_of_list(each)]
+            if telling:
+                effects += _tell(database, settings, packages, telling, now)
+    except Unavailable:
+        raise
+    except Exception:  # whatever it is, it is one answer's or one subscription's, and the others go on
+        effects = _settle_apart(database, settings, packages, answers, now)
+        with database.transaction():
+            claimed, passed_on = _claim(database, settings, now)
+        effects += _tell_apart(database, settings, packages, [each for each in claimed if not _is_of_list(each)], now)
     lists = [each for each in claimed if each.package.endswith(LIST) and not each.list_id]
     at_once = lists[: settings.rls.max_notifications_at_once]
     effects += _tell_lists(database, settings, packages, at_once, now)
     return effects, passed_on > 0 or len(lists) > len(at_once) or len(claimed) == settings.pa.notify_batch
+
+
+def _claim(database: Database, settings: Settings, now: float) -> tuple[list[Subscription], int]:
+    """What is due, and how many lists have members among it."""
+    claimed = store.claim(database, now, settings.pa.notify_batch)
+    members = [(each.id, each.list_id) for each in claimed if each.list_id]
+    return claimed, store.pass_on(database, members, now, settings.rls.timer_interval) if members else 0
+
+
+def _is_of_list(subscription: Subscription) -> bool:
+    """It is a list, or stands in one."""
+    return bool(subscription.list_id) or subscription.package.endswith(LIST)
+
+
+def _settle_apart(
+    database: Database, settings: Settings, packages: Packages, answers: Sequence[Answer], now: float
+) -> list[Effect]:
+    """Each answer in a transaction of its own; one that cannot be taken in is left out."""
+    effects: list[Effect] = []
+    for each in answers:
+        try:
+            with database.transaction():
+                effects += settle(database, settings, packages, [each], now)
+        except Unavailable:
+            raise
+        except Exception as problem:
+            effects.append(Log(f"answer to NOTIFY left out: id={each.id} cseq={each.cseq} why={problem!r}"))
+    return effects
 
 
 def _tell_lists(
@@ -107,19 +140,29 @@ def _tell_lists(
 
 
 def _tell_apart(
-    database: Database, settings: Settings, packages: Packages, lists: Sequence[Subscription], now: float
+    database: Database, settings: Settings, packages: Packages, claimed: Sequence[Subscription], now: float
 ) -> list[Effect]:
-    """A transaction of their own. Where it fails it is tried again later; what others are told is sent all the same."""
+    """A transaction of their own. Where it fails they are parted until it is known who cannot be told; the others are told."""
     try:
         with database.transaction():
-            claimed = store.claim_lists(database, [(each.id,) for each in lists], now)
-            return _tell(database, settings, packages, claimed, now) if claimed else []
+            telling = store.claim_again(database, [(each.id,) for each in claimed], now)
+            return _tell(database, settings, packages, telling, now) if telling else []
     except Unavailable as problem:
-        return [Log(f"lists not told: id={','.join(each.id for each in lists)} why={problem}")]
-    except Exception as problem:  # whatever it is, it is this list's, and the others go on
-        if len(lists) > 1:
-            return [effect for each in lists for effect in _tell_apart(database, settings, packages, [each], now)]
-        return [Log(f"lists not told: id={lists[0].id} why={problem!r}")]
+        return [Log(f"not told now: id={','.join(each.id for each in claimed)} why={problem}")]
+    except Exception as problem:
+        if len(claimed) > 1:
+            halves = claimed[: len(claimed) // 2], claimed[len(claimed) // 2 :]
+            return [effect for half in halves for effect in _tell_apart(database, settings, packages, half, now)]
+        return [*_put_off(database, settings, packages, claimed[0], now), Log(f"not told: id={claimed[0].id} why={problem!r}")]
+
+
+def _put_off(database: Database, settings: Settings, packages: Packages, subscription: Subscription, now: float) -> list[Effect]:
+    """One that cannot be told keeps nobody else waiting: it is tried again later, and goes when its time is over."""
+    with database.transaction():
+        if subscription.expires_at <= now:
+            return remove(database, settings, packages, {subscription.id: "cannot be told"}, now)
+        store.put_off(database, subscription.id, now + PUT_OFF)
+    return []
 
 
 def _tell(database: Database, settings: Settings, packages: Packages, claimed: list[Subscription], now: float) -> list[Effect]:
@@ -248,20 +291,9 @@ def _sent(news: News) -> tuple[str, int, str, str | None, str]:
     return subscription.id, subscription.local_cseq + 1, news.state, reason, news.tag
 
 
-def too_large(subscription: Subscription, request: SendRequest, settings: Settings) -> list[Effect]:
-    """A line about a NOTIFY that its client will drop, or that goes another way than the others of its dialog (`dialog.carried`).
-
-    It goes out all the same: a document that is cut is no document.
-    """
-    if len(request.body) < SHORT:
-        return []
-    most, where = _profile(subscription, settings).most_octets, "its client"
-    if request.next_hop.endswith(";transport=tcp") and request.next_hop != dialog.routing(subscription)[1]:
-        most, where = dialog.LARGEST_DATAGRAM, "UDP, it goes over TCP"
-    octets = dialog.octets_of(request) if most else 0
-    if octets <= most:
-        return []
-    return [Log(f"NOTIFY too large for {where}: id={request.id} octets={octets} most={most} watcher={subscription.watcher}")]
+def too_large(subscription: Subscription, request: SendRequest, settings: Settings) -> list[Log]:
+    """A line about a NOTIFY that is (`dialog.too_large`); most are far from it."""
+    return dialog.too_large(subscription, request, _profile(subscription, settings)) if len(request.body) >= dialog.SHORT else []
 
 
 def gather(

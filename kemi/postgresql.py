@@ -105,7 +105,7 @@ class Pipeline:
                 options=f"-c lock_timeout={self._timeout * 1000} -c client_min_messages=error {BY_INDEX} {PLANNED_ONCE}",
             )
         except psycopg.Error as error:
-            raise Unavailable(str(error).strip()) from error
+            raise Unavailable(_one_line(error)) from error
         self._pgconn = self.connection.pgconn
         self._pgconn.nonblocking = 0
         self._poll = select.poll()
@@ -162,20 +162,20 @@ class Pipeline:
         """Wait for everything that was sent; the transaction goes on.
 
         Raises:
-            Conflict, Unavailable: the first statement that failed; those behind it were not run.
+            Conflict, Unavailable, ValueError: the first statement that failed; those behind it were not run.
         """
         with self._lost_when_broken():
             self._pgconn.send_flush_request()
             self._pgconn.flush()
             failure = self._results()
         if failure is not None:
-            raise _named(errors.error_from_result(failure))
+            raise _failed(failure)
 
     def _finish(self) -> None:
         """Wait for everything that was sent, which takes effect by that.
 
         Raises:
-            Conflict, Unavailable: as above; nothing took effect.
+            Conflict, Unavailable, ValueError: as above; nothing took effect.
         """
         with self._lost_when_broken():
             self._pgconn.pipeline_sync()
@@ -185,7 +185,7 @@ class Pipeline:
                 failure = failure or end
                 end = self._pgconn.get_result() or self._next()
         if failure is not None:
-            raise _named(errors.error_from_result(failure))
+            raise _failed(failure)
 
     def _results(self) -> PGresult | None:
         """Take the results of what was sent; the first failure among them, or of those before."""
@@ -229,7 +229,7 @@ class Pipeline:
 
     def _next(self) -> PGresult:
         while self._pgconn.is_busy():
-            self._poll.poll()  # other threads go on meanwhile
+            self._poll.poll()
             self._pgconn.consume_input()
         result = self._pgconn.get_result()
         if result is None:
@@ -327,7 +327,18 @@ class PostgreSQLTransaction:
             raise
 
 
+def _failed(failure: PGresult) -> Exception:
+    """What became of a statement; a value that no column takes is no fault of the database, which may be asked for other things."""
+    error = errors.error_from_result(failure)
+    return ValueError(_one_line(error)) if isinstance(error, errors.DataError) else _named(error)
+
+
 def _named(error: psycopg.Error) -> Unavailable:
     """The error as the rest of the program knows it."""
     kind = Conflict if isinstance(error, errors.DeadlockDetected | errors.SerializationFailure) else Unavailable
-    return kind(str(error).strip())
+    return kind(_one_line(error))
+
+
+def _one_line(error: Exception) -> str:
+    """What it says; libpq says some things in several lines."""
+    return " ".join(str(error).split())

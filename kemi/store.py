@@ -101,6 +101,17 @@ def claim(database: Database, now: float, limit: int) -> list[Subscription]:
     return [subscription_of(row) for row in rows]
 
 
+def claim_again(database: Database, rows: Sequence[tuple[str]], now: float) -> list[Subscription]:
+    """Those of these, by id, whose deadline has come, locked as by `claim`."""
+    found = database.execute("subscription_claim_again", {"now": now}, rows).rows()
+    return [subscription_of(row) for row in found]
+
+
+def put_off(database: Database, tag: str, until: float) -> None:
+    """Nothing is done about this subscription before that time, or before its own is over."""
+    database.execute("subscription_put_off", {"id": tag, "until": until})
+
+
 def sent(database: Database, now: float, deadline: float, rows: Sequence[tuple[str, int, str, str | None, str]]) -> Result:
     """Record the NOTIFYs about to be sent as (id, cseq, state, reason, tag), one statement for all."""
     return database.execute("subscription_sent", {"now": now, "deadline": deadline}, rows)
@@ -165,12 +176,6 @@ def pass_on(database: Database, members: Sequence[tuple[str, str]], now: float, 
     if waiting:
         database.execute("list_hold_members", {"until": now + BUSY}, waiting)
     return len(marked)
-
-
-def claim_lists(database: Database, rows: Sequence[tuple[str]], now: float) -> list[Subscription]:
-    """Those of these lists, by id, whose deadline has come, locked as by `claim`."""
-    found = database.execute("list_claim", {"now": now}, rows).rows()
-    return [subscription_of(row) for row in found]
 
 
 def told_parts(database: Database, rows: Sequence[tuple[str, str]], now: float) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import KSR
 
+from kemi import sip
 from kemi.gateway import HURRY, MAX_FIELD, text, value, wake
 from kemi.notify import Answer
 
@@ -22,13 +23,13 @@ class Passing:
         self._number = 0
 
     def pass_on(self, tag: str) -> None:
-        """Hand on the response that Kamailio is working on, if it is a final one to a NOTIFY.
+        """Hand on the response that Kamailio is working on, if it is a final one to a NOTIFY. Anybody may have sent it.
 
         Args:
             tag: of From, the id of the subscription.
         """
         status, cseq = int(value("$rs")), text("$hdr(CSeq)").split()
-        if status >= 200 and cseq[1:] == ["NOTIFY"]:
+        if status >= 200 and cseq[1:] == ["NOTIFY"] and sip.is_cseq_number(cseq[0]):
             self._number += 1
             KSR.mqueue.mq_add(ANSWERS, tag, _written(status, cseq[0]))
             if status >= 300 or self._number % AT_ONCE == 0 or value(HURRY) >= time.time():
@@ -39,7 +40,8 @@ def _written(status: int, cseq: str) -> str:
     if status >= 300:
         retry_after = text("$hdr(Retry-After)").partition(";")[0].strip()
         return f"{cseq} {status} {retry_after or 0} "
-    event, line = text("$hdr(Event)"), f"{cseq} {status} 0 {text('$(hdr(Contact))')}"
+    event, contact = text("$hdr(Event)"), text("$(hdr(Contact))")
+    line = f"{cseq} {status} 0 {contact if contact.isprintable() else ' '.join(contact.split())}"
     return f"{line}\n{event}" if "rate" in event and len(event) <= MAX_FIELD else line
 
 

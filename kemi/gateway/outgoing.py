@@ -27,7 +27,9 @@ def is_answer() -> bool:
 
 
 def pass_answer() -> None:
-    """Hand that response on."""
+    """Hand that response on. Anybody may have sent it."""
+    if not sip.is_cseq_number(text("$cs")):
+        return
     numbers = [_leading_digits(text(f"$hdr({name})")) for name in ("Expires", "Retry-After", "Min-Expires")]
     lines = [" ".join((text("$cs"), str(value("$rs")), *numbers)), text("$tt"), text("$(hdr(Contact)[*])"), *_challenges()]
     KSR.mqueue.mq_add(SUBSCRIBED, text("$ft"), "\n".join(map(one_log_line, lines)))

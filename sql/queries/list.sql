@@ -22,11 +22,6 @@ SELECT pg_advisory_xact_lock(hashtextextended(column1, 0)) FROM (VALUES :rows) A
 -- name: list_active
 SELECT resource FROM subscription WHERE list_id = :list_id AND list_id <> '' AND state = 'active';
 
--- name: list_claim
-SELECT {subscription_columns}
-FROM subscription WHERE next_at <= :now AND id IN (SELECT column1 FROM (VALUES :rows) AS claimed)
-ORDER BY next_at FOR UPDATE SKIP LOCKED;
-
 -- name: list_members_due
 SELECT {subscription_columns}
 FROM subscription

@@ -91,6 +91,14 @@ SELECT {subscription_columns}
 FROM subscription WHERE next_at <= :now
 ORDER BY next_at LIMIT :limit FOR UPDATE SKIP LOCKED;
 
+-- name: subscription_claim_again
+SELECT {subscription_columns}
+FROM subscription WHERE next_at <= :now AND id IN (SELECT column1 FROM (VALUES :rows) AS claimed)
+ORDER BY next_at FOR UPDATE SKIP LOCKED;
+
+-- name: subscription_put_off
+UPDATE subscription SET next_at = CASE WHEN expires_at < :until THEN expires_at ELSE :until END WHERE id = :id;
+
 -- name: subscription_expired
 UPDATE subscription SET state = 'terminated', reason = 'timeout' WHERE id IN (SELECT column1 FROM (VALUES :rows) AS over);
 

@@ -56,6 +56,15 @@ def test_an_answer_comes_out_of_the_queue_as_it_came(
     assert answers.take(10) == []
 
 
+@pytest.mark.parametrize("number", ["99999999999999999999", "2147483648", "abc", "-1", "1_0", "\u0661", "9" * 5000, ""])
+def test_a_response_with_an_impossible_cseq_is_nobody_s(ksr: KSR, answers: ModuleType, number: str) -> None:
+    """Whoever has invented it: it is not passed on, and the answers beside it are."""
+    ksr.receive(Message("NOTIFY", headers=[("From", "<sip:a@b>;tag=kp-1"), ("CSeq", f"{number} NOTIFY")], status=200))
+    answers.Passing().pass_on("kp-1")
+    passed_on(ksr, answers, 200)
+    assert answers.take(10) == [Answer("kp-1", 3, 200)]
+
+
 def test_no_more_answers_are_taken_than_wanted(ksr: KSR, answers: ModuleType) -> None:
     for number in range(5):
         passed_on(ksr, answers, 200, cseq=number)
@@ -90,3 +99,8 @@ def test_an_answer_that_a_change_waits_for_is_settled_at_once(ksr: KSR, answers:
     gateway.execute([Wake(blocked=True)])
     gateway.woken()
     assert passed_on(ksr, answers, 200)
+
+
+def test_a_folded_contact_is_read_as_a_whole(ksr: KSR, answers: ModuleType) -> None:
+    passed_on(ksr, answers, 200, ("Contact", '"Bob"\r\n <sip:bob@198.51.100.9>'), ("Event", "presence;min-rate=1"))
+    assert answers.take(10) == [Answer("kp-1", 3, 200, "sip:bob@198.51.100.9", 0, "presence;min-rate=1")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kemi import store
+from kemi import notify, store
 from kemi.event_package import Decision
 from kemi.notify import Answer
 from kemi.presence.package import PRESENCE
@@ -15,6 +15,48 @@ def prompt(world: World) -> World:
     """A world in which NOTIFYs are not held back."""
     world.set(notify_interval=0)
     return world
+
+
+def spoiled(world: World, *dialogs: str) -> None:
+    """Subscriptions that no NOTIFY can be made for, whatever the reason."""
+    for each in dialogs:
+        world.database.script(f"UPDATE subscription SET route_set = '<sip:x' WHERE id = '{each}'")
+
+
+# Who cannot be told
+
+
+def test_one_that_cannot_be_told_keeps_nobody_else_waiting(prompt: World) -> None:
+    dialogs = {prompt.watch(f"sip:watcher{number}@example.org") for number in range(7)}
+    spoiled(prompt, lost := min(dialogs))
+    prompt.publish()
+    assert {each.id for each in prompt.notifier()} == dialogs - {lost}
+
+
+def test_one_that_cannot_be_told_is_tried_again_later(prompt: World) -> None:
+    spoiled(prompt, lost := prompt.watch())
+    prompt.publish()
+    assert prompt.notifier() == []
+    assert prompt.subscription(lost).next_at == prompt.now + notify.PUT_OFF
+    prompt.database.script("UPDATE subscription SET route_set = ''")
+    prompt.now += notify.PUT_OFF
+    assert [each.id for each in prompt.notifier()] == [lost]
+
+
+def test_one_that_cannot_be_told_goes_when_its_time_is_over(prompt: World) -> None:
+    spoiled(prompt, lost := prompt.watch())
+    prompt.now += 4000
+    assert prompt.notifier() == []
+    assert not prompt.has_subscription(lost)
+
+
+def test_an_answer_that_cannot_be_taken_in_is_left_out_and_the_others_are_not(prompt: World) -> None:
+    dialog = prompt.watch()
+    first = prompt.publish()
+    (sent,) = prompt.notifier()
+    prompt.publish(pidf("t9"), first.tag)
+    told = prompt.notifier(Answer(sent.id, 2**80, 200), Answer(sent.id, sent.cseq, 200))
+    assert [each.id for each in told] == [dialog]
 
 
 # What goes out
