@@ -1,6 +1,6 @@
 """What a SUBSCRIBE asks for: read and checked, before anything is looked up (RFC 6665 section 4.2.1.1).
 
-The first check that fails decides the answer: Event (489), body (415), Contact (400), Accept (406), Expires (423),
+The first check that fails decides the answer: To (400), Event (489), body (415), Contact (400), Accept (406), Expires (423),
 Suppress-If-Match (400).
 """
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from kemi import remote_target, sip
 from kemi.client_profile import Profile, profile_of
-from kemi.errors import BadEvent, IntervalTooBrief, NotAcceptable, UnsupportedMediaType
+from kemi.errors import BadEvent, BadRequest, IntervalTooBrief, NotAcceptable, UnsupportedMediaType
 from kemi.event_package import LIST, EventPackage, Packages, allow_events
 from kemi.settings import Settings
 
@@ -44,6 +44,8 @@ def asked_of(request: sip.Request, settings: Settings, packages: Packages, is_li
     Args:
         is_list: it is for a list of resources (RFC 4662).
     """
+    if request.to_tag == "" or not sip.has_scheme(request.to_uri):
+        raise BadRequest("To cannot be read")
     profile = profile_of(request.user_agent, settings.pa.client_profiles)
     package, event = _package(request, packages, profile, LIST if is_list else "")
     body = _body(request, package)
@@ -75,9 +77,14 @@ def _body(request: sip.Request, package: EventPackage) -> str | None:
     try:
         return _read(request, package)
     except UnsupportedMediaType:
-        if "handling=optional" in (request.content_disposition or "").lower().replace(" ", ""):
+        if _is_optional(request.content_disposition or ""):
             return None
         raise
+
+
+def _is_optional(disposition: str) -> bool:
+    pairs = (part.partition("=") for part in sip.parameters_of(disposition)[1:])
+    return any((name.strip().lower(), value.strip(' "').lower()) == ("handling", "optional") for name, _, value in pairs)
 
 
 def _read(request: sip.Request, package: EventPackage) -> str:

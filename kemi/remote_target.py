@@ -4,7 +4,7 @@ import ipaddress
 from functools import lru_cache
 
 from kemi import sip
-from kemi.errors import BadRequest
+from kemi.errors import BadRequest, UnsupportedUriScheme
 from kemi.settings import Settings
 
 KEPT = 1024
@@ -17,17 +17,20 @@ def contact_of(request: sip.Request, settings: Settings) -> str:
     if len(contacts) != 1 or contacts[0] == "*":
         raise BadRequest("exactly one Contact is needed")
     text = sip.address_uri(contacts[0])
-    uri = sip.parse_uri(text)
+    try:
+        uri = sip.parse_uri(text)
+    except UnsupportedUriScheme:
+        raise BadRequest("Contact is no sip or sips URI") from None
     if uri.scheme not in ("sip", "sips"):
         raise BadRequest("Contact is no sip or sips URI")
-    if request.uri.startswith("sips:") and uri.scheme != "sips":
+    if request.uri[:5].lower() == "sips:" and uri.scheme != "sips":
         raise BadRequest("a subscription to a sips URI needs a sips Contact")
     own = request.socket.partition(":")[2]
     if f"{uri.host}:{uri.port or 5060}" == own and uri.host not in settings.domains:
         raise BadRequest("Contact is this server")
     if _is_loopback(uri.host) and not _is_loopback(own.rpartition(":")[0]) and not _is_loopback(request.source_address):
         raise BadRequest("Contact is a loopback address")
-    return text
+    return sip.request_uri_of(text)
 
 
 @lru_cache(maxsize=KEPT)
@@ -67,3 +70,17 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def route_set_of(request: sip.Request) -> str:
+    """Record-Route, as requests in the dialog can follow it (RFC 3261 section 12.1.1).
+
+    Raises:
+        BadRequest: 400, there is a URI in it that nothing can be sent to.
+    """
+    if not request.record_route:
+        return ""
+    routes = sip.split_list(request.record_route)
+    for each in routes:
+        sip.parse_uri(sip.address_uri(each))
+    return ", ".join(routes)

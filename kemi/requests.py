@@ -38,6 +38,9 @@ from kemi.subscription import Subscription
 from kemi.xcap import roots
 from kemi.xcap.fetching import Fetching, rules_changed
 
+REGISTRAR_EXTENSIONS = ("gruu",)
+"""Option tags of what Kamailio's registrar has here."""
+
 ALLOW = ("SUBSCRIBE", "PUBLISH", "REGISTER", "MESSAGE", "OPTIONS", "NOTIFY", "CANCEL", "ACK")
 
 
@@ -217,8 +220,9 @@ class Requests(Process):
     def _register(self, in_script: bool = False) -> bool:
         """Bindings go to Kamailio's registrar (RFC 3261 section 10.3); whether it was asked to answer."""
         to_uri = gateway.field("$tu") or ""
-        if not self.realm.is_served(sip.parse_uri(to_uri)):
+        if not all(self.realm.is_served(sip.parse_uri(each)) for each in (gateway.request_uri(), to_uri)):
             raise NotFound("this domain is not served here")
+        _refuse_required(REGISTRAR_EXTENSIONS)
         who = self._who(gateway.text("$si"), gateway.field("$fu") or "", in_script)
         if who is None:
             return False
@@ -287,6 +291,7 @@ class Requests(Process):
         if method == "OPTIONS" and not proxy.is_loaded():
             gateway.refuse(proxy.NOT_LOADED)  # that is what was asked: nothing to write down
         elif method == "OPTIONS":
+            _refuse_required(target.SUPPORTED)
             if is_wake(gateway.request_uri(), gateway.text("$si"), gateway.text("$Ri")):
                 self._execute([Wake(blocked=True)])
             gateway.reply(200, "OK", self._capabilities())
@@ -312,17 +317,33 @@ class Requests(Process):
     def _is_for_us(self) -> bool:
         """Follow Route; whether the request ends here. One that goes on is relayed (RFC 3261 section 16.4).
 
-        Not so MESSAGE: nobody's rules would be asked, and a tag in To proves no dialog.
+        Who sends it has to be one of ours: a tag in To proves no dialog. Not so MESSAGE at all: nobody's rules would be asked.
         """
         routed = proxy.has_route() and proxy.loose_route()
         if self.realm.is_served(sip.parse_uri(gateway.request_uri())):
             return True
         if not (routed and gateway.value("$tt")) or gateway.text("$rm") == "MESSAGE":
             raise NotFound("this server is no proxy for other domains")
-        if gateway.text("$rm") != "INVITE":
-            proxy.answer_in_time()
-        proxy.relay()
+        if self._is_user():
+            if gateway.text("$rm") != "INVITE":
+                proxy.answer_in_time()
+            proxy.relay()
         return False
+
+    def _is_user(self) -> bool:
+        """Whether a request that goes on elsewhere comes from a user of ours, or from a trusted source; False: it was answered."""
+        is_trusted = self._is_trusted(gateway.text("$si"))
+        if not is_trusted and self._who(gateway.text("$si"), gateway.field("$fu") or "") is None:
+            return False
+        authentication.forget(self.realm, is_trusted)
+        return True
+
+
+def _refuse_required(known: tuple[str, ...]) -> None:
+    """What a client requires besides is not there (RFC 3261 sections 8.2.2.3 and 10.3 step 2)."""
+    unknown = [each for each in sip.split_list(gateway.field("$(hdr(Require)[*])") or "") if each.lower() not in known]
+    if unknown:
+        raise BadExtension(unknown)
 
 
 def is_accepted(effects: list[Effect]) -> bool:

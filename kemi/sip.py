@@ -4,6 +4,7 @@ Kamailio parses the message; what is read here are the insides of single values:
 A URI is made canonical once, at the door: everything behind compares text.
 """
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -18,12 +19,15 @@ MAX_NAME = 128
 
 MAX_PORT = 65535
 KEPT = 8192
+FEW_KEPT = 256
+"""Of values that clients say alike, and that may be long: what is made of one may be twenty times its size."""
+
 SCHEMES = ("sip", "sips", "pres", "im")
 MAX_EXPIRES = 2**32 - 1
 
 _URI = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?:(?P<user>[A-Za-z0-9_.!~*'()%&=+$,;?/:-]*)@)?"
-    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?"
     r"(?P<parameters>(?:;[^?\s<>\"]*)?)(?:\?[^\s<>\"]*)?\Z"
 )
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
@@ -36,6 +40,10 @@ _NO_XML = re.compile(r"[\x00-\x1f\x7f\ufffe\uffff]")
 _PIECE = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)|<[^>]*(?:>|\Z)|,|[^,"<]+', re.DOTALL)
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)', re.DOTALL)
 _IN_ANGLES = re.compile(r"<([^<>\s]*)(>?)")
+_CSEQ_NUMBER = re.compile("[0-9]{1,10}")
+_PARAMETER = re.compile(r'(?:[^;"]|"(?:\\.|[^"\\])*(?:"|\\?\Z))*;', re.DOTALL)
+_QUALITY = re.compile(r"q\s*=\s*([0-9]*\.?[0-9]+)", re.IGNORECASE)
+_NOT_IN_REQUEST_URI = re.compile(r";method=[^;?]*|\?.*", re.IGNORECASE)
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+\Z")
 
 
@@ -79,7 +87,21 @@ def parse_uri(text: str) -> Uri:
     port = int(match["port"]) if match["port"] else None
     if port is not None and port > MAX_PORT:
         raise BadRequest("a URI has no such port")
-    return Uri(scheme_name, match["user"] or "", match["host"].lower(), port, match["parameters"] or "")
+    host = match["host"].lower() if match["host"][0] != "[" else _ipv6(match["host"])
+    return Uri(scheme_name, match["user"] or "", host, port, match["parameters"] or "")
+
+
+def _ipv6(host: str) -> str:
+    """In the one form of it (RFC 5954 section 4.2)."""
+    try:
+        return f"[{ipaddress.IPv6Address(host[1:-1])}]"
+    except ValueError:
+        raise BadRequest("a URI has no such IPv6 address") from None
+
+
+def has_scheme(text: str) -> bool:
+    """Whether that may be a URI, whatever its scheme."""
+    return _SCHEME.match(text) is not None
 
 
 def address_of_record(uri: Uri) -> str:
@@ -113,6 +135,11 @@ def transport_of(uri: str) -> str:
     if match:
         return match[1].lower()
     return "tls" if uri[:5].lower() == "sips:" else "udp"
+
+
+def is_cseq_number(text: str) -> bool:
+    """Whether that can be the number in CSeq (RFC 3261 section 8.1.1.5)."""
+    return _CSEQ_NUMBER.fullmatch(text) is not None and int(text) < 2**31
 
 
 def one_line(value: str) -> str:
@@ -166,9 +193,20 @@ def contact_target(contact: str) -> str:
     try:
         members = split_list(one_line(contact))
         target = address_uri(members[0]) if len(members) == 1 else ""
-        return target if target and parse_uri(target).scheme in ("sip", "sips") else ""
+        return request_uri_of(target) if target and parse_uri(target).scheme in ("sip", "sips") else ""
     except SipError:
         return ""
+
+
+def parameters_of(value: str) -> list[str]:
+    """A value and its parameters; a semicolon in quotes parts nothing (RFC 3261 section 25.1)."""
+    parts = value.split(";") if '"' not in value else [each[0] for each in _PARAMETER.finditer(f"{value};")]
+    return [part.rstrip(";").strip() for part in parts]
+
+
+def request_uri_of(contact: str) -> str:
+    """The Request-URI that a Contact stands for: header fields and a method have no place in it (RFC 3261 section 19.1.1)."""
+    return _NOT_IN_REQUEST_URI.sub("", contact) if "?" in contact or ";" in contact else contact
 
 
 class EventType(NamedTuple):
@@ -183,14 +221,14 @@ class EventType(NamedTuple):
     parameters: Mapping[str, str] = MappingProxyType({})
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=FEW_KEPT)
 def parse_event(value: str) -> EventType:
     """Read an Event header field.
 
     Raises:
         BadRequest: 400, the package is no token or the id is not.
     """
-    package, *parts = (part.strip() for part in value.split(";"))
+    package, *parts = parameters_of(value)
     if not _TOKEN.match(package):
         raise BadRequest("Event cannot be read")
     parameters: dict[str, str] = {}
@@ -203,14 +241,14 @@ def parse_event(value: str) -> EventType:
     return EventType(package, identifier, MappingProxyType(parameters))
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=FEW_KEPT)
 def parse_subscription_state(value: str | None) -> tuple[str, Mapping[str, str]]:
     """State, in lower case, and parameters of Subscription-State (RFC 6665 section 8.4).
 
     Raises:
         BadRequest: 400, it is missing, or no token.
     """
-    state, *parts = (part.strip() for part in (value or "").split(";"))
+    state, *parts = parameters_of(value or "")
     if not _TOKEN.match(state):
         raise BadRequest("Subscription-State cannot be read")
     pairs = (part.partition("=") for part in parts)
@@ -246,7 +284,8 @@ def names_package(value: str, package: str) -> bool:
 
 def media_type(value: str) -> str:
     """The type/subtype of a Content-Type, in lower case, without parameters."""
-    return value.partition(";")[0].strip().lower()
+    kind = value.partition(";")[0].strip().lower()
+    return "/".join(part.strip() for part in kind.split("/")) if " " in kind else kind
 
 
 @lru_cache(maxsize=KEPT)
@@ -278,7 +317,7 @@ def _quality(media_type: str, qualities: dict[str, float]) -> float:
 
 def _media_ranges(accept: str) -> Iterator[tuple[str, float]]:
     for member in split_list(accept):
-        quality = re.search(r";\s*q\s*=\s*(\d*\.?\d+)", member, re.IGNORECASE)
+        quality = next(filter(None, map(_QUALITY.fullmatch, parameters_of(member)[1:])), None)
         yield media_type(member), float(quality[1]) if quality else 1.0
 
 

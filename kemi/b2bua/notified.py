@@ -20,7 +20,7 @@ import re
 from functools import partial
 from typing import NamedTuple
 
-from kemi import sip
+from kemi import remote_target, sip
 from kemi.b2bua import event_list, forks, hop, numbered, outside, store, told
 from kemi.b2bua.happening import Setting, allows_forks, happens
 from kemi.b2bua.moves import LONGEST
@@ -119,7 +119,7 @@ def _read(request: sip.Request, settings: Settings, packages: Packages, outgoing
     if event.package != outgoing.package.removesuffix(LIST) or event.id is not None:
         raise SubscriptionDoesNotExist("the dialog is for another event")
     state, parameters = sip.parse_subscription_state(request.subscription_state)
-    target, route_set = _target(request, outgoing), _route_set(request)
+    target, route_set = _target(request, outgoing), remote_target.route_set_of(request)
     _check_hop(request, settings, outgoing, target, route_set)
     is_over = state == "terminated" and parameters.get("reason", "").lower() != "invariant"
     body, refusal = (NOTHING, None) if is_over else _body(request, settings, packages, outgoing)
@@ -163,14 +163,6 @@ def _target(request: sip.Request, outgoing: Outgoing) -> str:
     if not target and not outgoing.has_dialog:
         raise BadRequest("exactly one Contact is needed")
     return target
-
-
-def _route_set(request: sip.Request) -> str:
-    """Record-Route, as a request can follow it; that of the first NOTIFY is the dialog's (RFC 3261 section 12.1.1)."""
-    routes = sip.split_list(request.record_route or "")
-    for each in routes:
-        sip.parse_uri(sip.address_uri(each))
-    return ", ".join(routes)
 
 
 def _check_hop(request: sip.Request, settings: Settings, outgoing: Outgoing, target: str, route_set: str) -> None:

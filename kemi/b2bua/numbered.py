@@ -28,7 +28,7 @@ MERGED = 4
 """Times pa.max_body: what a document may grow to by changes, or those of forks together. One that grows longer by changes is asked
 for whole, as after a gap; of forks those that answered last are left out."""
 
-_VERSION = re.compile(r"""(<(?:[\w.-]++:)?+[\w.-]++[^<>]*?\sversion\s*=\s*["'])\d+(?=["'])""")
+_VERSION = re.compile(r"""(<(?:[\w.-]++:)?+[\w.-]++[^<>]*?\sversion\s*=\s*["'])[0-9]+(?=["'])""")
 
 
 class Taken(NamedTuple):

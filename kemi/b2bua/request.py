@@ -52,7 +52,7 @@ def subscribe(outgoing: Outgoing, types: tuple[str, ...], us: Ourselves, cnonce:
     port = us.tls_port if transport in ("tls", "wss") else us.port
     socket = f"{transport}:{us.address}:{port}"
     remote_tag = f";tag={outgoing.remote_tag}" if outgoing.remote_tag else ""
-    contact = dialog.contact(socket, outgoing.watcher, uri.startswith("sips:"))
+    contact = dialog.contact(socket, outgoing.watcher, uri[:5].lower() == "sips:")
     path = ", ".join([*sip.split_list(outgoing.path), us.name][-MOST_NAMES:])
     headers = (
         f"From: <{outgoing.watcher}>;tag={outgoing.dialog}\r\n"

@@ -21,6 +21,9 @@ from kemi.notify import Answer
 SOCKETS = {"ws": "tcp", "wss": "tls"}
 """Transports whose sockets Kamailio knows by another name."""
 
+ONE_MESSAGE = ("udp", "ws", "wss")
+"""Transports that say themselves where a message ends: it needs no Content-Length (RFC 3261 section 20.14, RFC 7118 section 5)."""
+
 START_OF_MESSAGE = "$(mb{s.substr,0,1024}{s.encode.hexa})"
 """Enough of the message to hold any Request-URI that is taken; its body may be no text."""
 
@@ -164,7 +167,7 @@ def read_request(method: str) -> sip.Request:
     cseq = text("$cs")
     if not fields.get("call_id"):
         raise BadRequest("Call-ID is empty")
-    if not re.fullmatch("[0-9]{1,10}", cseq) or int(cseq) >= 2**31:
+    if not sip.is_cseq_number(cseq):
         raise BadRequest("CSeq is no number below 2**31")
     return sip.Request(
         method=method,
@@ -203,7 +206,7 @@ def _way_back(transport: str) -> dict[str, Any]:
         "display_name": text("$fn"),
         "socket": f"{transport}:{sip.bracketed(text('$Ri'))}:{text('$Rp')}",
         "connection": int(value("$conid") or 0) if transport != "udp" else 0,
-        "via_count": int(value("$hdrc(Via)") or 1),
+        "via_count": len(sip.split_list(text("$(hdr(Via)[*])"))) or 2,  # there are many where they do not fit into BUFFER
     }
 
 
@@ -214,7 +217,7 @@ def read_body(transport: str) -> bytes:
         BadRequest: 400, it is shorter than Content-Length says.
     """
     length = int(value("$cl") or 0)
-    if not length and transport != "udp":
+    if not length and transport not in ONE_MESSAGE:
         return b""
     try:
         found = value("$rb")

@@ -23,6 +23,9 @@ NO_REPLY = 2
 CLOSED = "closed"
 """Queue of connections that were closed, of those that somebody registered over."""
 
+MOST_CLOSED = 1000
+"""Connections that are taken out of it together."""
+
 NOBODY = "sip:nobody@invalid"
 
 BREADTH = 60
@@ -34,7 +37,7 @@ PATIENCE = 30_000
 PORTS = {"tls": 5061, "ws": 80, "wss": 443}
 """Ports that Via does not name, where they are others than 5060 (RFC 3261 section 18.1.1, RFC 7118 section 5.2)."""
 
-_SENT_BY = re.compile(r"SIP\s*/\s*2\.0\s*/\s*(\S+)\s+(\[[^\]]*\]|[^\s:;,]+)(?:\s*:\s*(\d{1,5}))?", re.IGNORECASE)
+_SENT_BY = re.compile(r"SIP\s*/\s*2\.0\s*/\s*(\S+)\s+(\[[^\]]*\]|[^\s:;,]+)(?:\s*:\s*([0-9]{1,5}))?", re.IGNORECASE)
 
 FIRST_WORKER_IS_READY = "core:worker-one-init"
 LOADED = "$shv(loaded)"
@@ -296,10 +299,10 @@ def tick_closed() -> None:
         wake()
 
 
-def take_closed(limit: int = 1000) -> list[str]:
-    """Closed connections that nobody looked after yet, at most `limit` of them."""
+def take_closed() -> list[str]:
+    """Closed connections that nobody looked after yet, at most MOST_CLOSED of them."""
     closed: list[str] = []
-    while len(closed) < limit and KSR.mqueue.mq_fetch(CLOSED) > 0:
+    while len(closed) < MOST_CLOSED and KSR.mqueue.mq_fetch(CLOSED) > 0:
         closed.append(text(f"$mqk({CLOSED})"))
     return closed
 

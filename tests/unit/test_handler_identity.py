@@ -9,7 +9,7 @@ from kemi import account, account_store
 from kemi.xcap import store as documents
 from kemi.xcap.store import Stored
 from tests.ksr import KSR, Response
-from tests.unit.kamailio import STRANGER, Server
+from tests.unit.kamailio import STRANGER, TRUSTED, Server
 from tests.unit.values import ALICE, BOB, pidf
 from tests.unit.xcap.rules import document, identity, one, rule
 from tests.verbs.ruled import selector_of
@@ -134,3 +134,42 @@ def test_identities_are_kept_of_watchers_whose_rules_may_ask(server: Server, met
 def test_a_user_registers_only_itself(server: Server, ksr: KSR, alice: account.Account) -> None:
     assert server.request("REGISTER", ("To", f"<{BOB}>")).status == 403
     assert ksr.called("registrar.save_uri") == []
+
+
+# Whom requests are forwarded for
+
+
+def passing(server: Server, method: str, source: str, *headers: tuple[str, str]) -> None:
+    """A request in somebody's dialog, with our address in Route."""
+    route = ("Route", "<sip:192.0.2.1:5060;lr>")
+    uri = "sip:victim@203.0.113.77"
+    server.receive(method, route, ("To", f"<{uri}>;tag=z"), *headers, uri=uri, source=(source, 5062))
+    assert server.handler.ksr_request_route(None) == 1
+
+
+@pytest.mark.parametrize("method", ["INFO", "INVITE", "BYE", "SUBSCRIBE", "PUBLISH", "NOTIFY"])
+def test_nothing_is_forwarded_for_a_stranger(server: Server, ksr: KSR, method: str) -> None:
+    """A tag in To proves no dialog: this would be an open relay."""
+    passing(server, method, STRANGER)
+    assert ksr.called("tm.t_relay") == []
+    assert [each.status for each in ksr.responses] == [401]
+
+
+@pytest.mark.parametrize("method", ["INFO", "INVITE", "BYE", "SUBSCRIBE", "PUBLISH", "NOTIFY"])
+def test_what_a_trusted_proxy_sends_in_a_dialog_goes_on(server: Server, ksr: KSR, method: str) -> None:
+    passing(server, method, TRUSTED)
+    assert len(ksr.called("tm.t_relay")) == 1
+
+
+# What is required
+
+
+@pytest.mark.rfc("TRN-015")
+@pytest.mark.parametrize("method", ["OPTIONS", "REGISTER"])
+def test_an_extension_that_is_not_there_is_refused(server: Server, method: str) -> None:
+    refused = server.request(method, ("Require", "foo, bar"), uri="sip:example.org")
+    assert (refused.status, refused.headers["Unsupported"]) == (420, ["foo, bar"])
+
+
+def test_a_register_for_another_registrar_is_refused(server: Server) -> None:
+    assert server.request("REGISTER", uri="sip:other.example.net").status == 404

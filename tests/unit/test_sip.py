@@ -184,7 +184,7 @@ def test_an_address_without_uri(address: str) -> None:
         ("presence.winfo;id=A7", ("presence.winfo", "A7", {})),
     ],
 )
-def test_an_event(value: str, event: tuple[str, str | None, dict[str, str]]) -> None:
+def test_an_event_has_a_package_an_id_and_parameters(value: str, event: tuple[str, str | None, dict[str, str]]) -> None:
     assert sip.parse_event(value) == event
 
 
@@ -216,7 +216,7 @@ def test_a_display_name_is_read_as_it_is_meant(text: str, name: str) -> None:
 
 @pytest.mark.rfc("PA-044")
 @pytest.mark.parametrize(("text", "tag"), [("", ""), (" a7 ", "a7"), ("*", "*"), ("kp-a.7%!'`~+_", "kp-a.7%!'`~+_")])
-def test_one_entity_tag(text: str, tag: str) -> None:
+def test_an_entity_tag_is_any_token_without_the_spaces_around_it(text: str, tag: str) -> None:
     assert sip.entity_tag(text, "Suppress-If-Match") == tag
 
 
@@ -235,7 +235,7 @@ def test_what_is_no_event(value: str) -> None:
 @pytest.mark.parametrize(
     ("value", "seconds"), [("0", 0), (" 3600 ", 3600), ("4294967295", 2**32 - 1), ("4294967296", 2**32 - 1), ("9" * 400, 2**32 - 1)]
 )
-def test_seconds(value: str, seconds: int) -> None:
+def test_seconds_are_at_most_what_32_bits_hold(value: str, seconds: int) -> None:
     assert sip.parse_seconds(value, "Expires") == seconds
 
 
@@ -343,3 +343,46 @@ def test_hostile_text_costs_no_more_than_its_length(parser: Callable[[str], Any]
     """Fifty times what a header field may have: a cost that grew with the square would not end in time."""
     refusal = refusal_of(parser, text)
     assert refusal is None or refusal.detail
+
+
+@pytest.mark.parametrize(
+    ("value", "package", "identifier"),
+    [
+        ('presence;foo="a;id=b"', "presence", None),
+        ('presence;foo="x;id=zz;y";id=7', "presence", "7"),
+        ('presence;foo="a\\";id=b"', "presence", None),
+    ],
+)
+def test_what_stands_in_quotes_is_no_parameter(value: str, package: str, identifier: str | None) -> None:
+    event = sip.parse_event(value)
+    assert (event.package, event.id) == (package, identifier)
+
+
+@pytest.mark.parametrize("accept", ['application/pidf+xml;x=";q=0"', "application / pidf+xml", "Application/PIDF+xml ; Q=0.5"])
+def test_a_media_type_is_taken_however_it_is_written(accept: str) -> None:
+    assert sip.choose_media_type(accept, ("application/pidf+xml",)) == "application/pidf+xml"
+
+
+@pytest.mark.parametrize(
+    ("contact", "uri"),
+    [
+        ("sip:bob@h;lr", "sip:bob@h;lr"),
+        ("sip:bob@h?Subject=hi&Route=x", "sip:bob@h"),
+        ("sip:bob@h;method=INVITE;transport=tcp", "sip:bob@h;transport=tcp"),
+    ],
+)
+def test_a_request_uri_has_neither_header_fields_nor_a_method(contact: str, uri: str) -> None:
+    assert sip.request_uri_of(contact) == uri
+
+
+@pytest.mark.rfc("TRN-020")
+def test_an_ipv6_address_is_the_same_however_it_is_written() -> None:
+    assert {sip.parse_uri(f"sip:a@[{each}]").host for each in ("::1", "0:0:0:0:0:0:0:1", "0::1", "::0001")} == {"[::1]"}
+    with pytest.raises(BadRequest):
+        sip.parse_uri("sip:a@[1::2::3]")
+
+
+@pytest.mark.parametrize("text", ["sip:a@b:\u0665\u0660", "sip:a@b:123456"])
+def test_what_is_no_port_is_no_uri(text: str) -> None:
+    with pytest.raises(BadRequest):
+        sip.parse_uri(text)
