@@ -24,7 +24,9 @@ from typing import Any, Final
 from kemi import sip
 from kemi.errors import ConfigurationError, SipError
 
-NO_LIMIT: Final = 1_000_000
+MOST: Final = 1_000_000
+"""Of a number that is not limited otherwise."""
+
 YEAR: Final = 31_536_000
 PATH: Final = (r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+", "a path as /xcap-root")
 _PORT: Final = r":([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
@@ -68,7 +70,7 @@ def _choice(default: str, choices: tuple[str, ...], meaning: str, **more: Any) -
 
 
 def _uris(meaning: str) -> tuple[str, ...]:
-    value: tuple[str, ...] = _parameter((), meaning, "", uris=NO_LIMIT)
+    value: tuple[str, ...] = _parameter((), meaning, "", uris=MOST)
     return value
 
 
@@ -128,9 +130,9 @@ class PresenceAgentSettings:
         "allow", ("block", "confirm", "polite-block", "allow"), "what becomes of MESSAGEs to a user without rules for them"
     )
     max_body: int = _number(65536, 1024, 1048576, "octets", "largest body accepted, 413 above it")
-    max_publications: int = _number(64, 0, NO_LIMIT, "per presentity", "publications at a time, 0 = no limit")
-    max_watchers: int = _number(5000, 0, NO_LIMIT, "per presentity", "subscriptions at a time, 0 = no limit")
-    max_subscriptions: int = _number(1000, 0, NO_LIMIT, "per watcher", "subscriptions at a time, 0 = no limit")
+    max_publications: int = _number(64, 0, MOST, "per presentity", "publications at a time, 0 = no limit")
+    max_watchers: int = _number(5000, 0, MOST, "per presentity", "subscriptions at a time, 0 = no limit")
+    max_subscriptions: int = _number(1000, 0, MOST, "per watcher", "subscriptions at a time, 0 = no limit")
     notify_batch: int = _number(200, 1, 1000, "NOTIFYs", "claimed at a time")
 
 
@@ -145,10 +147,10 @@ class ResourceListSettings:
     simple_list: str = _text("", TEMPLATE, "user part of a list that every user has without a service, as $uid-list")
     resource_lists_file: str = _text("index", NAME, "document of a user that has its lists (xcap.xcap_root)")
     timer_interval: int = _number(5, 0, 3600, "seconds", "least time between two NOTIFYs of a subscription to a list")
-    max_notifications_at_once: int = _number(NO_LIMIT, 1, NO_LIMIT, "NOTIFYs", "of lists that are made together")
+    max_notifications_at_once: int = _number(MOST, 1, MOST, "NOTIFYs", "of lists that are made together")
     max_list_nesting_level: int = _number(5, 0, 20, "lists", "how deep lists may stand in lists")
-    max_members: int = _number(1000, 1, NO_LIMIT, "per list", "entries of a list, 403 above it")
-    max_body: int = _number(60000, 0, NO_LIMIT, "octets", "largest body of a NOTIFY, the rest follows in the next; 0 = no limit")
+    max_members: int = _number(1000, 1, MOST, "per list", "entries, those of lists in it too, 403 above it")
+    max_body: int = _number(60000, 0, MOST, "octets", "largest body of a NOTIFY, the rest follows in the next; 0 = no limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ class AuthSettings:
     """`auth`: digest authentication."""
 
     algorithm: str = _choice("MD5", ("MD5", "SHA-256"), "hash of the digest", runtime=False)
-    max_rate: int = _number(100, 0, NO_LIMIT, "requests a second", "of one source that is not trusted, 503 above it, 0 = no limit")
+    max_rate: int = _number(100, 0, MOST, "requests a second", "of one source that is not trusted, 503 above it, 0 = no limit")
     check_from: int = _number(1, 0, 1, "", "1: From must be the authenticated user's address, else 403")
 
 
@@ -174,7 +176,7 @@ class XcapSettings:
 
     root: str = _text("/xcap-root", PATH, "where documents are, below http://KP_IP:KP_HTTP_PORT")
     max_document: int = _number(262144, 1024, 1048576, "octets", "largest document accepted, 413 above it")
-    max_documents: int = _number(100, 0, NO_LIMIT, "per user", "documents at a time, 0 = no limit")
+    max_documents: int = _number(100, 0, MOST, "per user", "documents at a time, 0 = no limit")
     user_names: int = _number(1, 0, 1, "", "1: a user name alone stands for the user of the first domain")
     rls_readers: tuple[str, ...] = _uris("who may read rls-services/global/index")
     global_writers: tuple[str, ...] = _uris("who may write documents for everybody")
@@ -214,9 +216,9 @@ class B2buaSettings:
     additional_presence_headers: str = _text("", HEADERS, "header lines in every SUBSCRIBE")
     credentials: str = _text("", FILE, "a file with a line `realm user password` for each remote side that asks", runtime=False)
     max_subscribes: int = _number(50, 1, 10000, "a second", "SUBSCRIBEs sent by a process, those that are due later wait")
-    max_in_flight: int = _number(50, 1, NO_LIMIT, "per domain", "SUBSCRIBEs that wait for their answers")
-    max_per_watcher: int = _number(1000, 0, NO_LIMIT, "per watcher", "outgoing subscriptions, 503 above it, 0 = no limit")
-    max_per_domain: int = _number(10000, 0, NO_LIMIT, "per domain", "outgoing subscriptions, 503 above it, 0 = no limit")
+    max_in_flight: int = _number(50, 1, MOST, "per domain", "SUBSCRIBEs that wait for their answers")
+    max_per_watcher: int = _number(1000, 0, MOST, "per watcher", "outgoing subscriptions, 503 above it, 0 = no limit")
+    max_per_domain: int = _number(10000, 0, MOST, "per domain", "outgoing subscriptions, 503 above it, 0 = no limit")
 
     @property
     def reachable(self) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def report_end(database: Database, settings: Settings, packages: Packages, ended
     if not watched:
         return None
     marked = report_change(database, settings, packages, [(each.resource, each.package) for each in watched], now)
-    watcher_store.record(database, watched, now)
+    watcher_store.record(database, watched, settings.pa.max_subscriptions, now)
     return marked
 
 

@@ -12,7 +12,8 @@ waiting     giveup      nobody decided for `pa.waiting_expiration`            te
 any         (reason)    the end: rejected, timeout, deactivated, noresource   terminated
 
 Active and pending watchers are subscriptions; the table `watcher` has the others. A terminated one is told once. Of one watcher
-one entry waits, and none while it has another subscription: what would wait besides is terminated.
+one entry waits for a resource, and none while it has another subscription; for all resources `pa.max_subscriptions`. What would
+wait besides is terminated.
 """
 
 import hashlib
@@ -20,6 +21,9 @@ from enum import Enum
 from typing import NamedTuple
 
 from kemi.subscription import Reason, Removed, State, Subscription
+
+FOR_EVER = 100 * 365 * 86400
+"""Seconds."""
 
 TOLD_WITHIN = 604800.0
 """Seconds that a watcher that has ended is kept until all were told of it: no subscription is longer without a full document."""
@@ -114,10 +118,6 @@ def ended(subscription: Subscription | Removed, reason: Reason, now: float, wait
         id_of(subscription.id, subscription.watcher_id), subscription.resource, subscription.package, subscription.watcher,
         subscription.display_name, status.value, reason.value, subscription.created_at, now + kept,
     )  # fmt: skip
-
-
-FOR_EVER = 100 * 365 * 86400
-"""Seconds."""
 
 
 def gave_up(waiting: Ended, now: float) -> Ended:

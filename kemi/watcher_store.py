@@ -34,9 +34,13 @@ def lock(database: Database, package: str, resource: str) -> None:
     database.execute("watcher_lock_recorded", parameters)
 
 
-def record(database: Database, ended: Sequence[Ended], now: float) -> None:
-    """Remember subscriptions that ended: those that wait, and those whose end somebody is told of. One statement."""
-    database.execute("watcher_record", {"told_until": now + TOLD_WITHIN}, ended)
+def record(database: Database, ended: Sequence[Ended], most: int, now: float) -> None:
+    """Remember subscriptions that ended: those that wait, and those whose end somebody is told of. One statement.
+
+    Args:
+        most: entries of one watcher that may wait; above it an end is an end. 0: any number.
+    """
+    database.execute("watcher_record", {"most": most, "told_until": now + TOLD_WITHIN}, ended)
 
 
 def waiting(database: Database, package: str, resource: str, watcher: str) -> str:

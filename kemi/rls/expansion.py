@@ -68,6 +68,7 @@ class Expanded(NamedTuple):
         documents: what it was made of besides the document that has it, in the order of first use: a change of one may change it.
         unknown: those of them that are not known yet; their members are missing.
         left_out: references that led nowhere, as they are written.
+        entries: entries and references that it took (`Limits`).
     """
 
     members: tuple[Member, ...]
@@ -75,6 +76,7 @@ class Expanded(NamedTuple):
     documents: tuple[Source, ...] = ()
     unknown: tuple[Source, ...] = ()
     left_out: tuple[str, ...] = ()
+    entries: int = 0
 
 
 class CannotExpand(SipError):
@@ -82,11 +84,13 @@ class CannotExpand(SipError):
 
     Args:
         documents: what was read so far: a change of one of them may change that.
+        entries: entries and references that were looked at so far.
     """
 
-    def __init__(self, detail: str, documents: tuple[Source, ...] = ()) -> None:
+    def __init__(self, detail: str, documents: tuple[Source, ...] = (), entries: int = 0) -> None:
         super().__init__(detail)
         self.documents = documents
+        self.entries = entries
 
 
 class BadGateway(CannotExpand):
@@ -180,11 +184,11 @@ class _Traversal:
     def outcome(self, names: Names) -> Expanded:
         """What the list is."""
         members = tuple(self._members.values())
-        return Expanded(members, names, tuple(self._documents), tuple(self.unknown), tuple(self._left_out))
+        return Expanded(members, names, tuple(self._documents), tuple(self.unknown), tuple(self._left_out), self._entries)
 
     def refusal(self, kind: type[CannotExpand], detail: str) -> CannotExpand:
         """Why it cannot be said."""
-        return kind(detail, tuple(self._documents))
+        return kind(detail, tuple(self._documents), self._entries)
 
     def take(self, document: Document, element: Element, owner: str | None, level: int) -> None:
         """All that is in a list, in its order.

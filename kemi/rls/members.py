@@ -4,7 +4,8 @@ Each member is a subscription of the watcher's to one resource, without a dialog
 `kemi.rls.standing` gives it. One that is not in the list any more is terminated;reason=noresource; its row goes when that was told.
 
 A list that is deleted, or is another user's now, has nobody in it any more, and ends: terminated;reason=noresource (RFC 6665
-section 4.1.3), with all its members. One that cannot be used, or of which it cannot be said what it is, stays as it was.
+section 4.1.3), with all its members. One that cannot be used, or of which it cannot be said what it is, stays as it was; so does
+all of it where the list and the lists in it have more than `rls.max_members` entries (`kemi.rls.nested`).
 
 Nobody is told of the members of a list before all documents that it is made of are known: that would be no full state (RFC 4662
 section 5.2). It is refused with 503; one in a list that is there already is pending.
@@ -12,7 +13,7 @@ section 5.2). It is refused with 503; one in a list that is there already is pen
 Later the rules are asked again as of every subscription (`kemi.reauthorize`); all of this is done again when the watcher refreshes,
 and when what the list is made of changes. So who was refused, could not be taken or gave up waiting is asked for again.
 
-SQL: of `source.resolve` and `kemi.rls.standing`; 1 loads, 1 creates, 1 changes, 1 removes, 2 remember what the list is made of, 1
+SQL: of `kemi.rls.nested` and `kemi.rls.standing`; 1 loads, 1 creates, 1 changes, 1 removes, 2 remember what the list is made of, 1
 reports watchers to who watches them; however many members there are. With `pa.use_offline_winfo` 2 for those that wait.
 PostgreSQL: 1 lock for each that is new.
 """
@@ -24,29 +25,29 @@ from typing import NamedTuple
 from kemi import identity, notify, offline_winfo, sip, watcher
 from kemi.database import Database
 from kemi.effects import Effect, Log
-from kemi.errors import NotFound, SipError
+from kemi.errors import SipError
 from kemi.event_package import LIST, Decision, Packages
 from kemi.presence import online
 from kemi.presence.package import NAME as PRESENCE
-from kemi.report import document_key, lock_lists, report_change, report_end, wakes
+from kemi.report import lock_lists, report_change, report_end, wakes
 from kemi.rls import source, store
+from kemi.rls.nested import Nested, is_new, made_of
 from kemi.rls.resource_list import Member, Names
-from kemi.rls.standing import Standing, limited, may_watch, standings_of
+from kemi.rls.standing import Standing, limited, standings_of
 from kemi.settings import Settings
 from kemi.store import number
 from kemi.subscription import Reason, State, Subscription
-from kemi.xcap import refresh
 
 BECAME = "a list now, or none any more"
 """Why a member's subscription is removed that is opened anew."""
 
 
-class Made(NamedTuple):
-    """What lists turn out to be made of.
+class Populated(NamedTuple):
+    """What a list, with all in it, turns out to be made of while it is populated.
 
     Args:
         is_new: it is opened, and may still be refused.
-        documents: of the list and all in it (`report.document_key`).
+        documents: of those that cannot be used, besides what was read (`report.document_key`).
         names: display names of the list, and of each in it, by id.
     """
 
@@ -61,42 +62,41 @@ def populate(database: Database, settings: Settings, packages: Packages, subscri
     Raises:
         SipError: the list cannot be used (`source.resolve`), and the subscription is a new one.
     """
-    made = Made(_is_new(subscription), [], {})
+    populated = Populated(is_new(subscription), [], {})
     there = source.at(settings, subscription)
-    if made.is_new:
+    nested = Nested(database, settings, there, packages, now)
+    if populated.is_new:
         lock_lists(database, source.whose(database, there, subscription))
-    effects = _populate(database, settings, there, packages, subscription, (subscription.resource,), made, now)
-    store.save_made_of(database, subscription.id, made.documents, made.names)
+    effects = _populate(database, settings, nested, packages, subscription, (subscription.resource,), populated, now)
+    store.save_made_of(database, subscription.id, [*nested.documents, *populated.documents], populated.names)
     return effects
 
 
 def _populate(
     database: Database,
     settings: Settings,
-    there: Settings,
+    nested: Nested,
     packages: Packages,
     subscription: Subscription,
     way: tuple[str, ...],
-    made: Made,
+    populated: Populated,
     now: float,
 ) -> list[Effect]:
-    """Write the members of a list, and of the lists in it.
-
-    Args:
-        there: the settings for the documents of lists; those of members may be elsewhere (`kemi.xcap.roots`).
-    """
+    """Write the members of a list, and of the lists in it."""
     try:
-        resolved = _resolved(database, there, packages, subscription, now)
-        made.documents.extend(resolved.documents)
-        if resolved.unknown and (made.is_new or not store.members(database, [subscription.id])):
+        if not subscription.list_id:
+            nested.require_room(subscription)
+        resolved = nested.resolved(subscription)
+        if resolved.unknown and (populated.is_new or not store.members(database, [subscription.id])):
             raise source.NotFetchedYet("what the list refers to is not known yet", resolved.unknown)
     except SipError as problem:
-        return _unusable(database, subscription, made, problem, now)
-    made.names[subscription.id] = resolved.names
+        return _unusable(database, subscription, populated, problem, now)
+    populated.names[subscription.id] = resolved.names
     base = packages[subscription.package.removesuffix(LIST)]
     _lock_who_is_new(database, settings, subscription, resolved.members)
     before = {each.resource: each for each in store.members(database, [subscription.id])}
-    standings = standings_of(database, settings, there, base, subscription, resolved.members, way, now)
+    lists = nested.lists(subscription, resolved, way)
+    standings = standings_of(database, settings, base, subscription, resolved.members, way, lists, now)
     standings = limited(database, settings, base.name, before, standings, now)
     created, changed = _compared(subscription, before, resolved.members, standings, now)
     others = [each for each in before.values() if _is_another(subscription, each, standings)]
@@ -106,52 +106,26 @@ def _populate(
     effects = notify.remove(database, settings, packages, {each.id: BECAME for each in others}, now) if others else []
     effects += _write(database, settings, packages, subscription, kept, created, changed, now)
     for each in (*created, *(each for each in kept.values() if each.resource in standings)):
-        if each.package.endswith(LIST):
+        if each.is_list:
             inner = _prolonged(each, subscription)
-            effects += _populate(database, settings, there, packages, inner, (*way, each.resource), made, now)
+            effects += _populate(database, settings, nested, packages, inner, (*way, each.resource), populated, now)
     return [*effects, *_lines(subscription, resolved, len(created), len(gone)), *_limits(subscription, standings)]
 
 
-def _is_new(subscription: Subscription) -> bool:
-    """Whether a list is opened."""
-    return not (subscription.version or subscription.changes or subscription.list_id)
-
-
-def _unusable(database: Database, subscription: Subscription, made: Made, problem: SipError, now: float) -> list[Effect]:
+def _unusable(database: Database, subscription: Subscription, populated: Populated, problem: SipError, now: float) -> list[Effect]:
     """A list is refused; or it stays as it was, and one in a list that never was anything is pending.
 
     Raises:
         SipError: the problem, where it is a new one's.
     """
     is_unknown = isinstance(problem, source.NotFetchedYet)
-    if made.is_new and (is_unknown or not subscription.list_id):
+    if populated.is_new and (is_unknown or not subscription.list_id):
         raise problem
     if is_unknown and subscription.list_id and not store.members(database, [subscription.id]):
         store.change(database, [subscription._replace(decision=Decision.CONFIRM, state=State.PENDING)], now)
-    made.documents.extend(_made_of(database, subscription))
-    made.names.update(store.names_of(database, [subscription.id]))
+    populated.documents.extend(made_of(database, subscription))
+    populated.names.update(store.names_of(database, [subscription.id]))
     return [Log(f"list not usable: id={subscription.id} resource={subscription.resource} why={problem}")]
-
-
-def _resolved(database: Database, there: Settings, packages: Packages, subscription: Subscription, now: float) -> source.Resolved:
-    """Who is in the list; nobody where there is no such list any more, or it is another user's now, and the list ends."""
-    try:
-        is_asked_again = subscription.changes > subscription.told
-        if is_asked_again and may_watch(database, there, subscription.watcher, subscription.resource, now) is not Decision.ALLOW:
-            raise NotFound("the list is another user's now")
-        return source.resolve(database, there, subscription, [name for name in packages if name + LIST in packages], now)
-    except NotFound:
-        if _is_new(subscription):
-            raise
-        if not subscription.list_id:
-            store.end(database, subscription.id)
-        return source.Resolved((), _made_of(database, subscription))
-
-
-def _made_of(database: Database, subscription: Subscription) -> tuple[str, ...]:
-    """Where a list may come back that is not there, or cannot be used: what it was made of, and the watcher's own."""
-    own = (document_key(each, subscription.watcher) for each in (refresh.SERVICES, refresh.LISTS))
-    return (*store.documents(database, [subscription.id])[subscription.id], *own)
 
 
 def _is_another(subscription: Subscription, member: Subscription, standings: Mapping[str, Standing]) -> bool:
@@ -175,7 +149,7 @@ def _lock_who_is_new(database: Database, settings: Settings, subscription: Subsc
     These locks come before those of rows, as they do for who publishes.
     """
     realm = identity.realm(settings)
-    active = set() if _is_new(subscription) else store.active(database, subscription.id)
+    active = set() if is_new(subscription) else store.active(database, subscription.id)
     new = sorted({each.resource for each in members} - active)
     known = [each for each in new if realm.is_served(sip.parse_uri(each)) or identity.reaches(settings, each)]
     if known:

@@ -128,9 +128,9 @@ def list_of(base: EventPackage, packages: Packages) -> EventPackage:
     """The package of lists whose members are of `base`."""
 
     def authorize(
-        database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
+        database: Database, settings: Settings, watchers: Sequence[str], resource: str, _now: float
     ) -> dict[str, Authorization]:
-        return {each: Authorization(standing.may_watch(database, settings, each, resource, now)) for each in watchers}
+        return {each: Authorization(standing.may_watch(database, settings, each, resource)) for each in watchers}
 
     def render(database: Database, settings: Settings, views: Sequence[View], now: float) -> dict[View, Document]:
         return _render(database, settings, packages, views, now)
@@ -282,7 +282,7 @@ def _resource(news: News, is_linphone: bool) -> Resource:
     """A list in a list is named only where a multipart body in another would end the client."""
     subscription = news.subscription
     names = store.names_from_text(subscription.body)
-    instance = None if is_linphone and subscription.package.endswith(LIST) else _instance(news)
+    instance = None if is_linphone and subscription.is_list else _instance(news)
     return Resource(subscription.entity, names, (instance,) if instance else ())
 
 

@@ -48,10 +48,10 @@ class Member(NamedTuple):
     names: Names = ()
 
 
-def member(text: str, names: Names = ()) -> Member | None:
+def member(text: str) -> Member | None:
     """The member that a URI in a list names; None: it is no URI that can be subscribed to."""
     resource = uri.canonical(text)
-    return Member(_shown(text), resource, names) if uri.scheme_of(resource) in SCHEMES else None
+    return Member(_shown(text), resource) if uri.scheme_of(resource) in SCHEMES else None
 
 
 def _shown(text: str) -> str:

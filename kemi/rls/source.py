@@ -80,6 +80,7 @@ class Resolved(NamedTuple):
         left_out: references that led nowhere.
         unknown: documents of another server that are still to come.
         names: display names of the list.
+        entries: entries and references that it took, those that are there twice as well.
     """
 
     members: tuple[Member, ...]
@@ -87,6 +88,7 @@ class Resolved(NamedTuple):
     left_out: tuple[str, ...] = ()
     unknown: tuple[DocumentSelector, ...] = ()
     names: Names = ()
+    entries: int = 0
 
 
 def as_text(members: Sequence[Member]) -> str:
@@ -116,7 +118,8 @@ def at(settings: Settings, subscription: Subscription) -> Settings:
 
 def _brought(given: list[tuple[str, str, list[tuple[str, str]]]]) -> Resolved:
     """A list that came with the SUBSCRIBE (`as_text`)."""
-    return Resolved(tuple(Member(uri, resource, tuple((each, name) for each, name in names)) for uri, resource, names in given))
+    members = tuple(Member(uri, resource, tuple((each, name) for each, name in names)) for uri, resource, names in given)
+    return Resolved(members, entries=len(given))
 
 
 def has_list(database: Database, settings: Settings, watcher: str, name: str, now: float) -> bool:
@@ -310,7 +313,7 @@ def _resolved(expanded: Expanded, *keys: str) -> Resolved:
     documents = (*keys, *(_key(each) for each in expanded.documents))
     made_of = tuple(dict.fromkeys(documents))
     unknown = tuple(each for each in expanded.unknown if not isinstance(each, str))
-    return Resolved(expanded.members, made_of, expanded.left_out, unknown, expanded.names)
+    return Resolved(expanded.members, made_of, expanded.left_out, unknown, expanded.names, expanded.entries)
 
 
 def _key(source: Source) -> str:
@@ -321,13 +324,10 @@ def place_of(settings: Settings, owner: str) -> Place:
     """Where the documents of a user are, for the references in them."""
     realm = identity.realm(settings)
 
-    def is_our_host(host: str) -> bool:
-        return host == realm.address or any(host == each or host.endswith(f".{each}") for each in realm.domains)
-
     def owner_named(xui: str) -> str:
         return access.owner_of(settings, realm, xui)
 
-    return Place(owner, settings.xcap.xcap_root or settings.xcap.root, is_our_host, owner_named)
+    return Place(owner, settings.xcap.xcap_root or settings.xcap.root, realm.is_host, owner_named)
 
 
 def _reader(database: Database, settings: Settings, now: float) -> Callable[[Source], Reading]:

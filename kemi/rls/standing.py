@@ -13,7 +13,8 @@ a list that it stands in itself, or too deep in lists        terminated    nores
 of a domain of b2b.domains                                   as the server there says (`kemi.b2bua.outside`)
 somebody who is not there, or of another domain              terminated    noresource
 
-SQL: 2 for the rules of all members, 1 for who is a list, 1 for limits where members are new.
+SQL: 1 for what management decided about all members, 1 for the rules of all (`pa.auth = xcap`), 1 for limits where members are new.
+1 more for which users there are (`pa.presentities = subscriber`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from typing import NamedTuple
 from kemi import identity, sip
 from kemi.database import Database
 from kemi.event_package import Authorization, Decision, EventPackage
-from kemi.rls import expansion, source, store
+from kemi.rls import source, store
 from kemi.rls.resource_list import Member
 from kemi.settings import Settings
 from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription
@@ -52,38 +53,37 @@ class Standing(NamedTuple):
         return State.TERMINATED if self.reason else STATE_BY_DECISION[self.authorization.decision]
 
 
+NOBODY = Standing(UNSEEN, Reason.NORESOURCE)
+"""Somebody who is not there, or cannot be asked; or a list that is not entered."""
+
+
 def standings_of(
     database: Database,
     settings: Settings,
-    there: Settings,
     base: EventPackage,
     subscription: Subscription,
     members: Sequence[Member],
     way: tuple[str, ...],
+    lists: Mapping[str, Standing],
     now: float,
 ) -> dict[str, Standing]:
     """What each member is to be, by canonical URI.
 
     Args:
-        there: the settings for the documents of lists.
         way: canonical URIs of this list and of those around it, the outermost first.
+        lists: what the members are to be that are lists (`kemi.rls.nested`).
     """
     realm = identity.realm(settings)
     ours = [each.resource for each in members if realm.is_served(sip.parse_uri(each.resource))]
     elsewhere = [each.resource for each in members if identity.reaches(settings, each.resource)]
-    asked = ours if settings.rls.max_list_nesting_level else []
-    lists = source.lists_among(database, there, asked, subscription.watcher, now) - {subscription.resource}
-    entered = {each for each in lists if expansion.way_into(way, each, settings.rls.max_list_nesting_level + 1)}
     single = [each for each in ours if each not in lists and each not in way]
     if settings.pa.presentities == "subscriber":
         known = store.known_users(database, single)
         single = [each for each in single if each in known]
     says = _authorized(database, settings, base, subscription.watcher, [*single, *elsewhere], now)
-    nobody = Standing(UNSEEN, Reason.NORESOURCE)
-    found = {each.resource: nobody for each in members}
+    found = {each.resource: NOBODY for each in members}
     found |= {each: _standing(authorization) for each, authorization in says.items()}
-    owners = {each: _list_standing(database, settings, subscription.watcher, each, now) for each in sorted(entered)}
-    return found | owners
+    return found | dict(lists)
 
 
 def _authorized(
@@ -102,12 +102,13 @@ def _standing(authorization: Authorization) -> Standing:
     return Standing(authorization, None if authorization.decision in STATE_BY_DECISION else Reason.REJECTED)
 
 
-def _list_standing(database: Database, settings: Settings, watcher_uri: str, uri: str, now: float) -> Standing:
-    decision = may_watch(database, settings, watcher_uri, uri, now)
+def list_standing(database: Database, settings: Settings, watcher_uri: str, uri: str) -> Standing:
+    """What a list in a list is to be."""
+    decision = may_watch(database, settings, watcher_uri, uri)
     return _standing(Authorization(decision))._replace(is_list=decision is Decision.ALLOW)
 
 
-def may_watch(database: Database, settings: Settings, watcher_uri: str, uri: str, now: float) -> Decision:
+def may_watch(database: Database, settings: Settings, watcher_uri: str, uri: str) -> Decision:
     """Who may use a list (RFC 5363 section 5.2, SER handbook section 6.3): what `rls.auth` says of one watcher."""
     if settings.rls.auth != "owner":
         return Decision.ALLOW

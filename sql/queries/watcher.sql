@@ -1,9 +1,10 @@
 -- Watchers without a subscription of their own, and what watcher information tells (RFC 3857).
 
--- Of one watcher one entry waits, and none while it has another subscription; what does not wait is terminated.
+-- Of one watcher one entry waits for a resource, and none while it has another subscription; for all resources as many as it may
+-- have (0: any number), those that wait already first. What does not wait is terminated.
 -- name: watcher_record
 WITH ended AS (SELECT * FROM (VALUES :rows) AS given),
-    judged AS (
+    judged AS MATERIALIZED (
         SELECT *, CASE WHEN column6 = 'waiting' AND (
             EXISTS (SELECT 1 FROM subscription AS other
                     WHERE other.resource = column2 AND other.package = column3 AND other.watcher = column4
@@ -14,13 +15,24 @@ WITH ended AS (SELECT * FROM (VALUES :rows) AS given),
             OR EXISTS (SELECT 1 FROM ended AS other
                        WHERE other.column2 = ended.column2 AND other.column3 = ended.column3 AND other.column4 = ended.column4
                            AND other.column6 = 'waiting' AND other.column1 > ended.column1))
-            THEN 'terminated' ELSE column6 END AS status
-        FROM ended)
+            THEN 'terminated' ELSE column6 END AS judged_status
+        FROM ended),
+    waiting AS MATERIALIZED (
+        SELECT watcher AS who, COUNT(*) AS entries FROM watcher
+        WHERE status || '' = 'waiting' AND watcher IN (SELECT column4 FROM ended WHERE column6 = 'waiting')
+        GROUP BY watcher),
+    counted AS (
+        SELECT *, CASE WHEN judged_status = 'waiting' AND CAST(:most AS INTEGER) > 0
+            AND CAST(:most AS INTEGER) < COALESCE((SELECT entries FROM waiting WHERE who = column4), 0)
+                + ROW_NUMBER() OVER (PARTITION BY column4, judged_status ORDER BY column1)
+            AND NOT EXISTS (SELECT 1 FROM watcher AS known WHERE known.id = column1 AND known.status = 'waiting')
+            THEN 'terminated' ELSE judged_status END AS status
+        FROM judged)
 INSERT INTO watcher (id, resource, package, watcher, display_name, status, event, subscribed_at, sequence, stored, expires_at)
 SELECT column1, column2, column3, column4, column5, status, column7, column8,
     (SELECT COALESCE(MAX(changes), 0) FROM subscription WHERE resource = column2 AND package = column3 || '.winfo'), 0,
     CASE WHEN status = 'terminated' THEN :told_until ELSE column9 END
-FROM judged
+FROM counted
 WHERE status = 'waiting'
     OR EXISTS (SELECT 1 FROM subscription WHERE resource = column2 AND package = column3 || '.winfo' AND state = 'active')
 ON CONFLICT (id) DO UPDATE SET status = excluded.status, event = excluded.event, sequence = excluded.sequence,

@@ -15,14 +15,12 @@ from kemi.notify import Answer
 from kemi.rls import package
 from tests.multipart import Told
 from tests.unit.values import ALICE, BOB, CAROL, pidf
+from tests.verbs.at_once import again, at_once, overtaken
 from tests.verbs.lists import ACCEPT, FRIENDS, Lists, Subscriber, entries, user
 from tests.verbs.lists import services as document_of
-from tests.verbs.test_concurrency import again, at_once
 from tests.verbs.world import World, state_of
 
 WORK = "sip:work@example.org"
-HEAD_START = 0.5
-"""Seconds at most that somebody else is given; who has to wait for a lock is done later."""
 
 
 def ready(world: World) -> World:
@@ -36,40 +34,20 @@ def lists(world: World) -> Lists:
     return Lists(ready(world))
 
 
-def overtaking(url: str, work: Callable[[Lists], Any]) -> threading.Thread:
-    """Somebody else does this at the same time; gives a thread that is to be joined."""
-
-    def run() -> None:
-        other = ready(World(url))
-        work(Lists(other))
-        other.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(HEAD_START)
-    return thread
-
-
 @contextmanager
 def meanwhile(
     lists: Lists, monkeypatch: pytest.MonkeyPatch, where: tuple[Any, str], work: Callable[[Lists], Any]
 ) -> Iterator[None]:
     """When this function has been called for the first time inside, somebody else does this."""
-    threads: list[threading.Thread] = []
-    through = getattr(*where)
 
-    def called(*arguments: Any, **named: Any) -> Any:
-        result = through(*arguments, **named)
-        if not threads:
-            threads.append(threading.current_thread())
-            threads[0] = overtaking(lists.world.url, work)
-        return result
+    def run() -> None:
+        other = ready(World(lists.world.url))
+        work(Lists(other))
+        other.close()
 
-    with monkeypatch.context() as patched:
+    with overtaken(getattr(*where), run) as called, monkeypatch.context() as patched:
         patched.setattr(*where, called)
         yield
-    assert threads
-    threads[0].join()
 
 
 @pytest.mark.rfc("RLS-027")

@@ -135,7 +135,7 @@ def test_who_does_not_know_lists_goes_on(lists: Lists) -> None:
     assert lists.world.has_subscription(plain)
 
 
-def test_others_go_on(lists: Lists) -> None:
+def test_subscriptions_that_the_list_does_not_concern_go_on(lists: Lists) -> None:
     """Who watches another URI, and who watches a list already."""
     other = lists.world.watch(BOB, resource=CAROL, **ABLE)
     lists.put(ALICE)

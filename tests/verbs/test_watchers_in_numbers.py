@@ -2,9 +2,10 @@
 
 import pytest
 
+from kemi import watcher_store
 from kemi.errors import ServiceUnavailable
 from kemi.event_package import Decision
-from tests.unit.values import BOB
+from tests.unit.values import ALICE, BOB, CAROL
 from tests.verbs.watched import WINFO, Watched
 from tests.watcherinfo import Told
 
@@ -72,6 +73,78 @@ def test_one_who_watches_its_own_subscriptions_gets_no_more_than_its_limit_allow
     told = [document for dialog in own for document in watched.news(dialog)]
     assert len(told) == MANY // 2
     assert entries(told) == (MANY // 2) * (MANY - len(own))
+
+
+def waiting(watched: Watched, watcher: str = BOB) -> list[str]:
+    """For whom a watcher waits without a subscription."""
+    with watched.world.database.transaction():
+        remembered = watcher_store.over(watched.world.database, float("inf"), float("inf"), 1000)
+    return [each.resource for each in remembered if (each.uri, each.status) == (watcher, "waiting")]
+
+
+@pytest.mark.rfc("SEC-015")
+@pytest.mark.parametrize("expires", ["0", "600"])
+def test_who_comes_to_many_waits_for_no_more_than_it_may_watch(watched: Watched, expires: str) -> None:
+    """Each subscription that ends before anybody has decided leaves an entry, also one to somebody who is not there."""
+    watched.world.set(max_subscriptions=5)
+    watched.world.decide(Decision.CONFIRM)
+    for number in range(MANY):
+        dialog = watched.come(BOB, resource=somebody(number), expires=expires)
+        if expires != "0":
+            watched.refresh(dialog, expires="0")
+    assert sorted(waiting(watched)) == sorted(map(somebody, range(5)))
+    watched.come(CAROL, resource=somebody(MANY), expires="0")
+    assert waiting(watched, CAROL) == [somebody(MANY)]
+
+
+@pytest.mark.rfc("SEC-015")
+def test_of_many_that_end_at_once_no_more_wait(watched: Watched) -> None:
+    watched.world.set(max_subscriptions=5)
+    watched.world.decide(Decision.CONFIRM)
+    watched.come(BOB, resource=somebody(MANY), expires="0")
+    for number in range(5):
+        watched.come(BOB, resource=somebody(number), expires="600")
+        watched.come(CAROL, resource=somebody(number), expires="600")
+    watched.pause(601)
+    assert (len(waiting(watched)), len(waiting(watched, CAROL))) == (5, 5)
+    assert somebody(MANY) in waiting(watched)
+
+
+@pytest.mark.rfc("SEC-015")
+def test_who_waits_for_as_many_as_it_may_goes_on_waiting_for_them(watched: Watched) -> None:
+    watched.world.set(max_subscriptions=2)
+    watched.world.decide(Decision.CONFIRM)
+    for resource in (somebody(1), ALICE, somebody(2)):
+        watched.come(BOB, resource=resource, expires="0")
+    assert sorted(waiting(watched)) == sorted((somebody(1), ALICE))
+    alice = watched.winfo()
+    assert watched.told(alice).entries == [(BOB, "waiting", "timeout")]
+    watched.refresh(watched.come(BOB), expires="0")
+    assert [each.entries for each in watched.news(alice)] == [[(BOB, "pending", "subscribe")], [(BOB, "waiting", "timeout")]]
+    watched.come(BOB, expires="0")
+    assert watched.view(alice) == watched.table()
+    assert list(watched.table().values()) == [(BOB, "waiting", "timeout")]
+
+
+@pytest.mark.rfc("SEC-015")
+def test_whose_place_is_taken_is_told_of_its_end(watched: Watched) -> None:
+    watched.world.set(max_subscriptions=1)
+    watched.world.decide(Decision.CONFIRM)
+    alice = watched.winfo()
+    watched.come(BOB, resource=somebody(1), expires="0")
+    bob = watched.come(BOB)
+    watched.news(alice)
+    watched.refresh(bob, expires="0")
+    assert watched.told(alice).entries == [(BOB, "terminated", "timeout")]
+    assert watched.view(alice) == watched.table() == {}
+
+
+def test_without_a_limit_there_is_none(watched: Watched) -> None:
+    watched.world.set(max_subscriptions=0)
+    watched.world.decide(Decision.CONFIRM)
+    for number in range(MANY):
+        watched.come(BOB, resource=somebody(number), expires="0")
+    assert len(waiting(watched)) == MANY
 
 
 def test_who_comes_again_and_again_waits_once(watched: Watched) -> None:

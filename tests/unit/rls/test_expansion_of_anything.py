@@ -87,7 +87,9 @@ def test_expansion_is_what_the_rfc_says(documents: list[list[Node]], nodes: list
 @given(st.lists(CONTENTS, min_size=3, max_size=3), CONTENTS, st.integers(0, 5), st.integers(0, 2), st.integers(0, 2))
 @settings(max_examples=100, deadline=None)
 @pytest.mark.rfc("RLS-021")
-def test_limits_hold(documents: list[list[Node]], nodes: list[Node], entries: int, levels: int, most: int) -> None:
+def test_no_expansion_exceeds_its_limits(
+    documents: list[list[Node]], nodes: list[Node], entries: int, levels: int, most: int
+) -> None:
     library = Library({selector(ALICE, f"d{at}"): lists(listed("it", *map(written, each))) for at, each in enumerate(documents)})
     with suppress(CannotExpand):
         assert len(uris(flat(library, *map(written, nodes), limits=Limits(entries, levels, most)))) <= entries

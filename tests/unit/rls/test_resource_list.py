@@ -69,7 +69,7 @@ def test_elements_may_have_no_namespace() -> None:
 
 
 @pytest.mark.rfc("RLS-025")
-def test_names_have_languages() -> None:
+def test_the_names_of_a_list_have_their_languages() -> None:
     document, element = parsed(
         "<list><display-name xml:lang='en-GB'>Friends</display-name><display-name xml:lang='d e'>Freunde</display-name>"
         "<display-name> </display-name><display-name/><display-name>Druzi</display-name><entry uri='a@b'/></list>"
