@@ -60,13 +60,14 @@ class Assignment:
 @dataclass(frozen=True, slots=True)
 class ConfigurationFile:
     """What was read: defines by name (empty where no value is given), parameters by `group.name`, what each `listen` says,
-    parameters of the core by name, those of modules by `module.name`."""
+    parameters of the core by name, those of modules by `module.name`; names that are asked for or set somewhere in it."""
 
     defines: Mapping[str, str]
     parameters: Mapping[str, Assignment]
     listen: tuple[Assignment, ...] = ()
     core: Mapping[str, str] = field(default_factory=dict)
     modules: Mapping[str, Assignment] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ def read(path: Path, environment: Mapping[str, str], defines: Mapping[str, str])
     """
     reader = _Reader(environment, defines)
     reader.collect(reader.tokens_of_file(path, 0))
-    return ConfigurationFile(reader.defines, reader.parameters, tuple(reader.listen), reader.core, reader.modules)
+    listen, named = tuple(reader.listen), frozenset(reader.named)
+    return ConfigurationFile(reader.defines, reader.parameters, listen, reader.core, reader.modules, named)
 
 
 def unquoted(value: str) -> str:
@@ -151,6 +153,7 @@ class _Reader:
         self.listen: list[Assignment] = []
         self.core: dict[str, str] = {}
         self.modules: dict[str, Assignment] = {}
+        self.named: set[str] = set()
         self._substitutions: dict[str, str] = {}
         self._environment = environment
         self._conditions: list[bool] = []
@@ -224,6 +227,7 @@ class _Reader:
                 yield _token(kind, text, source.place(match.start()))
 
     def _expanded(self, name: str, place: str, expanding: frozenset[str]) -> Iterator[Token]:
+        self.named.add(name)
         if name in expanding:
             raise ConfigurationError(f"{place}: #!define {name} refers to itself")
         for token in self._tokens(Source(f"{place}: {name}", self.defines[name], 0), expanding | {name}):
@@ -273,6 +277,7 @@ class _Reader:
         if match is None:
             raise ConfigurationError(f"{source.place(position)}: #!{kind} needs a name of letters, digits and _")
         name, value = match[1], match[2].replace("\\\n", "")
+        self.named.add(name)
         if name not in self.defines or kind.startswith("re"):
             self.defines[name] = value
         elif not kind.startswith("try"):
@@ -315,6 +320,7 @@ class _Reader:
             name = re.compile(NAME).match(source.text, match.end())
             if name is None:
                 raise ConfigurationError(f"{place}: #!{kind} needs a name")
+            self.named.add(name[0])
             self._conditions.append((name[0] in self.defines) == (kind == "ifdef"))
             return name.end()
         if not self._conditions:

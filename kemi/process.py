@@ -37,6 +37,7 @@ class Process:
         self.packages = packages.served(configured)
         self._is_trusted = identity.is_trusted(configured.trusted)
         self._database: Database | None = None
+        self._problem = ""
         self.main_process = os.getpid()
 
     @property
@@ -109,7 +110,17 @@ class Process:
         try:
             work()
         except Unavailable as problem:
-            gateway.error(f"database: {problem}")
+            self._complain(str(problem))
         except Exception:
             gateway.error(traceback.format_exc())
+        else:
+            self._complain("")
         return CONTINUE
+
+    def _complain(self, problem: str) -> None:
+        """Say once what is wrong with the database, and when it works again; "": nothing is."""
+        if problem and problem != self._problem:
+            gateway.error(f"database: {problem}")
+        elif self._problem and not problem:
+            gateway.warn("database: works again")
+        self._problem = problem

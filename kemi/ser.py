@@ -17,7 +17,7 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kemi import gateway, message, offline_winfo
 from kemi.database import Unavailable
@@ -45,6 +45,12 @@ class Mistake(SipError):
     """500: the script calls a function as it must not be called."""
 
 
+def unknown(name: str, *_arguments: object) -> int:
+    """False; the log says what the script wants to call."""
+    gateway.error(f"kemi-presence: the configuration calls {name}, which is no function of this server (docs/functions.md)")
+    return FALSE
+
+
 class Script(Handler):
     """The callbacks, and the functions for scripts; one object in each of Kamailio's processes."""
 
@@ -53,6 +59,14 @@ class Script(Handler):
 
     _word = ""
     """What became of its subscription, one of WORDS; "" where no SUBSCRIBE was handled, or one that came again."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Callable[..., int]:
+            """Stands for a function that is not here: once Kamailio 5.6 has missed one, it calls nothing there any more."""
+            if name.startswith("_"):
+                raise AttributeError(name)
+            return partial(unknown, name)
 
     def handle_subscription(self, msg: object, domain: str = DOMAIN) -> int:
         """SUBSCRIBE, of any event package that is served. True: a 2xx was sent; false: a refusal or a challenge."""

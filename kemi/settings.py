@@ -15,13 +15,13 @@ counts as not set. What the parameters are: `parameters`. Those that change whil
 import difflib
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from kemi import configuration_file, parameters, ser_parameters
+from kemi import configuration_file, parameters, ser_parameters, sip
 from kemi.configuration_file import ConfigurationFile
 from kemi.errors import ConfigurationError
 from kemi.parameters import (
@@ -71,7 +71,7 @@ class Settings:
     def environment(self) -> dict[str, str]:
         """The variables that give these settings again in any working directory; parameters are not among them."""
         return {
-            "KP_IP": f"[{self.address}]" if ":" in self.address else self.address,
+            "KP_IP": sip.bracketed(self.address),
             "KP_PORT": str(self.port),
             "KP_HTTP_PORT": str(self.http_port),
             "KP_TLS_PORT": str(self.tls_port),
@@ -270,8 +270,14 @@ def _not_read(environment: Mapping[str, str], file: ConfigurationFile) -> Iterat
     """Lines about variables that look like ours and are none, nor of the configuration's own."""
     for name in sorted(environment):
         if name.startswith("KP_") and name not in VARIABLES and name not in file.defines:
-            nearest = difflib.get_close_matches(name, VARIABLES, n=1)
-            yield f"{name} is set and nobody reads it" + (f"; did you mean {nearest[0]}?" if nearest else "")
+            yield f"{name} is set and nobody reads it{_nearest(name, VARIABLES)}"
+    for name in sorted(defines(environment).keys() - file.named):
+        yield f"KP_DEFINES has {name}, and nothing asks for it{_nearest(name, file.named)}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    found = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def _check_together(settings: Settings, place: str = "") -> None:

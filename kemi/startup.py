@@ -106,11 +106,14 @@ def state_of_sockets(found: Settings, file: ConfigurationFile) -> str:
     sockets = listening.listeners(file)
     listening.refuse_doubled(found, sockets)
     refused = listening.tried(file, sockets)
+    servers = processes_with(found.var / PID_FILE)
     for each in refused:
         if each.error.errno not in listening.FOR_NOW:
             raise ConfigurationError(listening.words(found, each))
-    if refused and (servers := processes_with(found.var / PID_FILE)):
+    if refused and servers:
         return f"this server is running, as process {min(servers, key=int)}"
+    if servers:
+        raise NotNow(f"a start now would fail: process {min(servers, key=int)}, with other ports, has KP_VAR = {str(found.var)!r}")
     if refused:
         raise NotNow(f"a start now would fail: {listening.words(found, refused[0])}")
     return ", ".join(map(str, sockets))

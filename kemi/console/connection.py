@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from kemi import database
+from kemi import database, schema
 from kemi.database import Database, Unavailable
 from kemi.errors import ConfigurationError
 from kemi.settings import Settings
@@ -35,6 +35,44 @@ def opened(found: Settings) -> Iterator[Database]:
         raise ConfigurationError(f"KP_VAR = {str(found.var)!r}: it cannot be made: {error.strerror}") from None
     with connected(found) as connection:
         yield connection
+
+
+@contextmanager
+def current(found: Settings) -> Iterator[Database]:
+    """A connection to a database of this release; nothing in it is made or brought up to date.
+
+    Raises:
+        ConfigurationError: there is no database yet, or it is of another release.
+    """
+    if is_missing(found):
+        raise ConfigurationError(f"{shown_url(found)} is not there yet; presencectl run or migrate creates it")
+    with connected(found) as connection:
+        refuse_other_release(found, schema.state(connection))
+        yield connection
+
+
+@contextmanager
+def current_or_new(found: Settings) -> Iterator[Database]:
+    """The same; where there is nothing yet, it is made."""
+    with opened(found) as connection:
+        state = schema.state(connection)
+        if state.applied:
+            refuse_other_release(found, state)
+        else:
+            schema.migrate(connection)
+        yield connection
+
+
+def refuse_other_release(found: Settings, state: schema.SchemaState) -> None:
+    """Make sure that the schema is that of this code.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    if state.unknown:
+        raise ConfigurationError(f"{shown_url(found)} has {state.unknown[-1]}: a newer release made it")
+    if state.missing:
+        raise ConfigurationError(f"{shown_url(found)} has not {state.missing[0]} yet; presencectl run or migrate applies it")
 
 
 def is_missing(found: Settings) -> bool:

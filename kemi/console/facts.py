@@ -7,9 +7,9 @@ from typing import Any
 
 from kemi import administration, client_profile, decision_store, sip, watcher
 from kemi.administration import Recorded
-from kemi.console.output import FOR_EVER, plain
+from kemi.console.output import LONGER_THAN_ANY, plain
 from kemi.console.session import Session
-from kemi.event_package import LIST, WATCHER_INFORMATION, Authorization, Decision
+from kemi.event_package import WATCHER_INFORMATION, Authorization, Decision
 from kemi.presence import pidf, policy
 from kemi.presence.explain import Explained
 from kemi.presence.outline import Outline, outline
@@ -31,7 +31,7 @@ SEES = {
 
 def left(session: Session, at: float) -> int | None:
     """Seconds from now, None for never."""
-    return None if at - session.now > FOR_EVER else round(at - session.now)
+    return None if at - session.now > LONGER_THAN_ANY else round(at - session.now)
 
 
 def of_publication(session: Session, publication: Publication) -> Facts:
@@ -114,9 +114,9 @@ def profile(session: Session, user_agent: str) -> str:
     return client_profile.profile_of(user_agent, session.settings.pa.client_profiles).name
 
 
-def of_decisions(session: Session, resource: str, package: str = "") -> list[Facts]:
+def of_decisions(session: Session, resource: str) -> list[Facts]:
     """What management has decided about a presentity's watchers."""
-    made = decision_store.list_all(session.database, resource, package)
+    made = decision_store.list_all(session.database, resource)
     return [{name: plain(value) for name, value in each._asdict().items() if name != "resource"} for each in made]
 
 
@@ -132,7 +132,7 @@ def why(session: Session, package_name: str, resource: str, who: str) -> tuple[A
         if decision_store.made(session.database, name, resource, [who]).get(who) is says.decision:
             return says, "presencectl authorize"
     pa = session.settings.pa
-    if package_name.endswith(LIST):
+    if package.is_list:
         return says, f"rls.auth = {session.settings.rls.auth}"
     if package_name.endswith(WATCHER_INFORMATION):
         listed = "pa.winfo_watchers names it" if who in pa.winfo_watchers else f"pa.winfo_auth = {pa.winfo_auth}"

@@ -8,7 +8,7 @@ import click
 
 from kemi import sip
 from kemi.b2bua import event_list
-from kemi.b2bua import store as foreign
+from kemi.b2bua import store as outgoing_store
 from kemi.b2bua.outgoing import Shown
 from kemi.b2bua.store import Key, Standing
 from kemi.console import facts
@@ -121,7 +121,7 @@ def wanted(session: Session, watcher: str, resource: str, package: str = "", lim
 def told_lists(session: Session, found: Sequence[Subscription]) -> list[Subscription]:
     """Those to lists. Whom a client that knows lists watches elsewhere may be a list or a user: its server tells which."""
     abroad = [each for each in found if is_elsewhere(session, each)]
-    known = foreign.shown(session.database, [(each.watcher, each.resource, each.package) for each in abroad])
+    known = outgoing_store.shown(session.database, [(each.watcher, each.resource, each.package) for each in abroad])
     told = {key for key, (first, *_) in known.items() if sip.media_type(first.content_type) == event_list.MULTIPART}
     return [each for each in found if each not in abroad or (each.watcher, each.resource, each.package) in told]
 
@@ -154,14 +154,14 @@ def all_members(session: Session, lists: Sequence[Subscription]) -> Members:
     while asked:
         level = store.shown(session.database, asked)
         found |= level
-        asked = [each.id for inside in level.values() for each in inside if each.package.endswith(LIST)]
+        asked = [each.id for inside in level.values() for each in inside if each.is_list]
     return found
 
 
 def of_members(session: Session, list_id: str, inside: Members) -> list[Facts]:
     """The members of a list, in its order."""
     ordered = sorted(inside.get(list_id, ()), key=lambda each: members.number_of(each.id))
-    known = foreign.standing(session.database, [_key(each) for each in ordered if is_elsewhere(session, each)])
+    known = outgoing_store.standing(session.database, [_key(each) for each in ordered if is_elsewhere(session, each)])
     return [of_member(session, each, inside, known) for each in ordered]
 
 
@@ -192,7 +192,7 @@ def of_member(session: Session, member: Subscription, inside: Members, known: Ma
         "reason": member.reason.value if member.reason else None,
         "decision": member.decision.value,
         "elsewhere": there(member, known.get(_key(member))) if is_elsewhere(session, member) else "",
-        "is_list": member.package.endswith(LIST),
+        "is_list": member.is_list,
         "is_removed": not member.expires_at,
         "has_news": member.due_at is not None,
         "members": of_members(session, member.id, inside),

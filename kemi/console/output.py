@@ -13,7 +13,7 @@ PLAIN_WIDTH: Final = 1000
 """Columns of a table that goes into a file or a pipe: no line is broken there."""
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-FOR_EVER: Final = 50 * 365 * DAY
+LONGER_THAN_ANY: Final = 50 * 365 * DAY
 """Seconds from which on no end is told."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead; its keys stay what they are.")

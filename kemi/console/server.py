@@ -11,6 +11,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from kemi import certificate, database, parameters, schema, settings, sip, startup
+from kemi.console import running
 from kemi.console.connection import connected, is_missing, opened, shown_url
 from kemi.console.output import json_option, one_line, say, show, table
 from kemi.errors import ConfigurationError
@@ -150,7 +151,7 @@ def of_parameters(configuration: Path) -> list[dict[str, Any]]:
     """What is to be known of every parameter; without its value where the settings cannot be read, which is said."""
     found = None
     try:
-        found = settings.load(os.environ, configuration)
+        found = running.in_force(settings.load(os.environ, configuration))
     except ConfigurationError as error:
         click.echo(f"Warning: {one_line(error)}", err=True)
     return [

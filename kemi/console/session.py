@@ -9,11 +9,12 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from kemi import account_store, identity, options, packages, schema, settings, sip
-from kemi.console.connection import connected, is_missing, shown_url
+from kemi import account_store, identity, options, packages, settings, sip
+from kemi.console import running
+from kemi.console.connection import current
 from kemi.database import Conflict, Database
 from kemi.effects import Effect, Wake
-from kemi.errors import ConfigurationError, SipError
+from kemi.errors import SipError
 from kemi.event_package import Packages
 from kemi.identity import Realm
 from kemi.settings import Settings
@@ -89,15 +90,8 @@ def begin(configuration: Path) -> Iterator[Session]:
     Raises:
         ConfigurationError: the settings are wrong, there is no database yet, or it is of another release.
     """
-    found = settings.load(os.environ, configuration)
-    if is_missing(found):
-        raise ConfigurationError(f"{shown_url(found)} is not there yet; presencectl run or migrate creates it")
-    with connected(found) as connection:
-        state = schema.state(connection)
-        if state.unknown:
-            raise ConfigurationError(f"{shown_url(found)} has {state.unknown[-1]}: a newer release made it")
-        if state.missing:
-            raise ConfigurationError(f"{shown_url(found)} has not {state.missing[0]} yet; presencectl run or migrate applies it")
+    found = running.in_force(settings.load(os.environ, configuration))
+    with current(found) as connection:
         yield Session(found, connection, packages.served(found), identity.realm(found), time.time())
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from kemi import account, account_store, schema, settings
-from kemi.console.connection import opened
+from kemi import account, account_store, settings
+from kemi.console.connection import current, current_or_new
 from kemi.console.output import json_option, say, show
 
 
@@ -35,8 +35,7 @@ def add_user(configuration: Path, address: str, password: str | None) -> None:
     if domain not in found.domains:
         raise ValueError(f"{domain} is not a served domain; KP_DOMAINS has {', '.join(found.domains)}")
     new = account.create(username, domain, encodable(password or asked()))
-    with opened(found) as connection:
-        schema.migrate(connection)
+    with current_or_new(found) as connection:
         account_store.save(connection, new.username, new.domain, new.ha1, new.ha1_sha256)
     say("user", f"{new.address} may authenticate")
 
@@ -50,12 +49,9 @@ def list_users(configuration: Path, as_json: bool) -> None:
     \b
     Example: presencectl user list --json
     """
-    with opened(settings.load(os.environ, configuration)) as connection:
-        schema.migrate(connection)
+    with current(settings.load(os.environ, configuration)) as connection:
         addresses = [each.address for each in account_store.list_all(connection)]
-    show(
-        [{"address": each} for each in addresses], as_json, lambda: click.echo("".join(f"{each}\n" for each in addresses), nl=False)
-    )
+    show([{"address": each} for each in addresses], as_json, lambda: click.echo("\n".join(addresses or ["no users"])))
 
 
 @user.command("remove")
@@ -68,8 +64,7 @@ def remove_user(configuration: Path, address: str) -> None:
     Example: presencectl user remove alice@example.org
     """
     username, domain = account.split_address(address)
-    with opened(settings.load(os.environ, configuration)) as connection:
-        schema.migrate(connection)
+    with current(settings.load(os.environ, configuration)) as connection:
         if not account_store.remove(connection, username, domain):
             raise ValueError(f"there is no user {username}@{domain}")
     say("user", f"{username}@{domain} removed")

@@ -97,6 +97,13 @@ def test_a_check_says_so_and_refuses_nothing(tmp_path: Path, found: Settings, ta
         startup.state_of_sockets(found, file)
 
 
+def test_a_check_names_the_server_of_the_same_folder(tmp_path: Path, found: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = read(tmp_path, "listen = udp:127.0.0.1:39999\n")
+    monkeypatch.setattr(startup, "processes_with", lambda _pid_file: ["4711"])
+    with pytest.raises(startup.NotNow, match=r"^a start now would fail: process 4711, with other ports, has KP_VAR = "):
+        startup.state_of_sockets(found, file)
+
+
 def test_ports_are_given_back(tmp_path: Path, found: Settings, taken: int) -> None:
     file = read(tmp_path, f"listen = udp:127.0.0.2:{taken}\nlisten = tcp:127.0.0.2:{taken}\n")
     startup.refuse_taken_sockets(found, file)

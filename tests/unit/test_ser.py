@@ -368,3 +368,11 @@ def test_a_publisher_may_publish_for_everybody(server: Server) -> None:
     set_pa(server, publishers=(CAROL,))
     assert server.request("PUBLISH", ("From", f"<{CAROL}>;tag=1"), body=pidf("t1")).status == 200
     assert server.request("PUBLISH", ("From", f"<{BOB}>;tag=1"), body=pidf("t1")).status == 403
+
+
+def test_a_function_that_is_not_there_is_false_and_logged(server: Server) -> None:
+    """Kamailio itself says nothing more to a process in which it has missed one."""
+    server.receive("PUBLISH", body=pidf("t1"))
+    assert call(server, "handle_publsh", "registrar") == FALSE
+    assert any("calls handle_publsh, which is no function of this server" in line for _, line in server.ksr.logged)
+    assert call(server, "handle_publish", "registrar") == TRUE

@@ -33,7 +33,7 @@ def refused(configuration: Path, **environment: str) -> str:
     return str(refusal.value)
 
 
-def test_defaults(configuration: Path) -> None:
+def test_what_is_not_set_has_its_default(configuration: Path) -> None:
     found = settings.load({}, configuration)
     assert (found.address, found.port, found.http_port, found.workers) == ("127.0.0.1", 5060, 8080, 2)
     assert (found.domains, found.trusted) == (("example.org",), ())
@@ -75,7 +75,7 @@ def test_every_parameter_says_what_it_means(field: Field[Any]) -> None:
         assert least <= field.default <= most
 
 
-def test_environment(configuration: Path) -> None:
+def test_the_environment_counts_more_than_the_defaults(configuration: Path) -> None:
     environment = {
         "KP_IP": "[::1]",
         "KP_PORT": "5070",
@@ -310,6 +310,14 @@ def test_a_variable_that_nobody_reads_is_told(configuration: Path) -> None:
     assert settings.load(variables, configuration).notices == (
         "KP_DOMAIN is set and nobody reads it; did you mean KP_DOMAINS?",
         "KP_XYZZY is set and nobody reads it",
+    )
+
+
+def test_a_define_that_nothing_asks_for_is_told() -> None:
+    variables = {"KP_DEFINES": "WITH_TSL,WITH_TLS,LOG_LEVEL=1,SPARE"}
+    assert settings.load(variables, PROJECT / "kamailio.cfg").notices == (
+        "KP_DEFINES has SPARE, and nothing asks for it",
+        "KP_DEFINES has WITH_TSL, and nothing asks for it; did you mean WITH_TLS?",
     )
 
 

@@ -79,3 +79,16 @@ def test_lists_of_uris_are_set_and_made_empty(server: Server) -> None:
 
 def log(server: Server) -> str:
     return server.log.read_text(errors="replace")
+
+
+def test_presencectl_decides_by_what_is_in_force(server: Server, agents: Agents) -> None:
+    """What kamcmd has set keeps bob waiting: that nobody decides about him any more lets him in nowhere."""
+    bob = agents("bob")
+    kamcmd(server, "cfg.set_now_string", "pa", "auth", "implicit")
+    wait_until(lambda: not fetched(bob), "auth is implicit")
+    assert "implicit" in server.control("parameters", "pa.auth")
+    server.control("authorize", ALICE, bob.aor, "confirm")
+    bob.subscribe(ALICE)
+    assert bob.notify().state.startswith("pending")
+    assert "confirm" in server.control("authorize", ALICE, bob.aor, "--remove")
+    assert fetched(bob) == b""

@@ -47,7 +47,7 @@ def test_help_has_an_example(command: click.Command) -> None:
 
 
 @pytest.mark.parametrize(("name", "example"), [(name, each) for name, command in COMMANDS for each in examples(command)])
-def test_examples_are_right(name: str, example: str) -> None:
+def test_every_example_of_a_command_can_be_typed(name: str, example: str) -> None:
     """They are commands that can be typed, and of the command that they stand with."""
     words = shlex.split(example.partition(" > ")[0])
     words = words[next(index for index, word in enumerate(words) if "=" not in word) :]
@@ -99,7 +99,7 @@ def test_completion_is_printed_for(run: Run, shell: str) -> None:
         ("presencectl presentity s", ["show"]),
     ],
 )
-def test_completion_completes(run: Run, typed: str, completed: list[str]) -> None:
+def test_completion_offers_what_may_stand_there(run: Run, typed: str, completed: list[str]) -> None:
     """What the shell asks for, with the words typed so far in its environment."""
     number = str(len(typed.split()) - 1)
     done = run(_PRESENCECTL_COMPLETE="bash_complete", COMP_WORDS=typed, COMP_CWORD=number)

@@ -117,7 +117,7 @@ def test_a_missing_kamailio_is_told(tmp_path: Path) -> None:
         startup.execute(["no-such-kamailio"], {"PATH": str(tmp_path)})
 
 
-def test_check(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_says_whether_the_database_is_there_and_up_to_date(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(startup, "check_syntax", lambda found, configuration, outer: "syntax is right")
     result = run("check", COLUMNS="200")
     assert result.exit_code == 0, result.output
@@ -272,7 +272,7 @@ def test_a_check_tells_what_has_no_effect(run: Run, configuration: Path, monkeyp
     assert (checked.exit_code, "notice         warning  KP_SET: pa.use_db has no effect" in checked.stdout) == (0, True)
 
 
-def test_parameters_are_listed(run: Run) -> None:
+def test_parameters_are_listed_with_their_values_by_a_part_of_the_name(run: Run) -> None:
     header, *lines = run("parameters", "Notify_").stdout.splitlines()
     assert re.split("  +", header) == ["parameter", "value", "default", "allowed", "unit", "run time", "meaning"]
     assert [line.split()[0] for line in lines] == ["pa.notify_interval", "pa.notify_is_refresh", "pa.notify_batch"]
@@ -289,12 +289,12 @@ def test_parameters_are_listed_when_one_is_wrong(run: Run) -> None:
     assert (done.exit_code, "200" in done.stdout) == (0, True)
 
 
-def test_migrate(run: Run) -> None:
+def test_a_second_migration_has_nothing_to_do(run: Run) -> None:
     assert "0001_presence" in run("migrate").stdout
     assert "up to date" in run("migrate").stdout
 
 
-def test_users(run: Run, tmp_path: Path) -> None:
+def test_users_are_added_listed_and_removed_and_no_password_is_stored(run: Run, tmp_path: Path) -> None:
     assert run("user", "add", "sip:alice@Example.org", "--password", "s3cret").stdout == (
         "user           alice@example.org may authenticate\n"
     )
@@ -330,18 +330,37 @@ def test_a_password_that_is_no_text_is_told(run: Run) -> None:
     assert (result.exit_code, result.stderr) == (1, "Error: the password is not UTF-8 text\n")
 
 
+@pytest.mark.parametrize("arguments", [("list",), ("remove", "alice@example.org")])
+def test_whoever_looks_for_users_makes_no_database(run: Run, configuration: Path, arguments: tuple[str, ...]) -> None:
+    result = run("user", *arguments)
+    assert (result.exit_code, "presencectl run or migrate creates it" in result.stderr) == (1, True)
+    assert connection.is_missing(settings.load({}, configuration))
+
+
+def test_users_of_another_release_are_left_alone(run: Run, configuration: Path) -> None:
+    run("user", "add", "bob@example.org", "--password", "x")
+    with connection.connected(settings.load({}, configuration)) as opened:
+        opened.script("DELETE FROM migration WHERE name = '0017_outgoing_forks'")
+    for arguments in (("list",), ("add", "alice@example.org", "--password", "x"), ("remove", "bob@example.org")):
+        assert "has not 0017_outgoing_forks yet; presencectl run or migrate applies it" in run("user", *arguments).stderr
+
+
+def test_where_there_is_nobody_a_list_says_so(run: Run) -> None:
+    run("user", "add", "bob@example.org", "--password", "x")
+    run("user", "remove", "bob@example.org")
+    assert run("user", "list").stdout == "no users\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (("add", "alice", "--password", "x"), "Error: 'alice' is not an address; alice@example.org is one\n"),
-        (
-            ("add", "alice@example.com", "--password", "x"),
-            "Error: example.com is not a served domain; KP_DOMAINS has example.org\n",
-        ),
+        (("add", "a@b.org", "--password", "x"), "Error: b.org is not a served domain; KP_DOMAINS has example.org\n"),
         (("remove", "alice@example.org"), "Error: there is no user alice@example.org\n"),
     ],
 )
-def test_wrong_users(run: Run, arguments: tuple[str, ...], complaint: str) -> None:
+def test_what_is_no_user_here_is_refused_with_the_reason(run: Run, arguments: tuple[str, ...], complaint: str) -> None:
+    run("user", "add", "bob@example.org", "--password", "x")
     result = run("user", *arguments)
     assert (result.exit_code, result.stderr) == (1, complaint)
 

@@ -9,7 +9,7 @@ from click.testing import Result
 from kemi.database import Database
 from kemi.xcap import cache_store
 from kemi.xcap.cached_document import CachedDocument, Known
-from tests.unit.console.test_shown import keys
+from tests.unit.console.printed import keys
 from tests.unit.values import ALICE, BOB
 
 Run = Callable[..., Result]

@@ -1,11 +1,9 @@
 """presencectl rls: subscriptions to lists, for people and for programs."""
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import Result
@@ -15,13 +13,13 @@ from kemi.b2bua import relay
 from kemi.b2bua.relay import Wish
 from kemi.subscribe import tag_of
 from kemi.subscription import Subscription
+from tests.unit.console.printed import found, keys
 from tests.unit.values import ALICE, BOB, CAROL, SUBSCRIBE
 from tests.verbs.abroad import DAN, Abroad
 from tests.verbs.lists import ACCEPT, FRIENDS, Lists, Subscriber, entries
 from tests.verbs.world import SECRET, World
 
 Run = Callable[..., Result]
-REFERENCE = (Path(__file__).resolve().parents[3] / "docs" / "presencectl.md").read_text()
 WORK, DORA = "sip:work@example.org", "sip:dora@elsewhere.example"
 NAMED = f'<entry uri="{ALICE}"><display-name xml:lang="en">Alice</display-name></entry>'
 LIST_ELSEWHERE = (
@@ -40,17 +38,6 @@ def lists(control: Run, configuration: Path) -> Iterator[Lists]:
     made.put_services((FRIENDS, NAMED + entries([WORK, DORA])), (WORK, entries([CAROL])))
     yield made
     world.close()
-
-
-def keys(name: str) -> set[str]:
-    """The keys that the reference has for an object."""
-    section = REFERENCE.split(f"### {name}\n")[1].split("\n### ")[0]
-    return set(re.findall(r"`([a-z_]+)`", "".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))))
-
-
-def found(result: Result) -> Any:
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
 
 
 def watch(lists: Lists, watcher: str = BOB) -> Subscriber:
@@ -100,7 +87,7 @@ def test_a_member_that_is_gone_is_shown_until_that_is_told(control: Run, lists: 
     assert ALICE not in control("rls", "show", "bob@example.org", "friends@example.org").stdout
 
 
-def test_everything_of_all(control: Run, lists: Lists) -> None:
+def test_trace_tells_all_list_subscriptions_or_those_that_are_asked_for(control: Run, lists: Lists) -> None:
     lists.put(ALICE, owner=CAROL, uri="sip:carols@example.org")
     watch(lists)
     lists.watch(watcher=CAROL, uri="sip:carols@example.org")

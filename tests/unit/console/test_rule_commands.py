@@ -1,49 +1,26 @@
 """presencectl explain, xcap, allow and block: what they print, for people and for programs, and how they say what is wrong."""
 
-import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import Result
 
-from kemi import store
 from kemi.database import Database
 from kemi.presence import manage
 from kemi.subscription import State, Subscription
 from kemi.xcap import manage as documents
-from tests.unit.values import ALICE, BOB, subscription
+from tests.unit.console.printed import found, keys, watching
+from tests.unit.values import ALICE, BOB
 from tests.unit.xcap import rules
 from tests.unit.xcap.rules import document, identity, many, one, rule, validity
 
 Run = Callable[..., Result]
-REFERENCE = (Path(__file__).resolve().parents[3] / "docs" / "presencectl.md").read_text()
 INDEX = f"pres-rules/users/{ALICE}/index"
 XCAP = {"KP_SET": "pa.auth=xcap"}
 WHO = ("bob@example.org", "alice@example.org")
 SERVICES = "<provide-services><all-services/></provide-services>"
-
-
-def found(result: Result) -> Any:
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
-
-
-def keys(name: str) -> set[str]:
-    """The keys that the reference has for an object."""
-    section = REFERENCE.split(f"### {name}\n")[1].split("\n### ")[0]
-    return set(re.findall(r"`([a-z_]+)`", "".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))))
-
-
-def watching(rows: Database, **changes: Any) -> Subscription:
-    """A subscription of bob to alice that is there now."""
-    now = time.time()
-    made = subscription(**({"created_at": now, "expires_at": now + 600, "notified_at": now - 3, "next_at": now + 600} | changes))
-    store.create(rows, made, 0, 0)
-    return made
 
 
 @pytest.fixture
@@ -149,7 +126,7 @@ def test_rules_that_are_not_asked_are_explained_all_the_same(ruled: Run, put: Ca
     assert "all: matches, grants block\n" in printed
 
 
-def test_rules_are_tried(ruled: Run, put: Callable[..., Result], tmp_path: Path) -> None:
+def test_rules_can_be_tried_before_they_are_stored(ruled: Run, put: Callable[..., Result], tmp_path: Path) -> None:
     put(rule(None, "block"))
     (tmp_path / "new.xml").write_bytes(document(rule(identity(many("example.org")), "allow", SERVICES, "mine")))
     printed = ruled("explain", *WHO, "--rules", "new.xml").stdout
@@ -308,7 +285,7 @@ def test_the_keys_of_documents(ruled: Run, put: Callable[..., Result]) -> None:
     }  # fmt: skip
 
 
-def test_conditions_are_asked(ruled: Run, put: Callable[..., Result]) -> None:
+def test_a_command_holds_to_its_conditions_on_the_etag(ruled: Run, put: Callable[..., Result]) -> None:
     put()
     etag = found(ruled("xcap", "get", INDEX, "--json"))["etag"]
     assert ruled("xcap", "get", INDEX, "--if-none-match", etag).stderr == f"not modified: etag {etag}\n"

@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import Result
@@ -17,25 +16,11 @@ from kemi.presence import manage
 from kemi.subscription import State, Subscription
 from kemi.xcap import store as documents
 from kemi.xcap.path import DocumentSelector, Tree
-from tests.unit.values import ALICE, BOB, subscription
+from tests.unit.console.printed import REFERENCE, found, keys, watching
+from tests.unit.values import ALICE, BOB
 from tests.unit.xcap import rules
 
 Run = Callable[..., Result]
-REFERENCE = (Path(__file__).resolve().parents[3] / "docs" / "presencectl.md").read_text()
-
-
-def watching(rows: Database, **changes: Any) -> Subscription:
-    """A subscription of bob to alice that is there now."""
-    now = time.time()
-    times = {"created_at": now, "expires_at": now + 600, "notified_at": now - 3, "next_at": now + 600}
-    made = subscription(**(times | changes))
-    store.create(rows, made, 0, 0)
-    return made
-
-
-def found(result: Result) -> Any:
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout)
 
 
 # For people
@@ -130,7 +115,7 @@ def test_the_watchers_own_form_is_shown(control: Run, rows: Database) -> None:
     }
 
 
-def test_trace_tells_why(control: Run, rows: Database) -> None:
+def test_trace_tells_what_a_watcher_sees_and_why(control: Run, rows: Database) -> None:
     watching(rows, in_flight_since=time.time() - 3, next_at=time.time() + 31, display_name="Bob")
     printed = control("trace", "alice@example.org").stdout
     assert '"Bob" sip:bob@example.org  active, 9 min left' in printed or '"Bob" sip:bob@example.org  active, 10 min left' in printed
@@ -161,12 +146,6 @@ def test_text_from_outside_cannot_steer_the_terminal(control: Run, rows: Databas
 
 
 # For programs
-
-
-def keys(name: str) -> set[str]:
-    """The keys that the reference has for an object."""
-    section = REFERENCE.split(f"### {name}\n")[1].split("\n### ")[0]
-    return set(re.findall(r"`([a-z_]+)`", "".join(line.split("|")[1] for line in section.splitlines() if line.startswith("| `"))))
 
 
 def test_the_keys_of_presentities(control: Run, rows: Database) -> None:
