@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from kemi import decision_store, reauthorize
 from kemi.database import Database
-from kemi.decision_store import MESSAGE, Made
+from kemi.decision_store import MESSAGE, ManagementDecision
 from kemi.effects import Effect
 from kemi.event_package import Decision, EventPackage, Packages
 from kemi.settings import Settings
@@ -80,9 +80,9 @@ def decide(
         if decision is None:
             decision_store.remove(database, package_name, resource, watcher)
         else:
-            made = Made(resource, package_name, watcher, decision, now)
-            _refuse_useless(database, settings, package, made)
-            decision_store.save(database, made)
+            decided = ManagementDecision(resource, package_name, watcher, decision, now)
+            _refuse_useless(database, settings, package, decided)
+            decision_store.save(database, decided)
         for name in reauthorize.asking_the_same(packages, package_name):
             effects += reauthorize.apply(database, settings, packages, name, resource, now, watcher)
     return effects
@@ -105,16 +105,16 @@ def decide_messages(database: Database, recipient: str, sender: str, decision: D
         if decision is None:
             decision_store.remove(database, MESSAGE, recipient, sender)
         else:
-            decision_store.save(database, Made(recipient, MESSAGE, sender, decision, now))
+            decision_store.save(database, ManagementDecision(recipient, MESSAGE, sender, decision, now))
 
 
-def _refuse_useless(database: Database, settings: Settings, package: EventPackage, made: Made) -> None:
+def _refuse_useless(database: Database, settings: Settings, package: EventPackage, decided: ManagementDecision) -> None:
     """See that the package asks for decisions by management: it has to say what they say, whatever that is."""
-    if made.watcher == made.resource:
+    if decided.watcher == decided.resource:
         raise ValueError("the presentity itself may always watch")
     for probe in (Decision.BLOCK, Decision.ALLOW):
-        decision_store.save(database, made._replace(decision=probe))
-        if package.authorization(database, settings, made.watcher, made.resource, made.decided_at).decision is not probe:
+        decision_store.save(database, decided._replace(decision=probe))
+        if package.authorization(database, settings, decided.watcher, decided.resource, decided.decided_at).decision is not probe:
             raise ValueError(f"{package.name} takes no decisions of its own by management")
 
 

@@ -17,7 +17,7 @@ MESSAGE: Final = "MESSAGE"
 """No event package has this name."""
 
 
-class Made(NamedTuple):
+class ManagementDecision(NamedTuple):
     """A decision by management; `resource` and `watcher` are canonical URIs, `decided_at` is seconds since the epoch."""
 
     resource: str
@@ -94,7 +94,7 @@ def remember(database: Database, watcher: str, identities: Sequence[str], longes
         database.execute("decision_identities_save", {"watcher": watcher, "until": now + 2 * longest}, rows)
 
 
-def save(database: Database, decided: Made) -> None:
+def save(database: Database, decided: ManagementDecision) -> None:
     """Write a decision, in the place of the one before."""
     database.execute("decision_save", decided._asdict() | {"decision": decided.decision.value})
 
@@ -104,10 +104,10 @@ def remove(database: Database, package: str, resource: str, watcher: str) -> Non
     database.execute("decision_remove", {"package": package, "resource": resource, "watcher": watcher})
 
 
-def list_all(database: Database, resource: str, package: str = "") -> list[Made]:
-    """All decisions about a presentity's watchers; "" for every package."""
-    rows = database.execute("decision_list", {"resource": resource, "package": package}).rows()
-    return [Made(name, of, watcher, Decision(text), at) for name, of, watcher, text, at in rows]
+def list_all(database: Database, resource: str) -> list[ManagementDecision]:
+    """All decisions about a presentity's watchers, of every package."""
+    rows = database.execute("decision_list", {"resource": resource}).rows()
+    return [ManagementDecision(name, of, watcher, Decision(text), at) for name, of, watcher, text, at in rows]
 
 
 def live(database: Database, package: str, resource: str, watcher: str) -> list[Subscription]:

@@ -1,4 +1,4 @@
-"""What a verb wants done in the world, as values: the handler does it after the commit, in this order."""
+"""What a verb wants done in the world, as values: the process does it after the commit, in this order (`kemi.process`)."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,7 +1,7 @@
 """The refusals of this server, each with the answer that it becomes.
 
-One tree, drawn once: pure code raises, the handler turns what was raised into one response (RFC 3261 section 21, RFC 3903
-section 6, RFC 6665 section 8.3.2). `detail` is for people: it goes into a Warning header field and one log line, and never
+One tree, drawn once: pure code raises, the process turns what was raised into one response (`kemi.process`; RFC 3261 section 21,
+RFC 3903 section 6, RFC 6665 section 8.3.2). `detail` is for people: it goes into a Warning header field and one log line, and never
 holds a body or a credential.
 
     SipError

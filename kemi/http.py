@@ -25,7 +25,7 @@ _PORT = re.compile(r":[0-9]*\Z")
 class HttpRequest(NamedTuple):
     """A request; header fields are None where they are missing, lists are joined by commas.
 
-    Attributes:
+    Args:
         method: as it came; methods are case-sensitive.
         path: as it came, without the query.
         query: as it came, without "?"; "" for none.

@@ -30,7 +30,7 @@ _COUNT = re.compile("[0-9a-fA-F]{8}")
 class Credentials(NamedTuple):
     """What a client sends to prove who it is.
 
-    Attributes:
+    Args:
         is_digest: else Basic: of the fields below only username and password are there.
         nc: the nonce count, eight hexadecimal digits.
     """

@@ -7,12 +7,10 @@ from functools import lru_cache
 
 from kemi import dialog, sip
 from kemi.errors import NotFound
-from kemi.settings import Settings
+from kemi.settings import Network, Settings
 
 KEPT = 8192
 """Answers kept, in number."""
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,10 @@ class Realm:
     def is_served(self, uri: sip.Uri) -> bool:
         """Whether the URI is for us: one of our domains or our own address."""
         return uri.host in self.domains or self.is_own(uri)
+
+    def is_host(self, host: str) -> bool:
+        """Whether a URI of a document here may have this host: our address, one of our domains, or a name below one."""
+        return host.strip("[]") == self.address or any(host == each or host.endswith(f".{each}") for each in self.domains)
 
     def of(self, uri: sip.Uri) -> str:
         """The realm for a challenge to somebody with this URI (RFC 3261 section 22.1)."""

@@ -6,7 +6,7 @@ watches its own watchers: with the SUBSCRIBE itself when `pa.use_offline_winfo` 
 it (`tell`). A NOTIFY that tells it and is answered 2xx removes it. Who subscribes and waits for a decision is told by watcher
 information anyway (RFC 3857 section 4.7.1); what is stored here is also told of watchers that were active, or only fetched.
 
-SQL: 1 statement to store, 2 to look for what is stored and 4 to tell it.
+SQL: 1 statement to store, 2 to look for what is stored and who is told, 2 more to tell it.
 """
 
 from collections.abc import Sequence

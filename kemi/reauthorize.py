@@ -59,13 +59,7 @@ class Change(NamedTuple):
 
 
 def reauthorize(
-    database: Database,
-    settings: Settings,
-    packages: Packages,
-    package_name: str,
-    resource: str,
-    now: float,
-    watcher: str | None = None,
+    database: Database, settings: Settings, packages: Packages, package_name: str, resource: str, now: float
 ) -> list[Effect]:
     """Ask the rules again, in a transaction of its own.
 
@@ -73,11 +67,10 @@ def reauthorize(
         package_name: whose subscriptions; nothing is done for a package that is not served.
         resource: canonical URI of the presentity.
         now: seconds since the epoch.
-        watcher: canonical URI of the only one to ask about; None: all.
     """
     with database.transaction():
         database.lock(resource)
-        return apply(database, settings, packages, package_name, resource, now, watcher)
+        return apply(database, settings, packages, package_name, resource, now)
 
 
 def apply(
@@ -89,7 +82,11 @@ def apply(
     now: float,
     watcher: str | None = None,
 ) -> list[Effect]:
-    """The same in the transaction of the caller, who has locked the presentity and written the new rules."""
+    """The same in the transaction of the caller, who has locked the presentity and written the new rules.
+
+    Args:
+        watcher: canonical URI of the only one to ask about; None: all.
+    """
     package = packages.get(package_name)
     if package is None:
         return []
@@ -156,8 +153,6 @@ def _after(before: Subscription, authorization: Authorization, interval: float, 
         return after
     if after.state is before.state:
         return _due_later(after, interval, now)
-    if after.state is State.ACTIVE:
-        after = after._replace(watcher_event=Event.APPROVED.value)
     return due(after, now)
 
 

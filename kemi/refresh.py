@@ -5,7 +5,8 @@ The row says that a NOTIFY is due, and the notifier sends it (`kemi.notify`), si
 Suppress-If-Match (RFC 5839 section 6.3): a condition that holds for the document of now is answered 204, without a NOTIFY; where
 the state changes too, the NOTIFY has no body.
 
-SQL: 2 statements (load, save), 3 more when the state changes or it ends, 1 more with a condition; and what the rules ask for.
+SQL: 2 statements (load, save), 2 more when the state changes or it ends, 1 more with a condition, 1 more where it ends without a
+NOTIFY; and what the rules ask for.
 """
 
 from kemi import dialog, notify, remote_target, sip, store, watcher
@@ -13,7 +14,7 @@ from kemi.asked import Asked
 from kemi.database import Database, Result
 from kemi.effects import Effect, Log, Reply, Status, Wake
 from kemi.errors import Forbidden, OutOfOrder, SubscriptionDoesNotExist
-from kemi.event_package import LIST, Authorization, Decision, Packages, allow_events, interval_of
+from kemi.event_package import Authorization, Decision, Packages, allow_events, interval_of
 from kemi.report import report_change, report_end, wakes
 from kemi.settings import Settings
 from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, decided, due, ended
@@ -191,7 +192,7 @@ def accepted(subscription: Subscription, lifetime: int, packages: Packages, supp
     headers: tuple[tuple[str, str], ...] = (
         ("Expires", str(lifetime)), ("Contact", f"<{contact}>"), ("Allow-Events", allow_events(packages)),
     )  # fmt: skip
-    if subscription.package.endswith(LIST):
+    if subscription.is_list:
         headers += (dialog.REQUIRE_EVENT_LIST,)
     return Reply(204, "No Notification", headers) if suppressed else Reply(200, "OK", headers)
 

@@ -10,8 +10,10 @@ active       rules say confirm                            pending
 any          rules say block                              terminated, rejected
 any          the clock reaches `judge_at`                 as the rules say then
 any          expiry, Expires: 0, a fetch                  terminated, timeout
-any          the presentity is deleted                    terminated, noresource
-any          planned shutdown                             terminated, deactivated
+pending      SUBSCRIBE after `pa.waiting_expiration`      terminated, giveup
+any          a list has this URI now                      terminated, deactivated
+any          its package is not served, the list is gone  terminated, noresource
+any          of somebody elsewhere: what its server says  as it says (`kemi.b2bua.outside`)
 terminated   the answer to its last NOTIFY, or none       (row removed)
 any          NOTIFY answered by one of ENDING, or by none (row removed), nothing further is sent
 """
@@ -21,7 +23,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from kemi import rate_control
-from kemi.event_package import Authorization, Decision
+from kemi.event_package import LIST, Authorization, Decision
 
 TIMER_F = 32.0
 """Seconds that a NOTIFY transaction lasts at most: 64*T1 (RFC 3261 section 17.1.2.2)."""
@@ -134,6 +136,11 @@ class Subscription(NamedTuple):
     body: str = ""
     list_id: str = ""
     known: str = ""
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is to a list of resources."""
+        return self.package.endswith(LIST)
 
     @property
     def sees_document(self) -> bool:

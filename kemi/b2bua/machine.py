@@ -191,9 +191,6 @@ _DUE: dict[Phase, Callable[[Outgoing, Moment], Step]] = {
 }
 
 
-# SUBSCRIBE
-
-
 # Answers
 
 

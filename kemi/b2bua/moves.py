@@ -6,7 +6,6 @@ The events, and a table of all of it: `machine`.
 from typing import NamedTuple
 
 from kemi.b2bua.outgoing import (
-    GRACE,
     TAG,
     TIMER_N,
     Action,
@@ -19,6 +18,7 @@ from kemi.b2bua.outgoing import (
     refresh_after,
     wait_after,
 )
+from kemi.subscription import GRACE
 
 LONGEST = 604800
 """Seconds: no remote side binds us for longer."""

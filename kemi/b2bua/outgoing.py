@@ -28,9 +28,6 @@ from typing import NamedTuple
 TIMER_N = 32.0
 """Seconds: 64*T1 (RFC 6665 section 4.1.2.4)."""
 
-GRACE = 2.0
-"""Seconds given to Kamailio to report an answer that came at the last moment."""
-
 TAG = "kb-"
 """Our tags in these dialogs begin so: answers and NOTIFYs are told from others without a look into the database."""
 

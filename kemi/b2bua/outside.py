@@ -30,7 +30,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from kemi import identity
+from kemi import identity, sip
 from kemi.b2bua import store
 from kemi.b2bua.credentials import Secret
 from kemi.b2bua.machine import step
@@ -97,20 +97,30 @@ def timing_of(settings: Settings) -> Timing:
     """The operator's parameters, for the machine."""
     b2b = settings.b2b
     return Timing(
-        b2b.default_expiration, b2b.on_error_retry_time, b2b.max_error_retry_time, b2b.resubscribe_delta, b2b.min_resubscribe_time,
-        b2b.wait_for_term_notify, b2b.max_subscribe_delay,
-    )  # fmt: skip
+        expiration=b2b.default_expiration,
+        retry=b2b.on_error_retry_time,
+        longest_wait=b2b.max_error_retry_time,
+        delta=b2b.resubscribe_delta,
+        least_refresh=b2b.min_resubscribe_time,
+        farewell=b2b.wait_for_term_notify,
+        start_delay=b2b.max_subscribe_delay,
+    )
 
 
 def ourselves(settings: Settings, name: str) -> Ourselves:
     """What SUBSCRIBEs say of this server."""
     b2b = settings.b2b
-    address = f"[{settings.address}]" if ":" in settings.address else settings.address
     lines = [line for line in b2b.additional_presence_headers.replace("\\r\\n", "\n").replace("\r\n", "\n").split("\n") if line]
     headers = "".join(f"{line}\r\n" for line in lines)
-    passwords = read_secrets(b2b.credentials)
     return Ourselves(
-        address, settings.port, settings.tls_port, b2b.presence_route, b2b.presence_outbound_proxy, headers, name, passwords
+        address=sip.bracketed(settings.address),
+        port=settings.port,
+        tls_port=settings.tls_port,
+        route=b2b.presence_route,
+        outbound_proxy=b2b.presence_outbound_proxy,
+        headers=headers,
+        name=name,
+        secrets=read_secrets(b2b.credentials),
     )
 
 

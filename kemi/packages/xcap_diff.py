@@ -29,7 +29,7 @@ from typing import Final, NamedTuple
 
 from kemi import identity, sip
 from kemi.database import Database
-from kemi.effects import Effect, Wake
+from kemi.effects import Effect
 from kemi.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
 from kemi.event_package import (
     STANDARD_INTERVAL,
@@ -42,6 +42,7 @@ from kemi.event_package import (
     interval_of,
 )
 from kemi.packages.xcap_diff_state import Readable, State, may_be_for_everybody
+from kemi.report import wakes
 from kemi.settings import Settings
 from kemi.subscription import Subscription
 from kemi.xcap import access, diff_format, diff_store, patch, tree, watched
@@ -144,11 +145,7 @@ def _mode(event_parameters: str) -> str:
 
 def _site(settings: Settings) -> Site:
     realm = identity.realm(settings)
-
-    def is_our_host(host: str) -> bool:
-        return host == realm.address or any(host == each or host.endswith(f".{each}") for each in realm.domains)
-
-    return Site(settings.xcap.root, is_our_host, partial(access.owner_of, settings, realm))
+    return Site(settings.xcap.root, realm.is_host, partial(access.owner_of, settings, realm))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -274,8 +271,7 @@ def changed(database: Database, settings: Settings, packages: Packages, change: 
     if not ids:
         return []
     _record(database, change, modes, now)
-    marked = diff_store.mark_due(database, ids, now, interval_of(packages[NAME], settings)).rows()
-    return [Wake(blocked=any(blocked for (blocked,) in marked))] if marked else []
+    return wakes(diff_store.mark_due(database, ids, now, interval_of(packages[NAME], settings)))
 
 
 def _affected(settings: Settings, document: DocumentSelector) -> tuple[list[DocumentSelector], list[str] | None]:

@@ -14,7 +14,7 @@ from kemi.xcap import access, diff_store, edit, generated, tree, usages
 from kemi.xcap.errors import XcapError
 from kemi.xcap.path import DocumentSelector, Tree
 from kemi.xcap.selector import NodeSelector, Target
-from kemi.xcap.usages import Made
+from kemi.xcap.usages import Generated
 from kemi.xcap.watched import Watched
 
 
@@ -53,7 +53,7 @@ class Readable:
         self._trees: dict[DocumentSelector, tree.Document] = {}
         for document in named:
             made = made_of(document)
-            if made in (Made.CAPABILITIES, Made.SERVICES):
+            if made in (Generated.CAPABILITIES, Generated.SERVICES):
                 stored = generated.document(database, usages.USAGES[document.auid], document, made, "")
                 self._tags[document], self._bodies[document] = stored.etag, stored.body
 
@@ -97,7 +97,7 @@ class Readable:
         return document in self._tags
 
 
-def made_of(document: DocumentSelector) -> Made | None:
+def made_of(document: DocumentSelector) -> Generated | None:
     """Whether the server makes it."""
     usage = usages.USAGES.get(document.auid)
     return None if usage is None else usage.made.get((document.tree, document.name))
@@ -106,4 +106,4 @@ def made_of(document: DocumentSelector) -> Made | None:
 def may_be_for_everybody(resource: Watched) -> bool:
     """Whether somebody else than the watcher could change it."""
     made = None if resource.document is None else made_of(resource.document)
-    return resource.folder[1:2] != (Tree.USERS.value,) and made is not Made.CAPABILITIES
+    return resource.folder[1:2] != (Tree.USERS.value,) and made is not Generated.CAPABILITIES

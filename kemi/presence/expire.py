@@ -3,11 +3,10 @@
 Run by the sweep. One statement that takes no lock finds out whether there is anything to do.
 """
 
-from kemi import store as subscriptions
 from kemi.database import Database
 from kemi.effects import Effect, Log, Wake
-from kemi.event_package import Packages, interval_of
-from kemi.presence import policy, store
+from kemi.event_package import Packages
+from kemi.presence import consequences, store
 from kemi.settings import Settings
 from kemi.subscription import TIMER_F
 
@@ -23,11 +22,9 @@ def expire(database: Database, settings: Settings, packages: Packages, now: floa
         store.forget_removals(database, before)
     effects: list[Effect] = []
     for presentity, package in store.expired(database, now, LIMIT) if any_expired else []:
-        interval = interval_of(packages.get(package), settings)
         with database.transaction():
             database.lock(presentity)
             gone = store.remove_expired(database, presentity, package, now)
-            effects += policy.published(database, settings, packages, package, presentity, now)
-            subscriptions.mark_due(database, package, presentity, now, interval)
+            effects += consequences.of_change(database, settings, packages, package, presentity, now).judged
         effects.append(Log(f"publication expired: event={package} presentity={presentity} number={gone.count}"))
     return [*effects, Wake()] if effects else []

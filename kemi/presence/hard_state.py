@@ -5,14 +5,14 @@ shown like them; no PUBLISH can name it. It is written in the transaction that s
 those of `policy.published`.
 """
 
-from kemi import store as subscriptions
 from kemi.database import Database
-from kemi.effects import Effect, Wake
+from kemi.effects import Effect
 from kemi.errors import SipError
-from kemi.event_package import Packages, interval_of
-from kemi.presence import pidf, policy
+from kemi.event_package import Packages
+from kemi.presence import consequences, pidf, store
 from kemi.presence.package import NAME
 from kemi.presence.publication import Publication, SourceKind
+from kemi.report import wakes
 from kemi.settings import Settings
 from kemi.watcher import FOR_EVER
 from kemi.xcap.errors import ConstraintFailure
@@ -41,16 +41,14 @@ def change(database: Database, settings: Settings, packages: Packages, changed: 
         body=changed.body or b"", published_at=now, created_at=now, expires_at=now + FOR_EVER, qualified=False, source=SOURCE,
     )  # fmt: skip
     if changed.body is None:
-        database.execute("administration_unpublish", publication._asdict() | {"now": now})
+        store.take_away(database, publication)
     else:
         _require_publishable(changed.body, changed.content_type)
-        database.execute("administration_publish", publication._asdict())
+        store.put(database, publication)
     if not changed.followers.presentity:
         return []
-    judged = policy.published(database, settings, packages, NAME, presentity, now)
-    marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(packages[NAME], settings)).rows()
-    wakes: list[Effect] = [Wake(blocked=any(blocked for (blocked,) in marked))] if marked else []
-    return [*judged, *wakes]
+    judged, marked = consequences.of_change(database, settings, packages, NAME, presentity, now)
+    return [*wakes(marked), *judged]
 
 
 def _require_publishable(body: bytes, content_type: str) -> None:

@@ -7,25 +7,22 @@ transaction. SQL: 2 statements.
 
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from html import escape
 from typing import NamedTuple
 
-from kemi import sip
-from kemi import store as subscriptions
-from kemi.database import Database, Row
-from kemi.effects import Effect, Log, Wake
-from kemi.errors import BodyTooLarge, UnsupportedMediaType
-from kemi.event_package import EventPackage, Packages, interval_of
-from kemi.presence import pidf, policy
+from kemi.database import Database
+from kemi.effects import Effect, Log
+from kemi.event_package import Packages
+from kemi.presence import consequences, pidf, store
+from kemi.presence.consequences import Caused
 from kemi.presence.package import NAME
-from kemi.presence.publication import Operation, Publication, SourceKind
+from kemi.presence.publication import Operation, Publication, SourceKind, check_body, timestamp
+from kemi.report import wakes
 from kemi.settings import Settings
 from kemi.watcher import FOR_EVER
 
 ID = "management"
 SOURCE = SourceKind.MANAGEMENT.value
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 ACTIVITIES = (
     "appointment", "away", "breakfast", "busy", "dinner", "holiday", "in-transit", "looking-for-work", "lunch", "meal", "meeting",
@@ -71,8 +68,7 @@ def publish(
     Raises:
         SipError: the document cannot be published: 413, 415.
     """
-    package = packages[NAME]
-    _check(settings, package, body, content_type)
+    check_body(packages[NAME], body, content_type, settings.pa.max_body)
     etag = hashlib.blake2b(repr((presentity, now)).encode() + body, digest_size=10).hexdigest()
     publication = Publication(
         presentity=presentity, package=NAME, id=ID, etag=etag, content_type=content_type, body=body, published_at=now,
@@ -80,11 +76,10 @@ def publish(
     )  # fmt: skip
     with database.transaction():
         database.lock(presentity)
-        ((created_at,),) = database.execute("administration_publish", publication._asdict()).rows()
-        judged = policy.published(database, settings, packages, NAME, presentity, now)
-        marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(package, settings)).rows()
+        ((created_at,),) = store.put(database, publication).rows()
+        caused = consequences.of_change(database, settings, packages, NAME, presentity, now)
     operation = Operation.CREATE if created_at == now else Operation.MODIFY
-    return _managed(publication._replace(created_at=created_at), operation, marked, judged)
+    return _managed(publication._replace(created_at=created_at), operation, caused)
 
 
 def unpublish(database: Database, settings: Settings, packages: Packages, presentity: str, now: float) -> Managed:
@@ -96,11 +91,10 @@ def unpublish(database: Database, settings: Settings, packages: Packages, presen
     publication = Publication(presentity, NAME, ID, "", "", b"", now, now, now, qualified=False, source=SOURCE)
     with database.transaction():
         database.lock(presentity)
-        if not database.execute("administration_unpublish", publication._asdict() | {"now": now}).rows():
+        if not store.take_away(database, publication).rows():
             raise ValueError(f"nothing is published for {presentity} by management")
-        judged = policy.published(database, settings, packages, NAME, presentity, now)
-        marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(packages[NAME], settings)).rows()
-    return _managed(publication, Operation.REMOVE, marked, judged)
+        caused = consequences.of_change(database, settings, packages, NAME, presentity, now)
+    return _managed(publication, Operation.REMOVE, caused)
 
 
 def document(presentity: str, basic: str, note: str, activities: Sequence[str], now: float) -> bytes:
@@ -124,7 +118,7 @@ def document(presentity: str, basic: str, note: str, activities: Sequence[str], 
     return (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<presence xmlns="{pidf.PIDF}" entity="{escape(presentity)}">\n'
         f'<tuple id="{ID}"><status><basic>{basic}</basic></status><contact>{escape(presentity)}</contact>{text}'
-        f"<timestamp>{(EPOCH + timedelta(seconds=int(now))):%Y-%m-%dT%H:%M:%SZ}</timestamp></tuple>\n"
+        f"<timestamp>{timestamp(now)}</timestamp></tuple>\n"
         f"{_person(note, activities) if note or activities else ''}</presence>\n"
     ).encode()
 
@@ -140,17 +134,7 @@ def _person(note: str, activities: Sequence[str]) -> str:
     )
 
 
-def _check(settings: Settings, package: EventPackage, body: bytes, content_type: str) -> None:
-    if len(body) > settings.pa.max_body:
-        raise BodyTooLarge(f"a document of more than {settings.pa.max_body} octets")
-    if sip.media_type(content_type) not in package.consumes:
-        raise UnsupportedMediaType(f"{content_type} is not taken; {', '.join(package.consumes)} are", package.consumes)
-    if package.check_body is not None:
-        package.check_body(body, content_type)
-
-
-def _managed(publication: Publication, operation: Operation, marked: Sequence[Row], judged: Sequence[Effect]) -> Managed:
-    effects: list[Effect] = [Wake(blocked=any(blocked for (blocked,) in marked)), *judged] if marked else [*judged]
+def _managed(publication: Publication, operation: Operation, caused: Caused) -> Managed:
     words = f"event={NAME} presentity={publication.presentity} source={SOURCE}"
-    effects.append(Log(f"publication {operation.value}: etag={publication.etag} {words}"))
-    return Managed(publication, operation, len(marked), effects)
+    line = Log(f"publication {operation.value}: etag={publication.etag} {words}")
+    return Managed(publication, operation, len(caused.marked.rows()), [*wakes(caused.marked), *caused.judged, line])

@@ -12,12 +12,15 @@ yes           any   0         remove
 
 import hashlib
 import re
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import NamedTuple
 
 from kemi import sip
-from kemi.errors import BadRequest
+from kemi.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
+from kemi.event_package import EventPackage
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ENTITY_TAG = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+\Z")
 
 
@@ -55,6 +58,29 @@ class Publication(NamedTuple):
     expires_at: float
     qualified: bool
     source: str = SourceKind.PUBLISH.value
+
+
+def check_body(package: EventPackage, body: bytes, content_type: str, most: int) -> None:
+    """Refuse what no publication of this package can be (RFC 3903 section 6 step 5).
+
+    Args:
+        most: octets.
+
+    Raises:
+        BodyTooLarge: 413.
+        UnsupportedMediaType: 415, of another type than the package takes, or not readable.
+    """
+    if len(body) > most:
+        raise BodyTooLarge(f"a body of more than {most} octets")
+    if sip.media_type(content_type) not in package.consumes:
+        raise UnsupportedMediaType(f"a body of type {' or '.join(package.consumes)} is needed", package.consumes)
+    if package.check_body is not None:
+        package.check_body(body, content_type)
+
+
+def timestamp(moment: float) -> str:
+    """A moment, in seconds since the epoch, as documents made here have it (RFC 3863 section 4.1.7)."""
+    return f"{_EPOCH + timedelta(seconds=int(moment)):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def operation_of(entity_tag: str | None, has_body: bool, lifetime: int) -> Operation:

@@ -14,21 +14,20 @@ for a retransmission and on the way to a refusal, and with pa.auth = xcap (`kemi
 import hashlib
 
 from kemi import sip
-from kemi import store as subscriptions
 from kemi.database import Database, Result
-from kemi.effects import Effect, Log, Reply, Wake
+from kemi.effects import Effect, Log, Reply
 from kemi.errors import (
     BadEvent,
-    BodyTooLarge,
     ConditionalRequestFailed,
     IntervalTooBrief,
     ServiceUnavailable,
     SipError,
     UnsupportedMediaType,
 )
-from kemi.event_package import EventPackage, Packages, interval_of
-from kemi.presence import policy, store
-from kemi.presence.publication import Operation, Publication, entity_tag_of, operation_of
+from kemi.event_package import EventPackage, Packages
+from kemi.presence import consequences, store
+from kemi.presence.publication import Operation, Publication, check_body, entity_tag_of, operation_of
+from kemi.report import wakes
 from kemi.settings import Settings
 from kemi.subscription import TIMER_F
 
@@ -61,7 +60,8 @@ def publish(
         lifetime = _lifetime(request, settings)
         operation = operation_of(entity_tag, bool(request.body), lifetime)
         if request.body and operation is not Operation.REMOVE:
-            _check_body(request, settings, package)
+            _require_plain(request, package)
+            check_body(package, request.body, request.content_type or "", settings.pa.max_body)
     except SipError:
         if entity_tag is not None and not store.has_tag(database, package.name, presentity, entity_tag, now):
             raise ConditionalRequestFailed("no publication has this entity-tag") from None
@@ -70,14 +70,14 @@ def publish(
         id=tag, package=package.name, presentity=presentity, etag=tag, content_type=request.content_type or "",
         body=request.body, published_at=now, created_at=now, expires_at=now + lifetime, qualified=False,
     )  # fmt: skip
-    wakes: list[Effect] = []
+    effects: list[Effect] = []
     if operation is not Operation.NOTHING:
-        publication, wakes = _save(database, settings, packages, publication, operation, entity_tag or "")
+        publication, effects = _save(database, settings, packages, publication, operation, entity_tag or "")
     accepted = Reply(200, "OK", (("Expires", str(lifetime)), ("SIP-ETag", publication.etag)))
     log = Log(
         f"publication {operation.value}: etag={publication.etag} event={package.name} presentity={presentity} expires={lifetime}"
     )
-    return [accepted, *wakes, log]
+    return [accepted, *effects, log]
 
 
 def _save(
@@ -89,18 +89,16 @@ def _save(
     entity_tag: str,
 ) -> tuple[Publication, list[Effect]]:
     """Write the change; the publication as it is now, and the call to the notifier if anybody watches."""
-    interval = interval_of(packages[publication.package], settings)
     now = publication.published_at
     judged: list[Effect] = []
+    marked: Result | None = None
     with database.transaction():
         database.lock(publication.presentity)
         written = _write(database, settings, publication, operation, entity_tag)
         if operation is not Operation.REFRESH:
-            judged = policy.published(database, settings, packages, publication.package, publication.presentity, now)
-            marked = subscriptions.mark_due(database, publication.package, publication.presentity, now, interval)
+            judged, marked = consequences.of_change(database, settings, packages, publication.package, publication.presentity, now)
     if written.count:
-        in_flight = marked.rows() if operation is not Operation.REFRESH else []
-        return publication, [*([Wake(blocked=any(blocked for (blocked,) in in_flight))] if in_flight else []), *judged]
+        return publication, [*wakes(marked), *judged]
     if store.published_since(database, publication, now - 2 * TIMER_F):
         return publication, []
     if operation is not Operation.CREATE:
@@ -153,13 +151,6 @@ def _lifetime(request: sip.Request, settings: Settings) -> int:
     return min(asked, settings.pa.max_publish_expiration)
 
 
-def _check_body(request: sip.Request, settings: Settings, package: EventPackage) -> None:
-    if len(request.body) > settings.pa.max_body:
-        raise BodyTooLarge(f"a body of more than {settings.pa.max_body} octets")
+def _require_plain(request: sip.Request, package: EventPackage) -> None:
     if request.content_encoding and request.content_encoding.strip().lower() != "identity":
         raise UnsupportedMediaType("Content-Encoding is not understood", package.consumes, "identity")
-    content_type = request.content_type or ""
-    if sip.media_type(content_type) not in package.consumes:
-        raise UnsupportedMediaType("this body type is not taken", package.consumes)
-    if package.check_body is not None:
-        package.check_body(request.body, content_type)

@@ -19,21 +19,19 @@ PostgreSQL.
 
 import hashlib
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from html import escape
 
 from kemi import store as subscriptions
 from kemi.binding import Binding
 from kemi.database import Database
-from kemi.effects import Effect, Log, Wake
+from kemi.effects import Effect, Log
 from kemi.event_package import Packages, interval_of
 from kemi.presence import location, pidf
-from kemi.presence.publication import Publication
+from kemi.presence.package import NAME
+from kemi.presence.publication import Publication, timestamp
+from kemi.report import wakes
 from kemi.settings import Settings
-
-PACKAGE = "presence"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def synchronize(
@@ -58,7 +56,7 @@ def synchronize(
     """
     with database.transaction():
         database.lock(presentity)
-        shown = location.shown(database, PACKAGE, presentity)
+        shown = location.shown(database, NAME, presentity)
         bindings = [each for each in change() if each.expires > now]
         location.replace(database, presentity, bindings)
         wanted = _publications(settings, secret, presentity, bindings, now)
@@ -66,16 +64,14 @@ def synchronize(
             location.show(database, wanted)
         gone = shown.difference(each.id for each in wanted)
         if gone:
-            location.hide(database, PACKAGE, presentity, sorted(gone))
+            location.hide(database, NAME, presentity, sorted(gone))
         is_changed = bool(gone) or any(each.id not in shown for each in wanted)
         if is_changed:
-            interval = interval_of(packages.get(PACKAGE), settings)
-            marked = subscriptions.mark_due(database, PACKAGE, presentity, now, interval)
+            interval = interval_of(packages.get(NAME), settings)
+            marked = subscriptions.mark_due(database, NAME, presentity, now, interval)
     if not is_changed:
         return []
-    in_flight = marked.rows()
-    wakes: list[Effect] = [Wake(blocked=any(blocked for (blocked,) in in_flight))] if in_flight else []
-    return [*wakes, Log(f"registration changed: presentity={presentity} contacts={len(bindings)}")]
+    return [*wakes(marked), Log(f"registration changed: presentity={presentity} contacts={len(bindings)}")]
 
 
 def reconcile(database: Database, settings: Settings, packages: Packages, secret: bytes, now: float) -> list[Effect]:
@@ -85,7 +81,7 @@ def reconcile(database: Database, settings: Settings, packages: Packages, secret
         stored = location.contacts(database, now)
         wanted = {(presentity, _publication_id(settings, secret, presentity, contact)) for presentity, contact in stored}
     effects: list[Effect] = []
-    for presentity in sorted({each for each, _name in wanted ^ location.all_shown(database, PACKAGE)}):
+    for presentity in sorted({each for each, _name in wanted ^ location.all_shown(database, NAME)}):
         stored_bindings = partial(location.load, database, presentity)
         effects += synchronize(database, settings, packages, secret, presentity, stored_bindings, now)
     return effects
@@ -115,7 +111,7 @@ def _publications(settings: Settings, secret: bytes, presentity: str, bindings: 
 def _publication(settings: Settings, secret: bytes, presentity: str, contact: str, expires: int, now: float) -> Publication:
     name = _publication_id(settings, secret, presentity, contact)
     return Publication(
-        presentity=presentity, package=PACKAGE, id=name, etag=name, content_type=pidf.MEDIA_TYPE,
+        presentity=presentity, package=NAME, id=name, etag=name, content_type=pidf.MEDIA_TYPE,
         body=document(presentity, name, contact, settings.pa.default_priority_percentage, now),
         published_at=now, created_at=now, expires_at=float(expires), qualified=False, source=location.SOURCE,
     )  # fmt: skip
@@ -135,11 +131,10 @@ def document(presentity: str, name: str, contact: str, percentage: int, now: flo
         percentage: priority of the contact.
         now: when it was registered.
     """
-    registered = (EPOCH + timedelta(seconds=int(now))).strftime("%Y-%m-%dT%H:%M:%SZ")
     return (
         f'<presence xmlns="{pidf.PIDF}" entity="{escape(presentity)}"><tuple id="r{_hash(name)}">'
         f'<status><basic>open</basic></status><contact priority="{percentage / 100:g}">{escape(contact)}</contact>'
-        f"<timestamp>{registered}</timestamp></tuple></presence>"
+        f"<timestamp>{timestamp(now)}</timestamp></tuple></presence>"
     ).encode()
 
 

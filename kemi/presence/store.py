@@ -35,6 +35,16 @@ def remove(database: Database, publication: Publication, entity_tag: str) -> Res
     return database.execute("publication_remove", _parameters(publication, entity_tag=entity_tag))
 
 
+def put(database: Database, publication: Publication) -> Result:
+    """Write a publication that no PUBLISH makes, the one of its id; gives when it was created."""
+    return database.execute("publication_put", publication._asdict())
+
+
+def take_away(database: Database, publication: Publication) -> Result:
+    """Delete what was `put`; gives its id, nothing where it is not there, or its time is over."""
+    return database.execute("publication_take_away", _parameters(publication))
+
+
 def published_since(database: Database, publication: Publication, since: float) -> bool:
     """Whether this very entity-tag was given out since that time."""
     return bool(database.execute("publication_published_since", _parameters(publication, since=since)).rows())

@@ -6,12 +6,11 @@ subscription says something (`kemi.b2bua`), which ends it. Called inside a trans
 
 import hashlib
 
-from kemi import store as subscriptions
 from kemi.database import Database
 from kemi.effects import Effect, Log
 from kemi.errors import SipError
-from kemi.event_package import Packages, interval_of
-from kemi.presence import policy
+from kemi.event_package import Packages
+from kemi.presence import consequences, pidf, store
 from kemi.presence.package import NAME
 from kemi.presence.publication import Operation, Publication, SourceKind
 from kemi.report import wakes
@@ -35,20 +34,17 @@ def show(
         presentity=presentity, package=NAME, id=ID, etag=etag, content_type=content_type, body=body, published_at=now,
         created_at=now, expires_at=now + FOR_EVER, qualified=False, source=SOURCE,
     )  # fmt: skip
-    operation = Operation.MODIFY if body and _is_usable(packages, publication) else Operation.REMOVE
-    name = "administration_publish" if operation is Operation.MODIFY else "administration_unpublish"
-    database.execute(name, publication._asdict() | {"now": now})
-    judged = policy.published(database, settings, packages, NAME, presentity, now)
-    marked = subscriptions.mark_due(database, NAME, presentity, now, interval_of(packages.get(NAME), settings))
+    operation = Operation.MODIFY if body and _is_readable(body, content_type) else Operation.REMOVE
+    write = store.put if operation is Operation.MODIFY else store.take_away
+    write(database, publication)
+    judged, marked = consequences.of_change(database, settings, packages, NAME, presentity, now)
     line = Log(f"publication {operation.value}: etag={etag} event={NAME} presentity={presentity} source={SOURCE}")
     return [*wakes(marked), *judged, line]
 
 
-def _is_usable(packages: Packages, publication: Publication) -> bool:
-    check = packages[NAME].check_body
+def _is_readable(body: bytes, content_type: str) -> bool:
     try:
-        if check is not None:
-            check(publication.body, publication.content_type)
+        pidf.read(body, content_type)
     except SipError:
         return False
     return True

@@ -18,7 +18,7 @@ from kemi.settings import Settings
 from kemi.xcap import uri
 from kemi.xcap.errors import NotFound, XcapError
 from kemi.xcap.path import DocumentSelector, Tree
-from kemi.xcap.usages import Made
+from kemi.xcap.usages import Generated
 
 MANAGEMENT: Final = "presencectl"
 """Who asks when it is the operator. No user is called so: all others are URIs."""
@@ -47,7 +47,9 @@ def owner_of(settings: Settings, realm: Realm, xui: str) -> str:
         raise NotFound("no such user") from None
 
 
-def require(settings: Settings, selector: DocumentSelector, made: Made | None, identities: tuple[str, ...], is_write: bool) -> None:
+def require(
+    settings: Settings, selector: DocumentSelector, made: Generated | None, identities: tuple[str, ...], is_write: bool
+) -> None:
     """See that somebody may do that.
 
     Args:
@@ -64,7 +66,7 @@ def require(settings: Settings, selector: DocumentSelector, made: Made | None, i
         allowed = selector.xui in identities
     elif is_write:
         allowed = any(each in settings.xcap.global_writers for each in identities)
-    elif made is Made.SERVICES:
+    elif made is Generated.SERVICES:
         allowed = any(each in settings.xcap.rls_readers for each in identities)
     else:
         allowed = bool(identities)

@@ -1,4 +1,4 @@
-"""xcap-caps/global/index: what this server can do (pure; RFC 4825 section 12)."""
+"""xcap-caps/global/index: what this server can do (RFC 4825 section 12)."""
 
 from functools import lru_cache
 

@@ -33,7 +33,7 @@ P = TypeVar("P")
 class Asked(NamedTuple):
     """One rule that was asked.
 
-    Attributes:
+    Args:
         rule: its id; "" for a document that cannot be read.
         failed: the first condition that is false; None: the rule matches. As text it is words for people, which are made only
             when they are asked for, because lists may be long.
@@ -48,7 +48,7 @@ class Asked(NamedTuple):
 class Evaluation(Generic[P]):
     """What all rules say together.
 
-    Attributes:
+    Args:
         permissions: what is granted.
         is_policy: there are documents; if not, `permissions` are the default.
         asked: every rule, in document order.

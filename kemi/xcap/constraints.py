@@ -47,7 +47,7 @@ _RELATIVE = re.compile(r"(?![A-Za-z][A-Za-z0-9+.-]*:)[^/].*", re.DOTALL)
 class Place(NamedTuple):
     """Where a document is.
 
-    Attributes:
+    Args:
         owner: canonical URI of the user; "" below global.
         root: path of the XCAP root.
         is_our_host: whether a host name is one of this server.

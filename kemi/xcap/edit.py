@@ -47,7 +47,7 @@ _QUOTES = ('"', "'")
 class Edited(NamedTuple):
     """What PUT makes of a document.
 
-    Attributes:
+    Args:
         octets: the new document.
         created: the node was not there before (201), else it was replaced (200).
     """

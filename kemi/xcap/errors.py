@@ -95,14 +95,11 @@ class UnsupportedMediaType(XcapError):
 
 
 class Conflict(XcapError):
-    """409: the request can be understood, its result may not be (RFC 4825 section 11.1).
-
-    Attributes:
-        element: the name of the error element.
-    """
+    """409: the request can be understood, its result may not be (RFC 4825 section 11.1)."""
 
     status, reason = 409, "Conflict"
     element: ClassVar[str]
+    """The name of the error element."""
 
     def words(self) -> str:
         """The same: 409 no-parent: there is no such document."""
@@ -198,7 +195,7 @@ class NoParent(Conflict):
 class Exists(NamedTuple):
     """A value that is there already.
 
-    Attributes:
+    Args:
         field: the node that has the value, a URI relative to the document.
         alternatives: values that would be free.
     """

@@ -17,7 +17,7 @@ from kemi import reauthorize
 from kemi.database import Database
 from kemi.effects import Effect, Status
 from kemi.errors import ConfigurationError
-from kemi.event_package import LIST, Packages
+from kemi.event_package import Packages
 from kemi.report import report_document
 from kemi.settings import Settings
 from kemi.subscription import State
@@ -70,7 +70,7 @@ class Fetching:
         """
         if not settings.xcap.xcap_root or status is None:
             return
-        if status.word == State.PENDING.value or status.subscription.package.endswith(LIST):
+        if status.word == State.PENDING.value or status.subscription.is_list:
             self._wake()
 
     def asked(self, settings: Settings, is_known: bool) -> None:

@@ -12,21 +12,21 @@ from kemi.xcap import caps, services, store
 from kemi.xcap.errors import escaped
 from kemi.xcap.path import DocumentSelector
 from kemi.xcap.store import Entry, Stored
-from kemi.xcap.usages import DIRECTORY, Made, Usage
+from kemi.xcap.usages import DIRECTORY, Generated, Usage
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def document(database: Database, usage: Usage, selector: DocumentSelector, made: Made, root: str) -> Stored:
+def document(database: Database, usage: Usage, selector: DocumentSelector, made: Generated, root: str) -> Stored:
     """The document as it is now.
 
     Args:
         selector: with the canonical URI of the user.
         root: URI of the XCAP root, for what the document refers to.
     """
-    if made is Made.CAPABILITIES:
+    if made is Generated.CAPABILITIES:
         body = caps.document()
-    elif made is Made.SERVICES:
+    elif made is Generated.SERVICES:
         body = services.union(database)
     else:
         body = _directory(store.directory(database, selector.xui), selector.xui, root)

@@ -38,7 +38,7 @@ _BINDINGS = "".join(f"xmlns({prefix}={namespace})" for prefix, namespace in PREF
 class Wish(NamedTuple):
     """What the operator asks for.
 
-    Attributes:
+    Args:
         method: GET, PUT or DELETE.
         document: path below the XCAP root as in a URI, with node selector and query; or the whole URI. Only what would be read
             otherwise has to be percent-encoded. Without a query the prefixes of PREFIXES are bound.

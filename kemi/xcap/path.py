@@ -36,7 +36,7 @@ class Tree(StrEnum):
 class DocumentSelector(NamedTuple):
     """Which document.
 
-    Attributes:
+    Args:
         auid: the application usage, in normal form.
         tree: below users or below global.
         xui: whose document, percent-decoded; "" below global.
@@ -52,7 +52,7 @@ class DocumentSelector(NamedTuple):
 class Request(NamedTuple):
     """A request path, taken apart.
 
-    Attributes:
+    Args:
         document: which document.
         node: the node selector as it came, percent-encoded; None if the document is meant.
         uri: the path of the document below the XCAP root, as it came.

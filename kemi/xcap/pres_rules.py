@@ -77,7 +77,7 @@ Unknown = tuple[str, str]
 class Permissions:
     """What a watcher may see.
 
-    Attributes:
+    Args:
         decision: what becomes of the subscription.
         services, persons, devices: which components; `ALL`, or what one of these members fits.
         attributes: names from ATTRIBUTES and OMA_ATTRIBUTES; empty if all are granted.

@@ -61,7 +61,7 @@ _DATE_TIME = re.compile(
 class Node(NamedTuple):
     """One element of a document of rules, with what matters of it.
 
-    Attributes:
+    Args:
         attributes: by name; those in a namespace mean nothing in rules.
         text: the characters without white space around them; "" if there are children.
     """
@@ -92,7 +92,7 @@ class Rule(Generic[P]):
 class Ruleset(Generic[P]):
     """The rules of one document.
 
-    Attributes:
+    Args:
         document: its name, for people.
         is_readable: False stands for a document that could not be fetched or parsed. It is policy, and grants nothing (RFC 5025
             section 10).

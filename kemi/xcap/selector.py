@@ -64,7 +64,7 @@ class Target(StrEnum):
 class Step(NamedTuple):
     """One step: a name test and its predicates, which run in this order.
 
-    Attributes:
+    Args:
         text: as the client wrote it, decoded.
         name: expanded; None for "*".
         position: counted from 1 among the elements that the name test leaves; None for all.
@@ -109,7 +109,7 @@ class AttributeName(NamedTuple):
 class NodeSelector(NamedTuple):
     """A node selector.
 
-    Attributes:
+    Args:
         steps: at least one.
         target: what is selected of, or in, the element that the steps lead to.
         attribute: which one, if the target is an attribute.

@@ -44,7 +44,7 @@ from kemi.xcap.errors import (
 from kemi.xcap.path import DocumentSelector, Tree
 from kemi.xcap.selector import NodeSelector, Target, parse
 from kemi.xcap.store import Before, Followers, Stored
-from kemi.xcap.usages import Made, Usage
+from kemi.xcap.usages import Generated, Usage
 
 _NO_NAME = re.compile("%(?:[01][0-9A-F]|7F|2F|5C)")
 """Control characters, slash and backslash, escaped: no name of a document has them."""
@@ -57,7 +57,7 @@ KEPT = 2048
 class Change(NamedTuple):
     """A document was stored, or removed.
 
-    Attributes:
+    Args:
         selector: with the canonical URI of the user.
         content_type: of the document.
         body: None if it was removed.
@@ -83,7 +83,7 @@ class _Named(NamedTuple):
 
     parts: path.Request
     usage: Usage
-    made: Made | None
+    made: Generated | None
 
 
 class _Wanted(NamedTuple):
@@ -91,7 +91,7 @@ class _Wanted(NamedTuple):
 
     usage: Usage
     selector: DocumentSelector
-    made: Made | None
+    made: Generated | None
     node: NodeSelector | None
     uri: str
 
@@ -99,7 +99,7 @@ class _Wanted(NamedTuple):
 class Result(NamedTuple):
     """What a request comes to.
 
-    Attributes:
+    Args:
         status: 200, 201, 304.
         etag: of the document as it is now; None where there is none any more.
         content_type, body: of the answer.
@@ -221,8 +221,7 @@ _named = lru_cache(maxsize=KEPT)(_named_node)
 
 def _place(settings: Settings, realm: Realm, request: HttpRequest, wanted: _Wanted) -> Place:
     def is_our_host(host: str) -> bool:
-        named = host in (request.hostname, realm.address)
-        return named or any(host == each or host.endswith(f".{each}") for each in realm.domains)
+        return host == request.hostname or realm.is_host(host)
 
     return Place(wanted.selector.xui, settings.xcap.root, is_our_host, lambda xui: access.owner_of(settings, realm, xui))
 

@@ -23,7 +23,7 @@ class Stored(NamedTuple):
 class Followers(NamedTuple):
     """Whom a change of a document of a user may concern; who looks where somebody may be looks closer.
 
-    Attributes:
+    Args:
         lists: of resources, that are made of documents of this application usage and user.
         documents: subscriptions of the user to its documents.
         presentity: who watches the user, or waits for being let in.
@@ -37,7 +37,7 @@ class Followers(NamedTuple):
 class Before(NamedTuple):
     """A document that is about to be changed.
 
-    Attributes:
+    Args:
         document: None if there is none.
         number: of documents that its owner has.
     """

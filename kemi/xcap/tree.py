@@ -48,7 +48,7 @@ _PLAIN = re.compile(r"[^&\x00-\x1f\ud800-\udfff\ufffe\uffff]*")
 class Element(NamedTuple):
     """One element.
 
-    Attributes:
+    Args:
         name: expanded.
         attributes: value by expanded name; declarations are not among them.
         declared: the namespaces that its own start tag declares, by prefix; "" is the default, and no namespace.

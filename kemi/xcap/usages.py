@@ -46,7 +46,7 @@ _DIALOG_POLICY: Final = ("common-policy", "dialog-rules", "pres-rules", "oma-com
 """Presence rules' own sub-handling is read here too, so it is looked at."""
 
 
-class Made(Enum):
+class Generated(Enum):
     """A document that the server makes."""
 
     CAPABILITIES = "capabilities"
@@ -58,7 +58,7 @@ class Made(Enum):
 class Usage:
     """One application usage.
 
-    Attributes:
+    Args:
         media_type: of its documents.
         namespace: the default document namespace, for node selectors.
         roots: what the root element of a document may be, as lxml writes names.
@@ -78,7 +78,7 @@ class Usage:
     check: Check = constraints.none
     only: str = ""
     has_users: bool = True
-    made: Mapping[tuple[Tree, str], Made] = field(default_factory=dict)
+    made: Mapping[tuple[Tree, str], Generated] = field(default_factory=dict)
     draft: frozenset[str] = frozenset()
 
 
@@ -87,7 +87,7 @@ def _policy(auid: str, namespace: str, schemas: tuple[str, ...]) -> Usage:
 
 
 def _directory(auid: str) -> Usage:
-    made = {(Tree.USERS, "directory.xml"): Made.DIRECTORY}
+    made = {(Tree.USERS, "directory.xml"): Generated.DIRECTORY}
     root = frozenset({f"{{{DIRECTORY}}}xcap-directory"})
     return Usage(auid, "application/vnd.oma.xcap-directory+xml", DIRECTORY, root, ("xcap-directory",), made=made)
 
@@ -95,7 +95,7 @@ def _directory(auid: str) -> Usage:
 _ALL: Final = (
     Usage(
         "xcap-caps", "application/xcap-caps+xml", CAPABILITIES, frozenset({f"{{{CAPABILITIES}}}xcap-caps"}), ("xcap-caps",),
-        has_users=False, made={(Tree.GLOBAL, "index"): Made.CAPABILITIES},
+        has_users=False, made={(Tree.GLOBAL, "index"): Generated.CAPABILITIES},
     ),
     Usage(
         "resource-lists", "application/resource-lists+xml", RESOURCE_LISTS, frozenset({f"{{{RESOURCE_LISTS}}}resource-lists"}),
@@ -103,7 +103,7 @@ _ALL: Final = (
     ),
     Usage(
         "rls-services", "application/rls-services+xml", RLS_SERVICES, frozenset({f"{{{RLS_SERVICES}}}rls-services"}),
-        ("rls-services", "resource-lists"), constraints.rls_services, made={(Tree.GLOBAL, "index"): Made.SERVICES},
+        ("rls-services", "resource-lists"), constraints.rls_services, made={(Tree.GLOBAL, "index"): Generated.SERVICES},
     ),
     _policy("pres-rules", PRES_RULES, _PRESENCE_POLICY),
     _policy("org.openmobilealliance.pres-rules", OMA_PRES_RULES, _PRESENCE_POLICY),

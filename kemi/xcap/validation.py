@@ -34,7 +34,7 @@ _XS = "{http://www.w3.org/2001/XMLSchema}"
 class Names(NamedTuple):
     """What a set of schemas knows.
 
-    Attributes:
+    Args:
         namespaces: their target namespaces, in order.
         elements: all elements that they declare anywhere, as lxml writes names.
     """

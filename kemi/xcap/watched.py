@@ -27,7 +27,7 @@ _URI = re.compile(
 class Site(NamedTuple):
     """Where documents are.
 
-    Attributes:
+    Args:
         root: path of the XCAP root.
         is_our_host: whether a host name is one of this server.
         owner_of: canonical URI of the user that an XUI names; raises XcapError for nobody here.
@@ -41,7 +41,7 @@ class Site(NamedTuple):
 class Watched(NamedTuple):
     """One resource.
 
-    Attributes:
+    Args:
         sel: its URI, as the client wrote it.
         folder: of a collection, all that its documents begin with (`names`); of anything else its document.
         document: with the canonical URI of the user; None: it is a collection.

@@ -1,18 +1,4 @@
--- The publication of management, and what presencectl shows.
-
--- name: administration_publish
-INSERT INTO publication (presentity, package, id, etag, content_type, body, published_at, created_at, expires_at, qualified,
-    source)
-VALUES (:presentity, :package, :id, :etag, :content_type, :body, :published_at, :created_at, :expires_at, 0, :source)
-ON CONFLICT (presentity, package, id) DO UPDATE SET etag = excluded.etag, content_type = excluded.content_type,
-    body = excluded.body, published_at = excluded.published_at, expires_at = excluded.expires_at,
-    created_at = CASE WHEN publication.expires_at > excluded.published_at THEN publication.created_at ELSE excluded.created_at END
-RETURNING created_at;
-
--- name: administration_unpublish
-DELETE FROM publication
-WHERE presentity = :presentity AND package = :package AND id = :id AND source = :source AND expires_at > :now
-RETURNING id;
+-- What presencectl shows.
 
 -- name: administration_presentities
 SELECT presentity FROM publication WHERE package = :package AND expires_at > :now

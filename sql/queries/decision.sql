@@ -42,7 +42,7 @@ DELETE FROM decision WHERE resource = :resource AND package = :package AND watch
 
 -- name: decision_list
 SELECT resource, package, watcher, decision, decided_at FROM decision
-WHERE resource = :resource AND (:package = '' OR package = :package)
+WHERE resource = :resource
 ORDER BY package, watcher;
 
 -- Subscriptions that have not ended; and members of lists that were refused, which are asked for again. Not so one that is a list

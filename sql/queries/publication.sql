@@ -4,7 +4,8 @@ INSERT INTO publication (presentity, package, id, etag, content_type, body, publ
 SELECT :presentity, :package, :id, :etag, :content_type, :body, CAST(:now AS DOUBLE PRECISION),
     CAST(:now AS DOUBLE PRECISION), CAST(:expires_at AS DOUBLE PRECISION), 0, :source
 WHERE (CAST(:max_publications AS INTEGER) = 0 OR CAST(:max_publications AS INTEGER) >
-        (SELECT COUNT(*) FROM publication WHERE presentity = :presentity AND package = :package AND source = :source))
+        (SELECT COUNT(*) FROM publication
+            WHERE presentity = :presentity AND package = :package AND source = :source AND expires_at > :now))
     AND NOT EXISTS (SELECT 1 FROM removal WHERE presentity = :presentity AND package = :package AND etag = :id)
 ON CONFLICT (presentity, package, id) DO NOTHING;
 
@@ -19,6 +20,20 @@ WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND
 -- name: publication_remove
 DELETE FROM publication
 WHERE presentity = :presentity AND package = :package AND etag = :entity_tag AND source = :source AND expires_at > :now
+RETURNING id;
+
+-- name: publication_put
+INSERT INTO publication (presentity, package, id, etag, content_type, body, published_at, created_at, expires_at, qualified,
+    source)
+VALUES (:presentity, :package, :id, :etag, :content_type, :body, :published_at, :created_at, :expires_at, 0, :source)
+ON CONFLICT (presentity, package, id) DO UPDATE SET etag = excluded.etag, content_type = excluded.content_type,
+    body = excluded.body, published_at = excluded.published_at, expires_at = excluded.expires_at,
+    created_at = CASE WHEN publication.expires_at > excluded.published_at THEN publication.created_at ELSE excluded.created_at END
+RETURNING created_at;
+
+-- name: publication_take_away
+DELETE FROM publication
+WHERE presentity = :presentity AND package = :package AND id = :id AND source = :source AND expires_at > :now
 RETURNING id;
 
 -- name: publication_record_removal
