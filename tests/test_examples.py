@@ -52,7 +52,7 @@ def server_for(
 
 @pytest.mark.sipp
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
-def test_story(story: Story, server_for: Callable[[Story], Server], tmp_path: Path) -> None:
+def test_the_example_plays_its_part_in_the_story(story: Story, server_for: Callable[[Story], Server], tmp_path: Path) -> None:
     server = server_for(story)
     for address, password in story.users:
         server.control("user", "add", address, "--password", password)

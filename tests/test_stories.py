@@ -48,7 +48,7 @@ def server_for(
 
 @pytest.mark.sipp
 @pytest.mark.parametrize("story", [_parameter(story) for story in STORIES])
-def test_story(story: Story, server_for: Callable[[Story], Server], tmp_path: Path) -> None:
+def test_the_server_plays_its_part_in_the_story(story: Story, server_for: Callable[[Story], Server], tmp_path: Path) -> None:
     server = server_for(story)
     for address, password in story.users:
         server.control("user", "add", address, "--password", password)

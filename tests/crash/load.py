@@ -90,7 +90,7 @@ async def open_socket(server: tuple[str, int]) -> Socket:
 class Publisher:
     """One device of a user: at most one publication at a time.
 
-    Attributes:
+    Args:
         etag, note: of the publication that was acknowledged last; "": none.
         maybe: notes of requests that were given up: published or not, nobody can tell.
     """
@@ -174,7 +174,7 @@ class Publisher:
 class Watcher:
     """One subscription at a time to one user.
 
-    Attributes:
+    Args:
         latest: the notes in the newest NOTIFY of the dialog.
         cseq: the highest number of a NOTIFY in the dialog.
     """

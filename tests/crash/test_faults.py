@@ -41,7 +41,7 @@ def _locked(server: Server, engine: str) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
-def test_locked_database(impatient: Server, engine: str) -> None:
+def test_while_the_database_is_locked_all_is_refused_with_503_and_nothing_is_stored(impatient: Server, engine: str) -> None:
     """503 with Retry-After while it is locked, nothing stored; afterwards everything works, also what waited to be told."""
     alice, bob, carl = (UserAgent(impatient.address, user) for user in ("alice", "bob", "carl"))
     assert bob.subscribe(ALICE).status == 200
@@ -108,7 +108,7 @@ def _pg_ctl(cluster: Cluster, *arguments: str) -> None:
     cluster._run(f"{cluster.binaries}/pg_ctl", *data)
 
 
-def test_postgresql_is_restarted(own_cluster: Cluster, tmp_path: Path) -> None:
+def test_a_restart_of_postgresql_is_answered_with_503_and_survived(own_cluster: Cluster, tmp_path: Path) -> None:
     """503 while it is away, well again afterwards; the password in its URL is never logged."""
     url = own_cluster.database().replace("postgres@", "postgres:hidden-password@")
     server = Server({"KP_DB_URL": url, "KP_SET": "pa.notify_interval=0;db.busy_timeout=1"}, tmp_path).start()
@@ -132,7 +132,7 @@ def test_postgresql_is_restarted(own_cluster: Cluster, tmp_path: Path) -> None:
         server.stop()
 
 
-def test_full_disk(tmp_path: Path) -> None:
+def test_a_full_disk_is_answered_with_503_and_survived(tmp_path: Path) -> None:
     """A file system that is really full; skipped where none can be mounted."""
     disk = tmp_path / "disk"
     disk.mkdir()

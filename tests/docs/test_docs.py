@@ -115,7 +115,7 @@ def test_every_make_target_named_is_there(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_every_link_leads_to_a_page_and_a_heading_that_exist(page: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", page.read_text())):
         if "://" not in target:
             path, _, anchor = target.partition("#")
@@ -134,7 +134,7 @@ COMMANDS = [(page, text) for page in PAGES for text in blocks(page, "sh")]
 
 
 @pytest.mark.parametrize(("page", "text"), COMMANDS, ids=[f"{page.name}: {text.splitlines()[0]}" for page, text in COMMANDS])
-def test_commands_run(page: Path, text: str, tmp_path: Path) -> None:
+def test_every_command_of_a_page_runs(page: Path, text: str, tmp_path: Path) -> None:
     done = subprocess.run(
         ["sh", "-eu", "-c", text], cwd=ROOT, env={**ENVIRONMENT, "KP_VAR": str(tmp_path)},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
@@ -143,7 +143,7 @@ def test_commands_run(page: Path, text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["tracing.md", "migrating.md"])
-def test_queries_run(name: str, tmp_path: Path) -> None:
+def test_every_query_of_a_page_runs_on_the_schema(name: str, tmp_path: Path) -> None:
     found = settings.load({"KP_VAR": str(tmp_path)}, ROOT / "kamailio.cfg")
     made = database.connect(found)
     schema.migrate(made)

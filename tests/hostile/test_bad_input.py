@@ -86,25 +86,25 @@ def _lengths() -> Iterator[Case]:
 
 @pytest.mark.rfc("SEC-012")
 @pytest.mark.parametrize("case", [*_missing()], ids=str)
-def test_missing_header_field(attacker: Attacker, case: Case) -> None:
+def test_a_missing_header_field_is_refused_unless_it_may_be_missing(attacker: Attacker, case: Case) -> None:
     judge(attacker, case)
 
 
 @pytest.mark.rfc("SEC-012")
 @pytest.mark.parametrize("case", [*_expires(), *_cseq()], ids=str)
-def test_absurd_number(attacker: Attacker, case: Case) -> None:
+def test_an_absurd_number_is_refused_or_counts_as_far_as_allowed(attacker: Attacker, case: Case) -> None:
     judge(attacker, case)
 
 
 @pytest.mark.rfc("TRN-026")
 @pytest.mark.parametrize("case", [*_lengths()], ids=str)
-def test_content_length(attacker: Attacker, case: Case) -> None:
+def test_a_body_of_another_length_than_content_length_says_is_refused(attacker: Attacker, case: Case) -> None:
     judge(attacker, case)
 
 
 @pytest.mark.parametrize("octets", [0, 1, 2, 4, 100, 1300])
 @pytest.mark.parametrize("method", METHODS)
-def test_cut_off_datagram(attacker: Attacker, method: str, octets: int) -> None:
+def test_a_datagram_that_is_cut_off_is_refused_or_dropped(attacker: Attacker, method: str, octets: int) -> None:
     data = Case("cut", method=method).build(attacker.address)
     watch = Watch(attacker.server)
     outcome = attacker.attack(data[: min(octets, len(data) // 2)])
@@ -177,7 +177,7 @@ def test_content_length_over_tcp(target: Server, value: str) -> None:
 LONG = {"Record-Route": ", ".join(["<sip:127.0.0.1:9;lr>"] * 1400)}
 
 
-def test_many_header_fields(attacker: Attacker) -> None:
+def test_very_many_header_fields_do_no_harm(attacker: Attacker) -> None:
     for count in (100, 1000):
         judge(attacker, Case("many", ACCEPTED | REFUSED, extra=tuple(f"X-{number}: {number}" for number in range(count))))
 
@@ -192,7 +192,7 @@ def test_header_field_of_30_kb(attacker: Attacker, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["From", "To", "Call-ID", "CSeq", "Contact", "Event", "Expires", "Max-Forwards", "Via"])
 @pytest.mark.parametrize("method", METHODS)
-def test_repeated_header_field(attacker: Attacker, method: str, name: str) -> None:
+def test_of_a_field_that_may_stand_once_the_first_counts_or_all_is_refused(attacker: Attacker, method: str, name: str) -> None:
     """Fields that may stand once only: the first counts or the request is refused; nothing falls over."""
     twice = {"From": "<sip:eve@example.org>;tag=2", "To": "<sip:eve@example.org>", "Contact": "<sip:eve@127.0.0.1:9>",
              "CSeq": f"2 {method}", "Call-ID": "other", "Event": "conference", "Expires": "0", "Max-Forwards": "0",

@@ -128,18 +128,18 @@ def _in_dialogs() -> Iterator[Case]:
 
 @pytest.mark.rfc("TRN-018")
 @pytest.mark.parametrize("case", [*_requests()], ids=str)
-def test_request_uri(attacker: Attacker, case: Case) -> None:
+def test_a_bad_request_uri_is_refused_or_dropped(attacker: Attacker, case: Case) -> None:
     judge(attacker, case)
 
 
 @pytest.mark.parametrize("case", [*_identities()], ids=str)
-def test_identity(attacker: Attacker, case: Case) -> None:
+def test_a_bad_from_or_to_is_refused_or_dropped(attacker: Attacker, case: Case) -> None:
     judge(attacker, case)
 
 
 @pytest.mark.rfc("TRN-017")
 @pytest.mark.parametrize("case", [*_contacts()], ids=str)
-def test_contact(attacker: Attacker, case: Case) -> None:
+def test_a_bad_contact_is_refused_or_dropped(attacker: Attacker, case: Case) -> None:
     judge(attacker, case)
 
 
@@ -153,18 +153,18 @@ def test_folding_and_control_characters(attacker: Attacker, case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", [*_entity_tags()], ids=str)
-def test_entity_tag(attacker: Attacker, case: Case) -> None:
+def test_an_entity_tag_that_names_no_publication_is_refused(attacker: Attacker, case: Case) -> None:
     judge(attacker, case)
 
 
 @pytest.mark.parametrize("case", [*_events(), *_accepts(), *_in_dialogs()], ids=str)
-def test_subscribe_value(attacker: Attacker, case: Case) -> None:
+def test_a_bad_event_accept_or_dialog_is_refused_or_dropped(attacker: Attacker, case: Case) -> None:
     judge(attacker, case)
 
 
 @pytest.mark.rfc("TRN-015")
 @pytest.mark.parametrize("case", [*_requires()], ids=str)
-def test_require(attacker: Attacker, case: Case) -> None:
+def test_what_is_required_and_not_supported_is_refused(attacker: Attacker, case: Case) -> None:
     judge(attacker, case)
 
 

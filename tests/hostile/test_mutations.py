@@ -90,7 +90,7 @@ def _undo(attacker: Attacker, outcome: Outcome) -> None:
 
 
 @pytest.mark.rfc("SEC-012")
-def test_random_mutations(attacker: Attacker, target: Server) -> None:
+def test_random_changes_of_requests_are_answered_or_dropped_and_nobody_falls_over(attacker: Attacker, target: Server) -> None:
     seed = seed_of_this_run()
     print(f"SEED={seed}")
     chance = random.Random(seed)

@@ -49,7 +49,7 @@ def _attack(outsider: Attacker, case: Case) -> Outcome:
 @pytest.mark.rfc("SEC-028")
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("value", BAD_CREDENTIALS, ids=lambda value: repr(value[:40]))
-def test_bad_credentials(outsider: Attacker, method: str, value: str) -> None:
+def test_credentials_that_cannot_be_read_are_refused_with_one_log_line(outsider: Attacker, method: str, value: str) -> None:
     outcome = _attack(outsider, Case("credentials", method=method, extra=(f"Authorization: {value}",)))
     assert outcome.status in REFUSED - {500}
     assert len(outcome.own_complaints) <= 1, outcome.own_complaints
@@ -76,7 +76,7 @@ def _credentials(challenge: str, method: str, password: str, username: str = USE
 
 @pytest.mark.rfc("SEC-028")
 @pytest.mark.parametrize("method", METHODS)
-def test_wrong_password(outsider: Attacker, method: str) -> None:
+def test_a_wrong_password_is_challenged_again_with_one_log_line(outsider: Attacker, method: str) -> None:
     challenge = _challenge(outsider, method)
     outcome = _attack(outsider, Case("wrong password", method=method, extra=(_credentials(challenge, method, "guess"),)))
     assert outcome.status == 401
@@ -110,7 +110,7 @@ def test_asserted_identity_of_a_stranger(outsider: Attacker) -> None:
 
 @pytest.mark.rfc("SEC-023")
 @pytest.mark.rfc("SEC-028")
-def test_replayed_credentials(outsider: Attacker) -> None:
+def test_credentials_that_are_sent_again_are_refused(outsider: Attacker) -> None:
     """The same nonce count a second time, in another request: refused; nothing of it is in the log."""
     challenge = _challenge(outsider, "PUBLISH")
     line = _credentials(challenge, "PUBLISH", "secret")

@@ -70,7 +70,7 @@ TORTURE = [
 
 @pytest.mark.rfc("SEC-012")
 @pytest.mark.parametrize("case", TORTURE, ids=str)
-def test_torture(attacker: Attacker, case: Case) -> None:
+def test_a_torture_message_is_answered_or_dropped_as_its_section_says(attacker: Attacker, case: Case) -> None:
     judge(attacker, case)
 
 

@@ -75,7 +75,7 @@ def test_a_wrong_password_is_refused(strict_server: Server, start_sipjs: Callabl
     assert "stale" not in "".join(challenges)
 
 
-def test_it_says_goodbye(strict_server: Server, start_sipjs: Callable[..., SipJs]) -> None:
+def test_a_client_that_stops_is_told_the_end_of_its_subscription(strict_server: Server, start_sipjs: Callable[..., SipJs]) -> None:
     """Stopping un-REGISTERs, with a nonce used before, and unsubscribes; the last NOTIFY still finds its way."""
     alice = start_sipjs(strict_server, "alice", "alice's")
     alice.do("register")

@@ -32,7 +32,7 @@ def test_passwords_beyond_ascii_are_utf_8() -> None:
     assert account.ha1("alice", "example.org", "ä", "MD5") != account.ha1("alice", "example.org", "a", "MD5")
 
 
-def test_unknown_algorithm() -> None:
+def test_there_is_no_hash_of_an_unknown_algorithm() -> None:
     with pytest.raises(KeyError):
         account.ha1("alice", "example.org", "secret", "SHA-1")
 
@@ -46,7 +46,7 @@ def test_unknown_algorithm() -> None:
         (" +49123@192.0.2.1 ", ("+49123", "192.0.2.1")),
     ],
 )
-def test_addresses(address: str, parts: tuple[str, str]) -> None:
+def test_an_address_is_split_into_user_and_domain(address: str, parts: tuple[str, str]) -> None:
     assert account.split_address(address) == parts
 
 
@@ -64,7 +64,7 @@ def test_hashes_are_not_shown() -> None:
     assert new.address == "alice@example.org"
 
 
-def test_rows(connection: Database) -> None:
+def test_accounts_are_loaded_as_saved_and_listed_by_domain(connection: Database) -> None:
     assert account_store.load(connection, "alice", "example.org") is None
     for name, domain, password in [("bob", "b.example", "1"), ("zoe", "a.example", "2"), ("Bob", "b.example", "3")]:
         save(connection, account.create(name, domain, password))
@@ -82,7 +82,7 @@ def test_another_password_replaces_the_first(connection: Database) -> None:
     assert account_store.list_all(connection) == [account.create("alice", "example.org", "new")]
 
 
-def test_remove(connection: Database) -> None:
+def test_an_account_is_removed_once(connection: Database) -> None:
     save(connection, account.create("alice", "example.org", "secret"))
     assert account_store.remove(connection, "alice", "example.org")
     assert not account_store.remove(connection, "alice", "example.org")

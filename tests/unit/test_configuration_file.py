@@ -39,7 +39,7 @@ def values(found: ConfigurationFile) -> dict[str, int | str]:
         ('"a # no comment // nor this"', "a # no comment // nor this"),
     ],
 )
-def test_values(tmp_path: Path, written: str, value: int | str) -> None:
+def test_a_value_is_read_as_kamailio_reads_it(tmp_path: Path, written: str, value: int | str) -> None:
     assert values(read(tmp_path, f'pa.x = {written} desc "meaning"\n')) == {"pa.x": value}
 
 
@@ -64,7 +64,7 @@ def test_blanks_comments_and_several_on_a_line(tmp_path: Path) -> None:
     assert found.defines == {}
 
 
-def test_defines(tmp_path: Path) -> None:
+def test_a_define_counts_as_it_does_for_kamailio(tmp_path: Path) -> None:
     text = (
         "#!define A 5 # comment\n"
         '#!define B "q s"  \n'
@@ -86,7 +86,7 @@ def test_defines_are_replaced_in_values_only_as_whole_words(tmp_path: Path) -> N
     assert values(read(tmp_path, text)) == {"pa.nest": 3, "pa.s": "x y", "pa.quoted": "Q"}
 
 
-def test_environment(tmp_path: Path) -> None:
+def test_defines_may_come_from_the_environment(tmp_path: Path) -> None:
     text = (
         "#!trydefenv KP_PORT\n#!ifndef KP_PORT\n#!define KP_PORT 5060\n#!endif\n"
         "#!trydefenv FOO=KP_FOO\n#!trydefenvs QUOTED=KP_FOO\n#!trydefenv NOT_SET\n#!defenv EMPTY\npa.q = QUOTED\n"
@@ -101,7 +101,7 @@ def test_environment_that_is_not_set_leaves_the_default(tmp_path: Path) -> None:
     assert read(tmp_path, text).defines == {"KP_PORT": "5060"}
 
 
-def test_conditions(tmp_path: Path) -> None:
+def test_only_the_lines_whose_conditions_hold_count(tmp_path: Path) -> None:
     text = (
         "#!ifdef WITH_X\npa.x = 1\n#!else\npa.not_x = 1\n#!endif\n"
         '#!ifdef NOPE\n" unbalanced /*\n#!ifdef WITH_X\n#!else\npa.wrong = 4\n#!endif\n#!else\npa.right = 1\n#!endif\n'
@@ -184,7 +184,7 @@ def test_refusals_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     assert "\n" not in str(refused.value)
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.cfg cannot be read: No such file"):
         configuration_file.read(tmp_path / "nowhere.cfg", {}, {})
 
@@ -202,5 +202,5 @@ def test_missing_file(tmp_path: Path) -> None:
         ("", ""),
     ],
 )
-def test_unquoted(value: str, text: str) -> None:
+def test_a_value_stands_without_its_quotes_and_comment(value: str, text: str) -> None:
     assert configuration_file.unquoted(value) == text

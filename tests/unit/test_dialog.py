@@ -103,7 +103,7 @@ def test_with_body_its_type_is_told_and_its_length_is_left_to_the_stack() -> Non
         ({"state": State.TERMINATED, "reason": None}, "terminated;reason=timeout"),
     ],
 )
-def test_subscription_state(changes: dict[str, Any], value: str) -> None:
+def test_subscription_state_has_what_is_left_or_the_reason_and_the_rates(changes: dict[str, Any], value: str) -> None:
     assert notify(**changes)[0]["Subscription-State"] == [value]
 
 

@@ -223,7 +223,7 @@ def test_cancel_is_answered_and_does_nothing_else(server: Server, ksr: KSR, know
 
 
 @pytest.mark.rfc("TRN-031")
-def test_too_many_hops(server: Server, ksr: KSR) -> None:
+def test_a_request_with_too_many_hops_is_answered_with_483(server: Server, ksr: KSR) -> None:
     ksr.results["maxfwd.process_maxfwd"] = -1
     assert server.request("SUBSCRIBE").status == 483
 

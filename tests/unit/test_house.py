@@ -41,16 +41,17 @@ MAY_IMPORT_PACKAGES = {
 
 PURE = {
     "kemi.http", "kemi.http_digest", "kemi.account",
-    "kemi.sip", "kemi.effects", "kemi.errors", "kemi.dialog", "kemi.subscription", "kemi.event_package", "kemi.subscriber",
+    "kemi.sip", "kemi.effects", "kemi.errors", "kemi.dialog", "kemi.subscription", "kemi.event_package", "kemi.digest",
     "kemi.rate_control", "kemi.watcher", "kemi.binding", "kemi.news", "kemi.client_profile",
     "kemi.presence.pidf", "kemi.presence.composition", "kemi.presence.publication", "kemi.presence.formats",
-    "kemi.presence.completion", "kemi.presence.outline", "kemi.presence.plain", "kemi.presence.privacy", "kemi.presence.removed",
+    "kemi.presence.completion", "kemi.presence.outline", "kemi.presence.parsed", "kemi.presence.plain", "kemi.presence.privacy",
+    "kemi.presence.namespaces", "kemi.presence.removed",
     "kemi.packages.dialog_info", "kemi.packages.dialog_aggregation", "kemi.packages.message_summary_body",
     "kemi.xcap.errors", "kemi.xcap.path", "kemi.xcap.tree", "kemi.xcap.selector", "kemi.xcap.edit", "kemi.xcap.common_policy",
     "kemi.xcap.ruleset", "kemi.xcap.conditions", "kemi.xcap.uri", "kemi.xcap.pres_rules", "kemi.xcap.im_rules",
     "kemi.xcap.dialog_rules", "kemi.xcap.cached_document", "kemi.xcap.constraints", "kemi.xcap.external_list", "kemi.xcap.usages",
     "kemi.xcap.diff_format", "kemi.xcap.patch", "kemi.xcap.watched",
-    "kemi.xcap.explanation", "kemi.xcap.own_rules",
+    "kemi.xcap.explanation", "kemi.xcap.origin", "kemi.xcap.own_rules",
     "kemi.rls.resource_list", "kemi.rls.reference", "kemi.rls.expansion", "kemi.rls.service", "kemi.rls.recipient_list",
     "kemi.rls.rlmi", "kemi.rls.multipart",
     "kemi.b2bua.outgoing", "kemi.b2bua.machine", "kemi.b2bua.moves", "kemi.b2bua.credentials", "kemi.b2bua.request",
@@ -98,6 +99,18 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), str(path))
 
 
+def module_table() -> dict[str, list[str]]:
+    """The modules of each kind, as docs/architecture.md has them: of the root, and of the folders that it goes through."""
+    table = (ROOT / "docs" / "architecture.md").read_text().partition("| kind | modules | rule |\n")[2].partition("\n\n")[0]
+    kinds: dict[str, list[str]] = {}
+    for row in table.splitlines()[1:]:
+        _, kind, modules, *_ = row.split("|")
+        first, *rest = re.split(r"in `(\w+)/`:", modules)
+        rooms = [("kemi", first), *((f"kemi.{room}", names) for room, names in zip(rest[::2], rest[1::2], strict=True))]
+        kinds[kind.strip()] = [f"{room}.{name}" for room, names in rooms for name in re.findall(r"`(\w+)`", names)]
+    return kinds
+
+
 def functions_of(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     yield from (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
@@ -105,6 +118,27 @@ def functions_of(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]
 def package_of(module: str) -> str:
     """kemi.presence for kemi.presence.store, "" for a module of the root."""
     return next((package for package in PACKAGES if module == package or module.startswith(f"{package}.")), "")
+
+
+# Kinds
+
+
+def test_every_module_has_its_kind_in_the_table_of_the_architecture() -> None:
+    standing = sorted(name for names in module_table().values() for name in names)
+    rooms = ("kemi", "kemi.presence", "kemi.packages", "kemi.rls")
+    there = [module_of(path) for path in PRODUCT if path.name != "__init__.py"]
+    assert standing == sorted(name for name in there if name.rpartition(".")[0] in rooms)
+
+
+def test_nouns_are_the_modules_that_are_held_to_be_pure() -> None:
+    elsewhere = {name for name in PURE if package_of(name) in ("kemi.b2bua", "kemi.xcap")}
+    assert set(module_table()["nouns, pure"]) == PURE - elsewhere
+    assert {module_of(path) for path in PRODUCT} >= PURE
+
+
+def test_who_says_to_be_pure_is_held_to_it() -> None:
+    saying = {module_of(path) for path in PRODUCT if re.search(r"\(pure\b", (ast.get_docstring(tree_of(path)) or ""))}
+    assert saying - PURE == set()
 
 
 # Imports

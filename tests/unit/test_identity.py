@@ -96,8 +96,24 @@ def test_what_is_for_us(uri: str, served: bool) -> None:
     assert REALM.is_served(sip.parse_uri(uri)) is served
 
 
+@pytest.mark.parametrize(
+    ("host", "ours"),
+    [
+        ("example.com", True),
+        ("xcap.example.com", True),
+        ("192.0.2.1", True),
+        ("notexample.com", False),
+        ("example.net", False),
+        ("[2001:db8::1]", False),
+    ],
+)
+def test_a_host_is_ours_by_address_or_by_domain(host: str, ours: bool) -> None:
+    assert REALM.is_host(host) is ours
+
+
 def test_an_ipv6_address_is_ours_with_its_brackets() -> None:
     realm = identity.realm(replace(settings_of(), address="2001:db8::1"))
+    assert realm.is_host("[2001:db8::1]")
     assert realm.address_of_record("sip:alice@[2001:DB8::1]:5060") == ALICE
     assert realm.presentity(dialog.contact("udp:[2001:db8::1]:5060", ALICE, secure=False)) == ALICE
 

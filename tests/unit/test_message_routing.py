@@ -289,7 +289,7 @@ def test_what_a_stranger_asserts_is_neither_believed_nor_passed_on(
 
 
 @pytest.mark.rfc("TRN-031")
-def test_too_many_hops(server: Server, ksr: KSR) -> None:
+def test_a_message_with_too_many_hops_is_answered_with_483(server: Server, ksr: KSR) -> None:
     ksr.results["maxfwd.process_maxfwd"] = -1
     assert status(server) == 483
 

@@ -71,7 +71,7 @@ def test_a_refusal_is_no_answer() -> None:
         assert not wake(port)
 
 
-def test_nobody_listens() -> None:
+def test_where_nobody_listens_nobody_is_woken() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reserved:
         reserved.bind(("127.0.0.1", 0))
         port = reserved.getsockname()[1]

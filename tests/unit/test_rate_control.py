@@ -86,7 +86,7 @@ def test_a_rate_keeps_the_text_it_was_given_as(text: str, number: float) -> None
         (("0", "0.2", "x"), ";min-rate=0.2"),
     ],
 )
-def test_rates_in_combination(asked: tuple[str, str, str], reflected: str) -> None:
+def test_rates_that_contradict_each_other_are_reflected_as_they_count(asked: tuple[str, str, str], reflected: str) -> None:
     assert rate_control.reflected(rates(*asked)) == reflected
 
 

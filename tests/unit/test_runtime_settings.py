@@ -45,7 +45,7 @@ def start(**environment: str) -> Kamailio:
     return Kamailio(settings.load(environment, PROJECT / "kamailio.cfg"))
 
 
-def test_nothing_was_set(kamailio: Kamailio) -> None:
+def test_where_nothing_was_set_the_settings_of_the_start_count(kamailio: Kamailio) -> None:
     assert kamailio.look() == ([], [])
     assert kamailio.watch.settings is kamailio.start
 

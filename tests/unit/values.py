@@ -14,6 +14,11 @@ ALICE, BOB, CAROL = "sip:alice@example.org", "sip:bob@example.org", "sip:carol@e
 PIDF = "application/pidf+xml"
 
 
+def token_of(number: int) -> str:
+    """32 hexadecimal digits that look drawn by lot, others for each number."""
+    return f"{number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128:032x}"
+
+
 def pidf(*tuples: str, note: str = "") -> bytes:
     """A presence document with open tuples of these ids, and a note to tell it by."""
     inside = "".join(f'<tuple id="{each}"><status><basic>open</basic></status></tuple>' for each in tuples)

@@ -17,7 +17,7 @@ from kemi.presence import subscribed
 from kemi.presence.package import PRESENCE
 from kemi.rls.package import with_lists
 from kemi.watcher_information import with_templates
-from tests.unit.values import BOB, PIDF, fields_of
+from tests.unit.values import BOB, PIDF, fields_of, token_of
 from tests.verbs.world import DEPTH, SECRET, Accepted, World
 
 DAN, EVE = "sip:dan@far.example.net", "sip:eve@far.example.net"
@@ -58,7 +58,7 @@ class Abroad(World):
 
     def chance(self) -> str:
         self.number += 1
-        return f"{self.number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128:032x}"
+        return token_of(self.number)
 
     def watch_abroad(self, watcher: str = BOB, resource: str = DAN, wish: relay.Wish | None = None, **changes: Any) -> Accepted:
         """A local watcher's SUBSCRIBE to somebody elsewhere."""

@@ -9,12 +9,15 @@ from kemi.watcher_information import with_templates
 from kemi.xcap.serve import Change
 from tests.unit.values import ALICE
 from tests.verbs.world import Accepted, World
-from tests.verbs.xcap import INDEX, ROOT, Client
+from tests.verbs.xcap import ENTRY, INDEX, LISTS, ROOT, Client
 from tests.xcapdiff import LISTS_TYPE, TYPE, Part, Told, read, wanted
 
 SEL = INDEX.removeprefix(f"{ROOT}/")
 HOME = f"resource-lists/users/{ALICE}/"
 RULES = f"pres-rules/users/{ALICE}/index"
+RULE = b'<ruleset xmlns="urn:ietf:params:xml:ns:common-policy"/>'
+MORE = LISTS.replace(b"</list>", b"%b</list>" % ENTRY)
+"""One more member."""
 
 
 class User(Client):

@@ -2,8 +2,6 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -13,35 +11,10 @@ from kemi.errors import ConditionalRequestFailed
 from kemi.notify import Answer
 from kemi.presence.package import PRESENCE
 from tests.unit.values import BOB, pidf
+from tests.verbs.at_once import again, at_once, overtaken
 from tests.verbs.world import World
 
 WORKERS = 6
-HEAD_START = 0.5
-"""Seconds at most that an overtaking request is given; when it has to wait for a lock they all pass."""
-
-
-def at_once(url: str, jobs: Sequence[Callable[[World], Any]], **pa: Any) -> list[Any]:
-    """Run each job in a thread with a connection of its own; all of them start together."""
-    barrier = threading.Barrier(len(jobs))
-
-    def run(job: Callable[[World], Any]) -> Any:
-        mine = World(url, **pa)
-        try:
-            barrier.wait(30)
-            return job(mine)
-        finally:
-            mine.close()
-
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        return list(pool.map(run, jobs))
-
-
-def again(work: Callable[[], Any]) -> Any:
-    """As the handler does it: once more when another transaction was in the way."""
-    try:
-        return work()
-    except Conflict:
-        return work()
 
 
 def quiescent(world: World, sent: Sequence[SendRequest] = ()) -> dict[str, SendRequest]:
@@ -124,24 +97,15 @@ def test_a_publish_that_overtakes_the_notifier_is_told(world: World) -> None:
     tag = world.publish(pidf("t1", note="one")).tag
     dialog = world.watch()
     tag = world.publish(pidf("t1", note="two"), tag).tag
-    overtaken: list[threading.Thread] = []
 
     def publish() -> None:
         other = World(world.url, notify_interval=0)
         again(lambda: other.publish(pidf("t1", note="three"), tag))
         other.close()
 
-    def render(*arguments: Any) -> Any:
-        documents = PRESENCE.render(*arguments)
-        if not overtaken:
-            overtaken.append(threading.Thread(target=publish))
-            overtaken[0].start()
-            overtaken[0].join(HEAD_START)
-        return documents
-
-    world.serve(render=render)
-    sent = world.notifier()
-    overtaken[0].join()
+    with overtaken(PRESENCE.render, publish) as render:
+        world.serve(render=render)
+        sent = world.notifier()
     assert [each.id for each in sent] == [dialog]
     assert "three" in quiescent(world, sent)[dialog].body
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from kemi import decision_store
-from kemi.decision_store import Made
+from kemi.decision_store import ManagementDecision
 from kemi.event_package import Decision
 from kemi.presence import explain, policy
 from kemi.presence.explain import MANAGEMENT, OWN, Explained, Trial
@@ -54,7 +54,7 @@ def test_the_presentity_itself_and_management_come_before_the_rules(ruled: Ruled
     world = ruled.world
     found = explained(world, ALICE)
     assert (found.because, found.authorization.decision, found.is_by_rules) == (OWN, Decision.ALLOW, False)
-    decision_store.save(world.database, Made(ALICE, "presence", BOB, Decision.POLITE_BLOCK, NOW))
+    decision_store.save(world.database, ManagementDecision(ALICE, "presence", BOB, Decision.POLITE_BLOCK, NOW))
     found = explained(world)
     assert (found.because, found.authorization.decision, found.is_by_rules) == (MANAGEMENT, Decision.POLITE_BLOCK, False)
     assert matching(found) == ["pres-rules/index r"]

@@ -203,7 +203,7 @@ def test_the_tick_wakes_it_when_something_is_due(cache: Cache, fetching: Fetchin
     assert woken == ["woken"]
 
 
-def test_the_tick_forgets(cache: Cache, fetching: Fetching, woken: list[str]) -> None:
+def test_the_tick_forgets_what_was_known_too_long(cache: Cache, fetching: Fetching, woken: list[str]) -> None:
     world = cache.world
     cache.fetched()
     world.now += LIMIT

@@ -1,7 +1,6 @@
 """Forks, and several processes at once: none holds what another one needs while it waits for that one (PostgreSQL)."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -11,45 +10,23 @@ from kemi.b2bua.happening import happens
 from kemi.b2bua.outgoing import Phase
 from kemi.packages.dialog_info import MEDIA_TYPE
 from tests.verbs.abroad import Abroad
+from tests.verbs.at_once import overtaken
 from tests.verbs.test_forks_abroad import DIALOG, Calls, document
 
-HEAD_START = 0.5
-"""Seconds at most that a NOTIFY is given; when it has to wait for a lock they all pass."""
 
+def notify(calls: Calls, tag: str) -> Callable[[], None]:
+    """Another process, that takes a NOTIFY of this fork."""
 
-class Overtaking:
-    """Another process takes a NOTIFY while this one is in the middle of its transaction."""
-
-    def __init__(self, calls: Calls, tag: str) -> None:
-        self.calls, self.tag = calls, tag
-        self.pool = ThreadPoolExecutor(1)
-        self.started: list[Future[None]] = []
-
-    def before(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        """The work, and the NOTIFY that has got as far as it can before it is done the second time."""
-
-        def overtaken(*arguments: Any) -> Any:
-            done = work(*arguments)
-            if not self.started:
-                self.started.append(self.pool.submit(self._notify))
-                wait(self.started, HEAD_START)
-            return done
-
-        return overtaken
-
-    def _notify(self) -> None:
-        mine = Abroad(self.calls.abroad.url)
-        mine.now = self.calls.abroad.now
+    def take() -> None:
+        mine = Abroad(calls.abroad.url)
+        mine.now = calls.abroad.now
         try:
             usual: dict[str, Any] = {"event": DIALOG, "content_type": MEDIA_TYPE, "cseq": 2}
-            mine.notify_from_far(self.calls.asked, body=document(2, ""), from_tag=self.tag, **usual)
+            mine.notify_from_far(calls.asked, body=document(2, ""), from_tag=tag, **usual)
         finally:
             mine.close()
 
-    def end(self) -> None:
-        """Raises what the other process did."""
-        self.pool.shutdown()
-        self.started[0].result()
+    return take
 
 
 @pytest.mark.rfc("B2B-012")
@@ -58,10 +35,9 @@ def test_a_notify_and_the_end_of_all_do_not_wait_for_each_other(abroad: Abroad, 
     calls.tell("desk", number=2)
     abroad.refresh(calls.local, expires="0")
     abroad.told()
-    other = Overtaking(calls, "mobile")
-    monkeypatch.setattr(store, "is_unwanted", other.before(store.is_unwanted))
-    left = abroad.sweep_abroad()
-    other.end()
+    with overtaken(store.is_unwanted, notify(calls, "mobile")) as is_unwanted:
+        monkeypatch.setattr(store, "is_unwanted", is_unwanted)
+        left = abroad.sweep_abroad()
     assert len(left) == 2
     assert {phase for _tag, phase in calls.phases()} == {Phase.LEAVING}
 
@@ -72,8 +48,7 @@ def test_a_notify_and_refreshes_do_not_wait_for_each_other(abroad: Abroad, monke
     for tag in ("mobile", "soft"):
         calls.tell(tag, "active;expires=100")
     abroad.now += 80
-    other = Overtaking(calls, "mobile")
-    monkeypatch.setattr("kemi.b2bua.sending.happens", other.before(happens))
-    assert len(abroad.round()) == 2
-    other.end()
+    with overtaken(happens, notify(calls, "mobile")) as happening:
+        monkeypatch.setattr("kemi.b2bua.sending.happens", happening)
+        assert len(abroad.round()) == 2
     assert calls.family()[1].remote_cseq == 2

@@ -137,7 +137,7 @@ def test_a_document_is_checked_as_that_of_a_publish(world: World, body: bytes, c
 def test_it_is_two_statements(world: World) -> None:
     with world.counted() as names:
         publish(world)
-    assert names == ["lock", "administration_publish", "subscription_mark_due"]
+    assert names == ["lock", "publication_put", "subscription_mark_due"]
 
 
 def test_the_log_shows_no_document(world: World) -> None:

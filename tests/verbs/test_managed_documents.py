@@ -82,7 +82,7 @@ def test_prefixes_that_are_known_without_saying(world: World) -> None:
     assert asked(world, "GET", node).body.startswith(b"<cp:ruleset")
 
 
-def test_conditions(world: World) -> None:
+def test_a_document_changes_only_while_its_condition_holds(world: World) -> None:
     done = asked(world, "PUT", LIST, LISTS, if_none_match="*")
     with pytest.raises(PreconditionFailed):
         asked(world, "PUT", LIST, LISTS, if_none_match="*")

@@ -78,7 +78,7 @@ def test_without_rules_the_operator_decides(messages: Messages, default: Decisio
 
 @pytest.mark.rfc("MSG-001", "MSG-002", "MSG-014")
 @pytest.mark.parametrize("handling", list(Decision))
-def test_rules_decide(messages: Messages, handling: Decision) -> None:
+def test_the_rules_decide_what_happens_to_a_message(messages: Messages, handling: Decision) -> None:
     messages.put(rule(BOBS, handling.value))
     assert messages.verdict() == Verdict(handling)
 

@@ -115,7 +115,7 @@ def test_a_domain_that_is_taken_away_is_left_at_once(abroad: Abroad, domains: st
 
 
 @pytest.mark.parametrize("domains", [f"{DEAD}, {ALIVE}", "*", DEAD])
-def test_the_others_stay(abroad: Abroad, domains: str) -> None:
+def test_subscriptions_at_domains_that_are_still_asked_stay(abroad: Abroad, domains: str) -> None:
     abroad.established()
     assert leave(abroad, domains) == []
     assert abroad.told() == []

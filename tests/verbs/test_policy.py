@@ -50,7 +50,7 @@ def test_without_any_document_and_parameter_the_watcher_is_pending(ruled: Ruled)
     ("handling", "expected"), [("block", "refused"), ("confirm", "pending"), ("polite-block", "active"), ("allow", "active")]
 )
 @pytest.mark.rfc("AUTH-004", "AUTH-007")
-def test_rules_decide(ruled: Ruled, handling: str, expected: str) -> None:
+def test_the_rules_decide_what_a_watcher_may_see(ruled: Ruled, handling: str, expected: str) -> None:
     ruled.put(rule(BOBS, handling))
     assert outcome(ruled.world) == expected
     if expected == "pending":
@@ -223,18 +223,15 @@ def test_a_watcher_who_is_shown_nothing_sees_somebody_offline(ruled: Ruled, offl
 # Statements
 
 
-def test_statements_of_a_subscribe(ruled: Ruled) -> None:
-    world = ruled.world
-    counts = {}
+@pytest.mark.parametrize(
+    ("auth", "asked"), [("none", ["decision_made"]), ("xcap", ["decision_made_and_identities", "policy_documents"])]
+)
+def test_rules_in_documents_are_one_statement_more_of_a_subscribe(ruled: Ruled, auth: str, asked: list[str]) -> None:
     ruled.put(allow(identity(many("example.org"))))
-    for auth in ("none", "xcap"):
-        world.set(auth=auth)
-        with world.counted() as names:
-            world.subscribe()
-        counts[auth] = list(names)
-    plain = [each.replace("_and_identities", "") for each in counts["xcap"] if each != "policy_documents"]
-    assert plain == counts["none"]
-    assert counts["xcap"].count("policy_documents") == 1
+    ruled.world.set(auth=auth)
+    with ruled.world.counted() as names:
+        ruled.world.subscribe()
+    assert names == ["lock", *asked, "subscription_mark_telling", "publication_load_many", "subscription_create"]
 
 
 def test_a_fetch_is_decided_as_a_subscription_is(ruled: Ruled) -> None:

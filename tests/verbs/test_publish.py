@@ -85,7 +85,7 @@ def test_refresh_prolongs_and_changes_no_content(world: World) -> None:
 
 
 @pytest.mark.rfc("PUB-004")
-def test_refresh_tells_nobody(world: World) -> None:
+def test_the_refresh_of_a_publication_tells_nobody(world: World) -> None:
     tag = world.publish().tag
     world.watch()
     done = world.publish(b"", tag)

@@ -27,8 +27,14 @@ def world(connect: Callable[..., World]) -> Iterator[World]:
     made.empty()
 
 
-def ask_again(world: World, watcher: str | None = None, package: str = "presence") -> list[Effect]:
-    return reauthorize.reauthorize(world.database, world.settings, world.packages, package, ALICE, world.now, watcher)
+def ask_again(world: World, package: str = "presence") -> list[Effect]:
+    return reauthorize.reauthorize(world.database, world.settings, world.packages, package, ALICE, world.now)
+
+
+def ask_about_bob(world: World) -> list[Effect]:
+    with world.database.transaction():
+        world.database.lock(ALICE)
+        return reauthorize.apply(world.database, world.settings, world.packages, "presence", ALICE, world.now, BOB)
 
 
 def run(world: World, *answers: Answer) -> dict[str, SendRequest]:
@@ -113,7 +119,7 @@ def test_polite_block_is_told_as_going_away_is(world: World) -> None:
     polite, honest = world.watch(BOB), world.watch(CAROL)
     rules = world.packages["presence"].authorize
     world.decide(Decision.POLITE_BLOCK)
-    ask_again(world, BOB)
+    ask_about_bob(world)
     (blocked,) = world.notifier()
     world.answer(blocked)
     world.packages["presence"] = replace(world.packages["presence"], authorize=rules)
@@ -144,7 +150,7 @@ def test_a_notify_in_flight_comes_first(world: World) -> None:
 def test_every_dialog_of_the_watcher_is_decided_and_nobody_elses(world: World) -> None:
     dialogs = [world.watch(BOB), world.watch(BOB), world.watch(CAROL)]
     world.decide(Decision.ALLOW)
-    effects = ask_again(world, BOB)
+    effects = ask_about_bob(world)
     assert [world.subscription(each).state for each in dialogs] == [State.ACTIVE, State.ACTIVE, State.PENDING]
     assert len([each for each in effects if isinstance(each, Log)]) == 2
 

@@ -243,9 +243,27 @@ def test_the_same_refresh_again_is_harmless(world: World) -> None:
 
 
 def test_a_refresh_is_two_statements(world: World) -> None:
-    """Besides what the rules need."""
+    """Besides what the rules need. The first load is the test's own, which makes the request."""
     world.decide(Decision.ALLOW)
     dialog = world.watch()
     with world.counted() as names:
         world.refresh(dialog)
-    assert [name for name in names if name != "subscription_load"] == ["subscription_refresh"]
+    assert names == ["subscription_load", "subscription_load", "subscription_refresh"]
+
+
+@pytest.mark.parametrize(
+    ("decision", "expires", "reported"),
+    [
+        (Decision.CONFIRM, "600", ["subscription_mark_telling", "subscription_number"]),
+        (Decision.ALLOW, "0", ["subscription_mark_telling", "watcher_record"]),
+    ],
+)
+def test_a_change_of_state_and_an_end_are_two_statements_more(
+    world: World, decision: Decision, expires: str, reported: list[str]
+) -> None:
+    world.decide(Decision.ALLOW)
+    dialog = world.watch()
+    world.decide(decision)
+    with world.counted() as names:
+        world.refresh(dialog, expires=expires)
+    assert names == ["subscription_load", "subscription_load", *reported, "subscription_refresh"]

@@ -15,7 +15,7 @@ def quick(world: World) -> World:
 
 
 @pytest.mark.parametrize("ignored", [0, 1])
-def test_silence(quick: World, ignored: int) -> None:
+def test_silence_ends_the_subscription_unless_it_is_ignored(quick: World, ignored: int) -> None:
     quick.set(ignore_408_on_notify=ignored)
     (first,) = quick.subscribe().sent
     quick.now += TIMER_F + GRACE
@@ -26,7 +26,7 @@ def test_silence(quick: World, ignored: int) -> None:
 
 
 @pytest.mark.parametrize("ignored", [0, 1])
-def test_408(quick: World, ignored: int) -> None:
+def test_a_408_ends_the_subscription_unless_it_is_ignored(quick: World, ignored: int) -> None:
     quick.set(ignore_408_on_notify=ignored)
     (first,) = quick.subscribe().sent
     quick.answer(first, 408)

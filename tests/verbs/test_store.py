@@ -127,7 +127,9 @@ def test_two_notifiers_do_not_claim_one_row(world: World, connect: Callable[...,
         ({"package": "other"}, None, NOW + 600),
     ],
 )
-def test_marking_due(world: World, changes: dict[str, Any], due: float | None, deadline: float) -> None:
+def test_active_subscriptions_are_marked_due_when_their_interval_allows(
+    world: World, changes: dict[str, Any], due: float | None, deadline: float
+) -> None:
     create(world, subscription(**({"notified_at": 0.0} | changes)))
     with world.database.transaction():
         store.mark_due(world.database, "presence", ALICE, NOW, 5.0).rows()

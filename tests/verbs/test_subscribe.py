@@ -245,7 +245,9 @@ def test_the_route_set_is_record_route_in_the_order_received(world: World) -> No
         ({"transport": "ws", "connection": 8, "contact": "<sip:x@y.invalid>"}, "sip:198.51.100.7:5062;transport=ws", 8),
     ],
 )
-def test_where_notifies_go(world: World, changes: dict[str, Any], flow: str, connection: int) -> None:
+def test_notifies_go_to_the_contact_or_where_the_request_came_from(
+    world: World, changes: dict[str, Any], flow: str, connection: int
+) -> None:
     found = world.subscription(world.subscribe(**changes).dialog)
     assert (found.flow, found.connection) == (flow, connection)
 
@@ -293,7 +295,7 @@ def test_equal_call_ids_of_different_requests_are_different_dialogs(world: World
 
 @pytest.mark.rfc("SEC-015")
 @pytest.mark.parametrize("limit", ["max_watchers", "max_subscriptions"])
-def test_the_most_subscriptions(world: World, limit: str) -> None:
+def test_the_subscription_over_the_limit_is_refused_with_503(world: World, limit: str) -> None:
     world.set(**{limit: 2})
     world.subscribe()
     kept = world.subscribe().dialog
@@ -319,6 +321,41 @@ def test_a_new_subscription_is_three_statements(world: World) -> None:
     with world.counted() as names:
         world.subscribe()
     assert names == ["lock", "subscription_mark_telling", "publication_load_many", "subscription_create"]
+
+
+@pytest.mark.parametrize(
+    ("auth", "statements"),
+    [
+        ("none", ["decision_made", "subscription_mark_telling", "publication_load_many", "subscription_create"]),
+        ("implicit", ["decision_made", "watcher_waiting", "subscription_mark_telling", "subscription_create"]),
+    ],
+)
+def test_a_subscribe_is_four_statements_also_while_it_waits(world: World, auth: str, statements: list[str]) -> None:
+    """Who waits is shown nothing, but may be known already."""
+    world.set(auth=auth)
+    world.publish()
+    with world.counted() as names:
+        world.subscribe()
+    assert names == ["lock", *statements]
+
+
+@pytest.mark.parametrize(
+    ("auth", "statements"),
+    [
+        ("none", ["decision_made", "publication_load_many", "subscription_create"]),
+        (
+            "implicit",
+            ["decision_made", "watcher_waiting", "subscription_mark_telling", "watcher_record", "subscription_create"],
+        ),
+    ],
+)
+def test_a_fetch_is_three_statements_and_five_where_nobody_has_decided(world: World, auth: str, statements: list[str]) -> None:
+    """Who waits is remembered, and told of."""
+    world.set(auth=auth)
+    world.publish()
+    with world.counted() as names:
+        world.subscribe(expires="0")
+    assert names == ["lock", *statements]
 
 
 def test_on_postgresql_a_new_subscription_waits_for_the_network_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from kemi.effects import SendRequest
 from kemi.event_package import Decision
 from kemi.notify import Answer
 from tests.unit.values import ALICE, BOB
-from tests.verbs.test_concurrency import HEAD_START, at_once
+from tests.verbs.at_once import at_once, overtaken
 from tests.verbs.watched import WINFO, Watched
 from tests.verbs.world import World
 from tests.watcherinfo import Reader
@@ -190,7 +190,6 @@ def test_an_end_that_overtakes_the_first_document_is_told(
     bob = watched.come(BOB, expires="600")
     if change is give_up:
         watched.refresh(bob, expires="0")
-    overtaken: list[threading.Thread] = []
 
     def work() -> None:
         other = World(world.url, notify_interval=0, waiting_expiration=WAITING_EXPIRATION)
@@ -199,18 +198,9 @@ def test_an_end_that_overtakes_the_first_document_is_told(
         other.close()
 
     template = world.packages[WINFO]
-
-    def render(*arguments: Any) -> Any:
-        documents = template.render(*arguments)
-        if not overtaken:
-            overtaken.append(threading.Thread(target=work))
-            overtaken[0].start()
-            overtaken[0].join(HEAD_START)
-        return documents
-
-    world.packages[WINFO] = replace(template, render=render)
-    alice = watched.winfo(expires="3600")
-    overtaken[0].join()
+    with overtaken(template.render, work) as render:
+        world.packages[WINFO] = replace(template, render=render)
+        alice = watched.winfo(expires="3600")
     watched.pause(WAITING_EXPIRATION if change is give_up else 600)
     watched.pause(0)
     assert watched.view(alice) == watched.table()

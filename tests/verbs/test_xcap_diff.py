@@ -7,14 +7,12 @@ import pytest
 from kemi.effects import Wake
 from kemi.packages import xcap_diff
 from tests.unit.values import ALICE, BOB, fields_of
-from tests.verbs.diffing import HOME, RULES, SEL, User
+from tests.verbs.diffing import HOME, MORE, RULES, SEL, User
 from tests.verbs.world import World, state_of
 from tests.verbs.xcap import BOB_THERE, CAROL, ENTRY, INDEX, LISTS, ROOT
 from tests.xcapdiff import NAMESPACE, Part, read
 
-RULE = b'<ruleset xmlns="urn:ietf:params:xml:ns:common-policy"/>'
 FRIENDS = '/~~/resource-lists/list[@name="friends"]'
-MORE = LISTS.replace(b"</list>", b"%b</list>" % ENTRY)
 
 
 @pytest.fixture

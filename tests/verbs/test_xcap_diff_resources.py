@@ -12,13 +12,11 @@ from kemi.errors import BadEvent, BadRequest, BodyTooLarge, Forbidden, Unsupport
 from kemi.event_package import Decision
 from kemi.xcap import caps
 from tests.unit.values import ALICE, BOB, settings_of
-from tests.verbs.diffing import HOME, RULES, SEL, User
+from tests.verbs.diffing import HOME, MORE, RULE, RULES, SEL, User
 from tests.verbs.world import World
-from tests.verbs.xcap import CAROL, ENTRY, LISTS, ROOT
+from tests.verbs.xcap import CAROL, LISTS, ROOT
 from tests.xcapdiff import LISTS_TYPE, read, wanted
 
-RULE = b'<ruleset xmlns="urn:ietf:params:xml:ns:common-policy"/>'
-MORE = LISTS.replace(b"</list>", b"%b</list>" % ENTRY)
 GLOBAL = "resource-lists/global/everybody"
 SERVICES = "rls-services/global/index"
 BOBS = f"resource-lists/users/{BOB}/index"
@@ -173,7 +171,7 @@ def test_documents_for_everybody_are_told_to_everybody(world: World) -> None:
 
 
 @pytest.mark.rfc("XCS-056")
-def test_capabilities_are_there(alice: User) -> None:
+def test_the_capabilities_can_be_watched(alice: User) -> None:
     sel = "xcap-caps/global/index"
     _, first = alice.watch(sel, f"{sel}/~~/xcap-caps/auids/auid%5b1%5d")
     document, auid = first.parts

@@ -34,7 +34,7 @@ def statements_of(alice: User, kind: str) -> list[str]:
     return [each for each in statements if each != "lock"]
 
 
-@pytest.mark.parametrize(("kind", "more"), [("lists", []), ("rules", []), ("hard state", ["administration_publish"])])
+@pytest.mark.parametrize(("kind", "more"), [("lists", []), ("rules", []), ("hard state", ["publication_put"])])
 def test_where_nobody_is_concerned_a_change_costs_what_storing_it_costs(alice: User, kind: str, more: list[str]) -> None:
     assert statements_of(alice, kind) == [*PUT, *more]
 

@@ -55,7 +55,7 @@ def test_its_users_are_watched(bob: UserAgent, dan: UserAgent, near: Server) -> 
 
 
 @pytest.mark.rfc("B2B-011")
-def test_it_is_left(bob: UserAgent, dan: UserAgent, near: Server) -> None:
+def test_the_peer_is_left_when_the_last_watcher_has_gone(bob: UserAgent, dan: UserAgent, near: Server) -> None:
     publish(dan, "here")
     done = bob.subscribe(dan.aor)
     seen(bob, b"here")

@@ -74,7 +74,7 @@ def _step(device: Device) -> bool:
     return False
 
 
-def test_parallel_publications(server: Server, devices: list[Device]) -> None:
+def test_publications_at_once_are_all_stored_and_composed(server: Server, devices: list[Device]) -> None:
     user = devices[0].agent.user
     watcher = UserAgent(server.address, f"watcher-of-{user}")
     watcher.subscribe(f"sip:{user}@example.org")
@@ -105,7 +105,7 @@ def test_one_tag_two_winners_never(server: Server) -> None:
         agent.close()
 
 
-def test_parallel_subscriptions(server: Server) -> None:
+def test_subscriptions_at_once_all_end_with_the_newest_state(server: Server) -> None:
     """New dialogs while the state changes: everybody ends with the newest."""
     alice = UserAgent(server.address, "popular")
     watchers = [UserAgent(server.address, f"fan{number}") for number in range(DEVICES)]

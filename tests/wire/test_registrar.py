@@ -91,7 +91,7 @@ def shown(agent: UserAgent) -> set[tuple[str, str]]:
     return {("open", agent.contact)}
 
 
-def test_registered_and_unregistered(server: Server, agents: Agents) -> None:
+def test_a_registration_and_its_end_are_told(server: Server, agents: Agents) -> None:
     alice, bob = agents(server, "reg-one"), watching(agents, server, "reg-one")
     done = register(alice)
     assert done.get("Contact").startswith(f"<{alice.contact}>;expires=600")
@@ -145,7 +145,7 @@ def test_idle_is_not_unregistered(server: Server, agents: Agents) -> None:
     assert tuples(bob.notify()) == gone("reg-idle")
 
 
-def test_an_expired_registration(server: Server, agents: Agents) -> None:
+def test_a_registration_that_expires_is_told_as_gone(server: Server, agents: Agents) -> None:
     alice, bob = agents(server, "reg-expired"), watching(agents, server, "reg-expired")
     register(alice)
     bob.notify()
@@ -165,7 +165,7 @@ def test_a_user_of_another_domain_is_another_user(start_server: Callable[..., Se
     assert there.contact not in ",".join(register(here, cseq=2).all("Contact"))
 
 
-def test_too_many_contacts(server: Server, agents: Agents) -> None:
+def test_a_contact_over_the_limit_is_refused_with_503(server: Server, agents: Agents) -> None:
     alice = agents(server, "reg-many")
     assert register(alice, *(f"<sip:{number}@192.0.2.1>" for number in range(64))).status == 200
     assert register(alice, "<sip:one-more@192.0.2.1>", cseq=2).status == 503
@@ -192,7 +192,7 @@ def test_what_could_not_be_stored_is_not_acknowledged(start_server: Callable[...
 
 @pytest.mark.parametrize("transport", ["tcp", "ws"])
 @pytest.mark.parametrize("how", ["closed", "reset"])
-def test_a_lost_connection(server: Server, agents: Agents, transport: str, how: str) -> None:
+def test_a_lost_connection_ends_its_registration_and_no_other(server: Server, agents: Agents, transport: str, how: str) -> None:
     user = f"reg-{transport}-{how}"
     alice, bob = agents(server, user, transport), watching(agents, server, user)
     other = agents(server, user)
@@ -308,7 +308,7 @@ def gruus_of(response: Message) -> list[str]:
     return found
 
 
-def test_switched_off(start_server: Callable[..., Server], agents: Agents) -> None:
+def test_without_use_callbacks_nothing_of_registrations_is_told(start_server: Callable[..., Server], agents: Agents) -> None:
     """Nothing of registrations is told, not even of those that were told before; they survive all the same."""
     server = start_server()
     alice = agents(server, "alice")

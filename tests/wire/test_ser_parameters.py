@@ -48,7 +48,7 @@ def fetched(agent: UserAgent, event: str = "presence") -> Message:
     return agent.notify(call_id=agent.call_id)
 
 
-def test_lifetimes(server: Server, alice: UserAgent, bob: UserAgent) -> None:
+def test_the_lifetimes_count_from_the_next_request_on(server: Server, alice: UserAgent, bob: UserAgent) -> None:
     set_now(server, "pa.default_expires", 120)
     assert bob.subscribe(ALICE, expires=None).get("Expires") == "120"
     assert alice.publish(pidf(), expires=None).get("Expires") == "120"
@@ -59,7 +59,7 @@ def test_lifetimes(server: Server, alice: UserAgent, bob: UserAgent) -> None:
     assert alice.publish(pidf(), expires=3600).get("Expires") == "300"
 
 
-def test_auth(server: Server, alice: UserAgent, bob: UserAgent) -> None:
+def test_auth_and_auth_default_decide_the_next_subscription(server: Server, alice: UserAgent, bob: UserAgent) -> None:
     alice.publish(pidf())
     assert b"<presence" in fetched(bob).body
     set_now(server, "pa.auth", "implicit")
@@ -69,13 +69,13 @@ def test_auth(server: Server, alice: UserAgent, bob: UserAgent) -> None:
     assert bob.subscribe(ALICE, expires=0).status == 403
 
 
-def test_winfo_auth(server: Server, bob: UserAgent) -> None:
+def test_winfo_auth_decides_who_sees_watchers(server: Server, bob: UserAgent) -> None:
     assert bob.subscribe(ALICE, expires=0, event=WINFO).status == 403
     set_now(server, "pa.winfo_auth", "none")
     assert b"<watcherinfo" in fetched(bob, WINFO).body
 
 
-def test_watcherinfo_notify(server: Server, alice: UserAgent) -> None:
+def test_without_watcherinfo_notify_the_package_is_unknown(server: Server, alice: UserAgent) -> None:
     assert b"<watcherinfo" in fetched(alice, WINFO).body
     set_now(server, "pa.watcherinfo_notify", 0)
     assert alice.subscribe(ALICE, expires=0, event=WINFO).status == 489
@@ -90,7 +90,7 @@ def test_use_callbacks_and_default_priority_percentage(server: Server, alice: Us
     wait_until(lambda: alice.contact.encode() not in fetched(bob).body, "nobody sees it")
 
 
-def test_offline_winfo(server: Server, bob: UserAgent) -> None:
+def test_with_use_offline_winfo_who_came_is_stored_for_its_time(server: Server, bob: UserAgent) -> None:
     set_now(server, "pa.auth", "implicit")
     assert bob.subscribe(ALICE).status == 200
     assert rows(server, "SELECT watcher FROM watcher WHERE stored = 1") == []
@@ -103,7 +103,7 @@ def test_offline_winfo(server: Server, bob: UserAgent) -> None:
     assert begun + 7199 < expires_at < time.time() + 7201
 
 
-def test_offline_winfo_timer(server: Server, bob: UserAgent) -> None:
+def test_offline_winfo_timer_says_how_often_is_cleaned_up(server: Server, bob: UserAgent) -> None:
     """What ran out stays until the next cleaning; with a shorter interval there was one already."""
     set_now(server, "pa.offline_winfo_timer", 86400)
     set_now(server, "pa.auth", "implicit")
@@ -117,7 +117,9 @@ def test_offline_winfo_timer(server: Server, bob: UserAgent) -> None:
     wait_until(lambda: not rows(server, "SELECT watcher FROM watcher WHERE stored = 1"), "it is cleaned up")
 
 
-def test_notify_is_refresh(server: Server, alice: UserAgent, bob: UserAgent, agents: Agents) -> None:
+def test_with_notify_is_refresh_an_answer_changes_the_remote_target(
+    server: Server, alice: UserAgent, bob: UserAgent, agents: Agents
+) -> None:
     moved = agents("bob")
     bob.answer_headers = f"Contact: <{moved.contact}>\r\n"
     set_now(server, "pa.notify_is_refresh", 0)

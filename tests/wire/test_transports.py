@@ -50,7 +50,7 @@ def test_one_request_in_many_segments(agents: Agents, size: int) -> None:
     assert agent.response(agent.branch).status == 200
 
 
-def test_requests_cut_anywhere(agents: Agents) -> None:
+def test_requests_of_a_stream_are_answered_wherever_it_is_cut(agents: Agents) -> None:
     """The end of one request and the beginning of the next in one segment."""
     agent = agents("cut", "tcp")
     built = []
@@ -120,7 +120,7 @@ def test_refresh_moves_to_a_new_connection(agents: Agents) -> None:
 
 @pytest.mark.rfc("TRN-012")
 @pytest.mark.parametrize("rport", [";rport", ""])
-def test_response_address(agents: Agents, rport: str) -> None:
+def test_a_response_goes_to_the_source_port_only_with_rport(agents: Agents, rport: str) -> None:
     """With rport to the source port; without it to the port in Via; always to the source address, which `received` tells."""
     agent, other = agents("rport"), agents("rport")
     sent_by = agent.address if rport else other.address
@@ -148,7 +148,7 @@ def test_contact_of_another_host_than_the_source(agents: Agents) -> None:
 @pytest.mark.rfc("TRN-002")
 @pytest.mark.rfc("TRN-003")
 @pytest.mark.rfc("TRN-005")
-def test_route_set(agents: Agents) -> None:
+def test_the_route_set_is_that_of_the_first_subscribe(agents: Agents) -> None:
     """Record-Route of the first SUBSCRIBE, in its order and with all parameters; that of a refresh is not looked at."""
     bob, proxy, alice = agents("bob-routed"), agents("proxy"), agents("watched-routed")
     routes = [f"<sip:{proxy.address};lr;ftag=a>", "<sip:p2.example.net;lr=on;x=%41>;y=z", '"P, 3" <sip:p3.example.net;lr>']
@@ -163,7 +163,7 @@ def test_route_set(agents: Agents) -> None:
 
 
 @pytest.mark.rfc("TRN-005")
-def test_strict_router(agents: Agents) -> None:
+def test_a_strict_router_stands_in_the_request_uri(agents: Agents) -> None:
     bob, proxy, alice = agents("bob-strict"), agents("strict"), agents("watched-strict")
     bob.subscribe(alice.aor, f"Record-Route: <sip:strict@{proxy.address}>, <sip:p2.example.net;lr>")
     notify = proxy.notify()
@@ -173,7 +173,9 @@ def test_strict_router(agents: Agents) -> None:
 
 @pytest.mark.rfc("TRN-009")
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_retransmitted_subscribe(server: Server, agents: Agents, transport: str) -> None:
+def test_a_retransmitted_subscribe_is_answered_again_and_makes_no_subscription(
+    server: Server, agents: Agents, transport: str
+) -> None:
     bob = agents(f"bob-twice-{transport}", transport)
     first = bob.subscribe("sip:watched-twice@example.org")
     notify = bob.notify()
@@ -187,7 +189,7 @@ def test_retransmitted_subscribe(server: Server, agents: Agents, transport: str)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
-def test_retransmitted_publish(server: Server, agents: Agents, transport: str) -> None:
+def test_a_retransmitted_publish_is_answered_again_and_makes_no_publication(server: Server, agents: Agents, transport: str) -> None:
     alice = agents(f"alice-twice-{transport}", transport)
     first = alice.publish(pidf("open", alice.user))
     tags = [first.get("SIP-ETag")]

@@ -250,7 +250,7 @@ SERVICES_OF_BLINK = (
 
 
 @pytest.mark.rfc("XCS-044")
-def test_what_blink_does(strict: Server) -> None:
+def test_blink_stores_and_fetches_its_documents_with_conditions(strict: Server) -> None:
     """Capabilities, five documents at the same time, then whole documents with conditions, their URIs percent-encoded."""
     home = f"http%3A//127.0.0.1%3A{strict.http_port}/xcap-root/resource-lists/users/sip%3Aalice%40example.org"
     granted = f"{home}/index/~~/resource-lists/list%5B%40name%3D%22oma_grantedcontacts%22%5D"

@@ -17,7 +17,7 @@ from kemi.b2bua.outgoing import (
     Unwanted,
     Wanted,
 )
-from tests.unit.values import NOW, PIDF
+from tests.unit.values import NOW, PIDF, token_of
 
 BOB, DAN = "sip:bob@example.org", "sip:dan@far.example.net"
 TIMING = Timing(start_delay=0)
@@ -42,7 +42,7 @@ class Watching:
 
     def token(self) -> str:
         self.number += 1
-        return f"{self.number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128:032x}"
+        return token_of(self.number)
 
     def happens(self, event: Event) -> tuple[Action, ...]:
         if self.outgoing is None:

@@ -28,7 +28,7 @@ from kemi.b2bua.outgoing import (
 )
 from kemi.errors import OutOfOrder, SubscriptionDoesNotExist
 from tests.unit.b2bua.remote import FOREIGN
-from tests.unit.values import NOW
+from tests.unit.values import NOW, token_of
 
 CALLS = FOREIGN._replace(package="dialog")
 INFO = "application/dialog-info+xml"
@@ -63,7 +63,7 @@ class Family:
 
     def token(self) -> str:
         self.number += 1
-        return f"{self.number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128:032x}"
+        return token_of(self.number)
 
     def happens(self, number: int, event: Event) -> None:
         before = dict(self.rows)

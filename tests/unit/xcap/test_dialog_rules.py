@@ -39,7 +39,7 @@ def test_what_is_not_understood_lets_nobody_in(written: str) -> None:
     assert granted(document(written)) == Permissions(Decision.BLOCK)
 
 
-def test_transformations_mean_nothing() -> None:
+def test_transformations_of_presence_mean_nothing_to_dialogs() -> None:
     written = rule(None, "allow", "<provide-persons/>")
     assert granted(document(written)) == granted(document(calls("allow"))) == EVERYTHING
     assert granted(document(rule(None, "confirm", "<provide-all-attributes/>"))) == Permissions(Decision.CONFIRM)

@@ -32,7 +32,7 @@ def test_what_is_in_a_document() -> None:
 
 
 @pytest.mark.rfc("XCS-058")
-def test_elements_and_attributes() -> None:
+def test_a_component_is_told_with_its_content_or_as_gone() -> None:
     assert part(diff_format.component(Target.ATTRIBUTE, HARD, "&lt;1")) == Part("attribute", HARD, inside="<1")
     assert part(diff_format.gone(Target.ATTRIBUTE, HARD)) == Part("attribute", HARD, exists=False)
     assert part(diff_format.gone(Target.ELEMENT, HARD)) == Part("element", HARD, exists=False)

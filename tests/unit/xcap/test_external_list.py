@@ -51,7 +51,7 @@ def test_a_list_of_something_else_has_no_members() -> None:
     assert NOBODY.has(BOB) is False
 
 
-def test_references_are_told() -> None:
+def test_the_references_of_a_list_are_told() -> None:
     assert members(DOCUMENT, "resource-lists/list[@name='more']").references == {"http://x/a", "resource-lists/users/a/b"}
 
 

@@ -190,7 +190,7 @@ def test_redirections_to_other_servers_are_not(serve: Serve, client: NewClient, 
     assert other.asked == []
 
 
-def test_circles_end(serve: Serve, client: NewClient) -> None:
+def test_a_circle_of_redirections_ends(serve: Serve, client: NewClient) -> None:
     server = serve(Told(302, headers={"Location": "/again"}))
     assert client(server.url).fetch().outcome is Outcome.REFUSED
     assert len(server.asked) == REDIRECTIONS + 1

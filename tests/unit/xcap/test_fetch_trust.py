@@ -48,7 +48,9 @@ def digest_server(algorithm: str) -> Answering:
 
 @pytest.mark.rfc("XCC-004")
 @pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
-def test_digest(serve: Serve, client: NewClient, credentials: str, algorithm: str) -> None:
+def test_a_digest_challenge_is_answered_once_and_the_password_is_not_sent(
+    serve: Serve, client: NewClient, credentials: str, algorithm: str
+) -> None:
     server = serve(digest_server(algorithm))
     here = client(server.url, fetch_credentials=credentials)
     assert here.fetch().outcome is Outcome.DOCUMENT

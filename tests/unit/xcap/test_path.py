@@ -95,7 +95,7 @@ def test_equal_paths_are_equal_however_they_are_escaped(path: str) -> None:
         "/resource-lists/users/sip:joe@example.com/Index",
     ],
 )
-def test_case_matters(path: str) -> None:
+def test_the_case_of_a_path_matters(path: str) -> None:
     assert split(path).document != INDEX
 
 

@@ -62,7 +62,7 @@ def test_canonical_is_what_the_server_calls_a_user(written: str) -> None:
 # Domains
 
 
-def test_domains_of_users() -> None:
+def test_only_sip_uris_have_a_domain() -> None:
     assert domain_of("sip:bob@example.org") == domain_of("sips:example.org") == "example.org"
     assert domain_of("tel:+1;phone-context=example.org") == domain_of("xmpp:bob@example.org") == ""
 
@@ -105,7 +105,7 @@ def test_no_suffix_no_wildcard_and_no_broken_domain_is_equal(one: str, other: st
         ("mailto:a@x", "MAILTO:a@x"), ("tel:+1-2", "tel:+12"), ("http://x/%c3", "http://x/%C3"),
     ],
 )  # fmt: skip
-def test_equivalent_uris(one: str, other: str) -> None:
+def test_equivalent_uris_are_known_as_such_in_either_order(one: str, other: str) -> None:
     assert equivalent(one, other)
     assert equivalent(other, one)
 

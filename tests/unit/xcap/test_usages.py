@@ -11,7 +11,7 @@ from kemi.xcap import access, usages
 from kemi.xcap.access import Forbidden
 from kemi.xcap.errors import NotFound
 from kemi.xcap.path import DocumentSelector, Tree
-from kemi.xcap.usages import USAGES, Made
+from kemi.xcap.usages import USAGES, Generated
 from tests.unit.values import ALICE, BOB, settings_of
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "xcap.md"
@@ -47,7 +47,7 @@ def test_an_unknown_usage_is_not_found(tree: Tree) -> None:
 
 @pytest.mark.rfc("XCS-044")
 def test_users_have_no_capabilities() -> None:
-    assert usages.find("xcap-caps", Tree.GLOBAL).made == {(Tree.GLOBAL, "index"): Made.CAPABILITIES}
+    assert usages.find("xcap-caps", Tree.GLOBAL).made == {(Tree.GLOBAL, "index"): Generated.CAPABILITIES}
     with pytest.raises(NotFound):
         usages.find("xcap-caps", Tree.USERS)
 
@@ -108,9 +108,9 @@ def test_global_documents_are_for_everybody_to_read_and_for_some_to_write() -> N
 def test_the_services_of_all_users_are_for_list_servers() -> None:
     selector = DocumentSelector("rls-services", Tree.GLOBAL, "", "index")
     with pytest.raises(Forbidden):
-        access.require(SETTINGS, selector, Made.SERVICES, (BOB,), is_write=False)
+        access.require(SETTINGS, selector, Generated.SERVICES, (BOB,), is_write=False)
     settings = replace(SETTINGS, xcap=replace(SETTINGS.xcap, rls_readers=(BOB,)))
-    access.require(settings, selector, Made.SERVICES, (BOB,), is_write=False)
+    access.require(settings, selector, Generated.SERVICES, (BOB,), is_write=False)
 
 
 def test_the_table_in_the_docstring_has_every_usage() -> None:

@@ -49,7 +49,7 @@ def test_ways_to_write_a_document(uri: str) -> None:
 
 
 @pytest.mark.rfc("XCS-055")
-def test_elements_and_attributes() -> None:
+def test_a_watched_attribute_is_read_with_its_document_and_steps() -> None:
     found = one("resource-lists/users/alice@example.org/index/~~/resource-lists/p:a%5b1%5d/@b?xmlns(p=urn:p)")
     assert (found.document, found.node and found.node.target) == (INDEX, Target.ATTRIBUTE)
     assert found.node is not None
@@ -69,7 +69,7 @@ def test_elements_and_attributes() -> None:
         ("resource-lists/users/alice@example.org/folder/", None, None),
     ],
 )
-def test_collections(uri: str, index: str | None, everybody: str | None) -> None:
+def test_a_collection_covers_the_documents_below_it(uri: str, index: str | None, everybody: str | None) -> None:
     found = one(uri)
     for document, rest in ((INDEX, index), (EVERYBODY, everybody)):
         assert found.covers(document) == (rest is not None)
@@ -98,7 +98,7 @@ def test_collections(uri: str, index: str | None, everybody: str | None) -> None
         "resource-lists/global/index#a",
     ],
 )
-def test_what_names_nothing(uri: str) -> None:
+def test_a_uri_that_names_nothing_here_is_not_watched(uri: str) -> None:
     assert watched.read(uri, SITE) == []
 
 
