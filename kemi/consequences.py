@@ -16,7 +16,7 @@ from kemi.presence import hard_state, policy
 from kemi.report import report_document
 from kemi.rls import appeared
 from kemi.settings import Settings
-from kemi.xcap import refresh
+from kemi.xcap import fetched
 from kemi.xcap.path import Tree
 from kemi.xcap.serve import Change, Changed
 
@@ -37,7 +37,7 @@ def lists_change(database: Database, settings: Settings, packages: Packages, cha
     Who watches a new service as a presentity comes again. Lists are locked before members of lists, as those do who tell them.
     """
     selector, before = change.selector, change.before.body if change.before else None
-    is_of_services = selector.auid == refresh.SERVICES
+    is_of_services = selector.auid == fetched.SERVICES
     again = appeared.here(database, settings, packages, before, change.body, now) if is_of_services else []
     marked = report_document(database, selector.auid, selector.xui, now) if change.followers.lists else []
     judged = [] if is_of_services else rules_change(database, settings, packages, change, now)
@@ -46,8 +46,8 @@ def lists_change(database: Database, settings: Settings, packages: Packages, cha
 
 CONSEQUENCES: Mapping[str, Consequence] = {
     hard_state.AUID: hard_state.change,
-    **dict.fromkeys(refresh.RULES | refresh.DIALOG_RULES, rules_change),
-    **dict.fromkeys(refresh.OF_LISTS, lists_change),
+    **dict.fromkeys(fetched.RULES | fetched.DIALOG_RULES, rules_change),
+    **dict.fromkeys(fetched.OF_LISTS, lists_change),
 }
 """By application usage."""
 

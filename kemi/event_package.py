@@ -154,7 +154,8 @@ class EventPackage:
             first is the only one (RFC 6665 section 5.4.9).
         is_served: settings -> whether it is served at all.
         replaces_body: whether the body of a SUBSCRIBE in a dialog takes the place of the first one's; else that one stays.
-        also_asks: `authorize` of another package, whose rules and whose decisions by management `authorize` asks besides.
+        also_asks: another `authorize`, whose rules and whose decisions by management `authorize` asks besides: that of another
+            package, or the package's own where `authorize` asks it for our users only (`kemi.b2bua.foreign`).
     """
 
     name: str
@@ -182,8 +183,7 @@ class EventPackage:
     @property
     def rules(self) -> Authorize:
         """Whose word counts for our own users; the same object for packages that ask the same rules."""
-        rules: Authorize = getattr(self.authorize, "ours", self.authorize)
-        return self.also_asks or rules
+        return self.also_asks or self.authorize
 
     @property
     def event(self) -> str:

@@ -43,10 +43,10 @@ from kemi.event_package import Decision
 from kemi.identity import Realm
 from kemi.presence import policy, rules
 from kemi.settings import Settings
-from kemi.xcap import common_policy, im_rules, refresh
-from kemi.xcap.cached_document import State
+from kemi.xcap import common_policy, fetched, im_rules
 from kemi.xcap.conditions import Context
 from kemi.xcap.errors import XcapError
+from kemi.xcap.fetched_document import State
 from kemi.xcap.ruleset import Ruleset
 
 AUID: Final = "im-rules"
@@ -160,7 +160,7 @@ def _documents(database: Database, settings: Settings, owner: str, name: str, no
         rows = database.execute("policy_message_documents", {"owner": owner, "name": name}).rows()
         return [_read(bytes(body), each, draft) for each, body in rows]
     name = name or settings.pa.im_rules_file
-    reading = refresh.document(database, settings, AUID, owner, now, name)
+    reading = fetched.document(database, settings, AUID, owner, now, name)
     if reading.state is State.UNKNOWN:
         return [_unreadable(name)]
     return [] if reading.state is State.MISSING else [_read(reading.body, name, draft)]

@@ -42,16 +42,16 @@ def store_all(database: Database, settings: Settings, packages: Packages, subscr
     return len(entries)
 
 
-def _entry(subscription: Subscription, now: float, expires_at: float) -> watcher.Ended:
+def _entry(subscription: Subscription, now: float, expires_at: float) -> watcher.Entry:
     is_over = subscription.state is State.TERMINATED
-    return watcher.Ended(
+    return watcher.Entry(
         id=watcher.opaque(f"{subscription.package} {subscription.resource} {subscription.watcher}"),
         resource=subscription.resource,
         package=subscription.package,
         uri=subscription.watcher,
         display_name=subscription.display_name,
-        status=subscription.state.value,
-        event=(watcher.Event.TIMEOUT if is_over else watcher.Event.SUBSCRIBE).value,
+        status=watcher.Status(subscription.state.value),
+        event=watcher.Event.TIMEOUT if is_over else watcher.Event.SUBSCRIBE,
         subscribed_at=now,
         expires_at=expires_at,
     )

@@ -30,7 +30,7 @@ from kemi.event_package import Authorization, Decision, Packages, interval_of
 from kemi.report import report_change, report_end, wakes
 from kemi.settings import Settings
 from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, authorized, decided, due
-from kemi.watcher import Ended, Event
+from kemi.watcher import Entry, Event
 
 LIMIT = 500
 """Presentities looked after in one sweep; the next one is a second later."""
@@ -167,13 +167,13 @@ def _due_later(subscription: Subscription, interval: float, now: float) -> Subsc
     return subscription._replace(due_at=due_at, next_at=min(due_at, repeat_at, subscription.expires_at))
 
 
-def _done_waiting(waiting: Ended, decision: Decision, now: float) -> Ended:
+def _done_waiting(waiting: Entry, decision: Decision, now: float) -> Entry:
     event = Event.REJECTED if decision is Decision.BLOCK else Event.APPROVED
-    return waiting._replace(status=watcher.Status.TERMINATED.value, event=event.value, expires_at=now + watcher.TOLD_WITHIN)
+    return waiting._replace(status=watcher.Status.TERMINATED, event=event, expires_at=now + watcher.TOLD_WITHIN)
 
 
 def _report(
-    database: Database, settings: Settings, packages: Packages, changes: Sequence[Change], done: Sequence[Ended], now: float
+    database: Database, settings: Settings, packages: Packages, changes: Sequence[Change], done: Sequence[Entry], now: float
 ) -> list[Result | None]:
     """Report what changes before it is written, as `report` wants it."""
     marked = []
@@ -198,7 +198,7 @@ def _wake(changes: Sequence[Change]) -> list[Effect]:
     return [Wake(blocked=any(each.before.in_flight_since is not None for each in changes))] if changes else []
 
 
-def _log(changes: Sequence[Change], done: Sequence[Ended]) -> list[Effect]:
+def _log(changes: Sequence[Change], done: Sequence[Entry]) -> list[Effect]:
     lines: list[Effect] = [
         Log(
             f"subscription decided: id={after.id} event={after.package} resource={after.resource} watcher={after.watcher} "
@@ -206,4 +206,6 @@ def _log(changes: Sequence[Change], done: Sequence[Ended]) -> list[Effect]:
         )
         for before, after in changes
     ]
-    return lines + [Log(f"watcher {each.event}: resource={each.resource} watcher={each.uri} event={each.package}") for each in done]
+    return lines + [
+        Log(f"watcher {each.event.value}: resource={each.resource} watcher={each.uri} event={each.package}") for each in done
+    ]

@@ -11,7 +11,7 @@ from kemi.database import Database, Result
 from kemi.effects import Effect, Wake
 from kemi.event_package import WATCHER_INFORMATION, Packages
 from kemi.settings import Settings
-from kemi.watcher import Ended
+from kemi.watcher import Entry
 
 
 def report_change(
@@ -23,7 +23,7 @@ def report_change(
     return store.mark_telling(database, rows, now, settings.pa.notify_interval) if rows else None
 
 
-def report_end(database: Database, settings: Settings, packages: Packages, ended: Sequence[Ended], now: float) -> Result | None:
+def report_end(database: Database, settings: Settings, packages: Packages, ended: Sequence[Entry], now: float) -> Result | None:
     """Mark watcher information due, and remember the subscriptions that end."""
     watched = [each for each in ended if each.package + WATCHER_INFORMATION in packages]
     if not watched:

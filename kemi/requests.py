@@ -7,6 +7,7 @@ rest is answered, relayed or refused.
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from kemi import account_store, gateway, message, offline_winfo, settings, sip, subscribe
 from kemi.b2bua import notified, relay
@@ -42,6 +43,22 @@ REGISTRAR_EXTENSIONS = ("gruu",)
 """Option tags of what Kamailio's registrar has here."""
 
 ALLOW = ("SUBSCRIBE", "PUBLISH", "REGISTER", "MESSAGE", "OPTIONS", "NOTIFY", "CANCEL", "ACK")
+
+
+class Wanted(NamedTuple):
+    """What a SUBSCRIBE asks for.
+
+    Args:
+        resource: canonical address of who is to be watched; "" in a dialog: its row tells.
+        is_elsewhere: the resource is somebody of another domain.
+        is_list: the resource is a list (RFC 4662).
+        tag: our tag of the dialog that this SUBSCRIBE opens; "" in a dialog.
+    """
+
+    resource: str
+    is_elsewhere: bool
+    is_list: bool
+    tag: str
 
 
 class Requests(Process):
@@ -105,35 +122,47 @@ class Requests(Process):
             chosen: the list that a script has chosen (`subscribe.subscribe`), "" for that of the Request-URI; None: none is chosen.
         """
         sip.parse_uri(request.uri)
-        elsewhere = "" if request.to_tag else relay.elsewhere(self.settings, self.realm, request.uri)
-        resource = "" if request.to_tag else elsewhere or self.realm.presentity(request.uri)
-        is_list = chosen is not None or self._is_for_list(request, watcher, resource, elsewhere)
-        tag = "" if request.to_tag else subscribe.tag_of(request, self.secret, is_list, target.supports_lists(request))
-        if tag:
-            gateway.set_to_tag(tag)
-        kept = self._is_trusted(request.source_address) and not subscribe.is_last(request)
-        if not kept and not gateway.begin_transaction():
+        wanted = self._wanted(request, watcher, chosen)
+        if wanted.tag:
+            gateway.set_to_tag(wanted.tag)
+        row_tells = self._is_trusted(request.source_address) and not subscribe.is_last(request)
+        if not row_tells and not gateway.begin_transaction():
             return False
-        target.refuse_extensions(request, is_list)
-        if elsewhere:
-            self._want(request, watcher, elsewhere, is_list)
-        elif tag and not is_list:
-            self._require_user(resource)
-        chosen = self._keep_root(resource, chosen or "", is_list) if tag and not elsewhere else chosen or ""
-        verb = partial(subscribe.subscribe, self.database, self.settings, self.packages, request, resource, watcher, tag)
-        effects = self._again(partial(verb, time.time(), chosen))
-        self._handled = next((each for each in effects if isinstance(each, Status)), None)
-        if self._handled is not None and not elsewhere and offline_winfo.is_worth_storing(self.settings, self._handled):
-            self._store_if_away(self._handled.subscription)
-        self._execute([*effects, WakeSubscriber()] if elsewhere or is_list else effects)
-        self._fetching.subscribed(self.settings, self._handled)
+        target.refuse_extensions(request, wanted.is_list)
+        if wanted.is_elsewhere:
+            self._want(request, watcher, wanted)
+        elif wanted.tag:
+            if not wanted.is_list:
+                self._require_user(wanted.resource)
+            chosen = self._keep_root(wanted, chosen or "")
+        verb = partial(subscribe.subscribe, self.database, self.settings, self.packages, request, wanted.resource, watcher)
+        effects = self._again(partial(verb, wanted.tag, time.time(), chosen or ""))
+        self._subscribed(wanted, effects)
         return is_accepted(effects)
 
-    def _is_for_list(self, request: sip.Request, watcher: str, resource: str, elsewhere: str) -> bool:
+    def _wanted(self, request: sip.Request, watcher: str, chosen: str | None) -> Wanted:
+        """In a dialog its tag says whether it is to a list, and the row says the rest."""
+        if request.to_tag:
+            return Wanted("", False, chosen is not None or self._is_for_list(request, watcher, "", False), "")
+        elsewhere = relay.elsewhere(self.settings, self.realm, request.uri)
+        resource, is_elsewhere = elsewhere or self.realm.presentity(request.uri), bool(elsewhere)
+        is_list = chosen is not None or self._is_for_list(request, watcher, resource, is_elsewhere)
+        tag = subscribe.tag_of(request, self.secret, is_list, target.supports_lists(request))
+        return Wanted(resource, is_elsewhere, is_list, tag)
+
+    def _is_for_list(self, request: sip.Request, watcher: str, resource: str, is_elsewhere: bool) -> bool:
         """Whoever is elsewhere may be a list: where the client knows lists the server there is asked for one."""
-        if elsewhere:
+        if is_elsewhere:
             return target.supports_lists(request) and relay.is_for_list(self.packages, request.event, request.accept)
         return target.is_for_list(self.database, self._there, request, resource, watcher, time.time())
+
+    def _subscribed(self, wanted: Wanted, effects: list[Effect]) -> None:
+        """What was asked for is written: it is told, and who has more to do about it is woken."""
+        self._handled = next((each for each in effects if isinstance(each, Status)), None)
+        if self._handled is not None and not wanted.is_elsewhere and offline_winfo.is_worth_storing(self.settings, self._handled):
+            self._store_if_away(self._handled.subscription)
+        self._execute([*effects, WakeSubscriber()] if wanted.is_elsewhere or wanted.is_list else effects)
+        self._fetching.subscribed(self.settings, self._handled)
 
     @property
     def _root(self) -> str:
@@ -145,22 +174,24 @@ class Requests(Process):
         """The settings for documents of this request."""
         return roots.at(self.settings, self._root)
 
-    def _keep_root(self, resource: str, chosen: str, is_list: bool) -> str:
+    def _keep_root(self, wanted: Wanted, chosen: str) -> str:
         """That root stays with the presentity, or with the list: which list it is then."""
         root, now = self._root, time.time()
-        if not root or is_list:
-            return source.below(root, chosen) if root else chosen
-        changed = partial(rules_changed(self.database, self.settings, self.packages), "pres-rules", resource, now)
-        self._execute(self._again(partial(roots.remember, self.database, self.settings, resource, root, changed, now)))
+        if not root:
+            return chosen
+        if wanted.is_list:
+            return source.below(root, chosen)
+        changed = partial(rules_changed(self.database, self.settings, self.packages), "pres-rules", wanted.resource, now)
+        self._execute(self._again(partial(roots.remember, self.database, self.settings, wanted.resource, root, changed, now)))
         return chosen
 
-    def _want(self, request: sip.Request, watcher: str, resource: str, is_list: bool) -> None:
+    def _want(self, request: sip.Request, watcher: str, wanted: Wanted) -> None:
         """Somebody elsewhere is about to be watched from here."""
         package = sip.parse_event(request.event or "").package if request.event else ""
         if package in self.packages:
             wish = relay.Wish(request.from_tag, gateway.max_forwards(), gateway.field(gateway.PATH) or "")
-            arguments = (watcher, resource, package + LIST if is_list else package, wish, self._subscriber.name, time.time())
-            self._again(partial(relay.want, self.database, self.settings, *arguments))
+            key = (watcher, wanted.resource, package + LIST if wanted.is_list else package)
+            self._again(partial(relay.want, self.database, self.settings, *key, wish, self._subscriber.name, time.time()))
 
     def _pass_on(self) -> bool:
         """Our own SUBSCRIBE to a user of ours goes to the contacts that the registrar has; False: it is another one."""
@@ -284,6 +315,7 @@ class Requests(Process):
         self._relay_to_registered()
 
     def _relay_to_registered(self) -> None:
+        proxy.take_hop()
         if not proxy.relay_to_registered():
             raise TemporarilyUnavailable("the user is not registered")
 
@@ -322,6 +354,7 @@ class Requests(Process):
         routed = proxy.has_route() and proxy.loose_route()
         if self.realm.is_served(sip.parse_uri(gateway.request_uri())):
             return True
+        proxy.take_hop()
         if not (routed and gateway.value("$tt")) or gateway.text("$rm") == "MESSAGE":
             raise NotFound("this server is no proxy for other domains")
         if self._is_user():

@@ -137,7 +137,7 @@ class Script(ser.Script):
 
     def _own_list(self, name: str, who: str) -> str | None:
         is_there = source.has_list(self.database, self._there, who, name, time.time())
-        return source.own_list_as_text(name) if is_there else None
+        return source.Chosen(name=name).as_text() if is_there else None
 
     def _service(self, who: str) -> str | None:
         return "" if source.is_list(self.database, self._there, self._target(), who, time.time()) else None

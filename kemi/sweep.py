@@ -31,7 +31,7 @@ def give_up(database: Database, settings: Settings, packages: Packages, now: flo
         entries = watcher_store.over(database, now, offline_winfo.cleaned(settings, now), LIMIT)
         if entries:
             watcher_store.remove(database, [(each.id,) for each in entries])
-        waiting = [watcher.gave_up(each, now) for each in entries if each.status == watcher.Status.WAITING.value]
+        waiting = [watcher.gave_up(each, now) for each in entries if each.status is watcher.Status.WAITING]
         marked = report_end(database, settings, packages, waiting, now) if waiting else None
     lines = [Log(f"watcher given up: resource={each.resource} watcher={each.uri} event={each.package}") for each in waiting]
     return [*lines, *wakes(marked)]

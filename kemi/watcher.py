@@ -75,16 +75,16 @@ class Watcher(NamedTuple):
     stored: bool
 
 
-class Ended(NamedTuple):
-    """What is remembered of a subscription that ended; the columns of the table watcher, times in seconds since the epoch."""
+class Entry(NamedTuple):
+    """A watcher that the table `watcher` has: it waits, has ended, or was stored. Its columns; times in seconds since the epoch."""
 
     id: str
     resource: str
     package: str
     uri: str
     display_name: str
-    status: str
-    event: str
+    status: Status
+    event: Event
     subscribed_at: float
     expires_at: float
 
@@ -104,7 +104,7 @@ def next_id(before: str, now: float) -> str:
     return opaque(f"{before} {now}")
 
 
-def ended(subscription: Subscription | Removed, reason: Reason, now: float, waiting_expiration: int) -> Ended:
+def ended(subscription: Subscription | Removed, reason: Reason, now: float, waiting_expiration: int) -> Entry:
     """What is left of a subscription that ends now.
 
     Args:
@@ -114,12 +114,12 @@ def ended(subscription: Subscription | Removed, reason: Reason, now: float, wait
     waits = subscription.state is State.PENDING and reason is Reason.TIMEOUT
     status = Status.WAITING if waits else Status.TERMINATED
     kept = (waiting_expiration or FOR_EVER) if waits else TOLD_WITHIN
-    return Ended(
+    return Entry(
         id_of(subscription.id, subscription.watcher_id), subscription.resource, subscription.package, subscription.watcher,
-        subscription.display_name, status.value, reason.value, subscription.created_at, now + kept,
+        subscription.display_name, status, Event(reason.value), subscription.created_at, now + kept,
     )  # fmt: skip
 
 
-def gave_up(waiting: Ended, now: float) -> Ended:
+def gave_up(waiting: Entry, now: float) -> Entry:
     """A waiting watcher that nobody decided about in time."""
-    return waiting._replace(status=Status.TERMINATED.value, event=Event.GIVEUP.value, expires_at=now + TOLD_WITHIN)
+    return waiting._replace(status=Status.TERMINATED, event=Event.GIVEUP, expires_at=now + TOLD_WITHIN)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kemi.database import Database, Result, Row
 from kemi.event_package import WATCHER_INFORMATION
-from kemi.watcher import TOLD_WITHIN, Ended, Event, Status, Watcher, id_of
+from kemi.watcher import TOLD_WITHIN, Entry, Event, Status, Watcher, id_of
 
 _STATUSES = {each.value: each for each in Status}
 _EVENTS = {each.value: each for each in Event}
@@ -17,6 +17,17 @@ def _watcher(row: Row) -> Watcher:
     return Watcher(
         resource, own, uri, display_name, _STATUSES[status], _EVENTS[event], subscribed_at, expires_at, sequence, bool(stored)
     )
+
+
+def entry_of(row: Row) -> Entry:
+    """A row with the columns of an entry, in the order of its fields."""
+    tag, resource, package, uri, display_name, status, event, subscribed_at, expires_at = row
+    return Entry(tag, resource, package, uri, display_name, _STATUSES[status], _EVENTS[event], subscribed_at, expires_at)
+
+
+def _row(entry: Entry) -> Row:
+    *names, status, event, subscribed_at, expires_at = entry
+    return (*names, status.value, event.value, subscribed_at, expires_at)
 
 
 def list_all(database: Database, package: str, resources: Sequence[str]) -> list[Watcher]:
@@ -34,13 +45,13 @@ def lock(database: Database, package: str, resource: str) -> None:
     database.execute("watcher_lock_recorded", parameters)
 
 
-def record(database: Database, ended: Sequence[Ended], most: int, now: float) -> None:
+def record(database: Database, ended: Sequence[Entry], most: int, now: float) -> None:
     """Remember subscriptions that ended: those that wait, and those whose end somebody is told of. One statement.
 
     Args:
         most: entries of one watcher that may wait; above it an end is an end. 0: any number.
     """
-    database.execute("watcher_record", {"most": most, "told_until": now + TOLD_WITHIN}, ended)
+    database.execute("watcher_record", {"most": most, "told_until": now + TOLD_WITHIN}, [_row(each) for each in ended])
 
 
 def waiting(database: Database, package: str, resource: str, watcher: str) -> str:
@@ -55,9 +66,9 @@ def taken(database: Database, waiting: str, subscription: str) -> None:
     database.execute("watcher_taken", {"id": waiting, "subscription": subscription})
 
 
-def store(database: Database, entries: Sequence[Ended]) -> None:
+def store(database: Database, entries: Sequence[Entry]) -> None:
     """Store watchers for presentities that are away; one entry for each watcher. One statement."""
-    database.execute("watcher_store", {}, entries)
+    database.execute("watcher_store", {}, [_row(each) for each in entries])
 
 
 def dump(database: Database, package: str, resource: str, now: float) -> Result:
@@ -84,14 +95,14 @@ def forget_told(database: Database, rows: Sequence[tuple[str]]) -> None:
     database.execute("watcher_forget_told", {}, rows)
 
 
-def over(database: Database, now: float, cleaned: float, limit: int) -> list[Ended]:
+def over(database: Database, now: float, cleaned: float, limit: int) -> list[Entry]:
     """What is remembered longer than it should, locked until the transaction ends.
 
     Args:
         cleaned: up to when what was stored for a presentity that was away has to have run out, in seconds since the epoch.
     """
     rows = database.execute("watcher_over", {"now": now, "cleaned": cleaned, "limit": limit}).rows()
-    return [Ended._make([*row[:6], "", row[6], now]) for row in rows]
+    return [entry_of(row) for row in rows]
 
 
 def remove(database: Database, rows: Sequence[tuple[str]]) -> None:

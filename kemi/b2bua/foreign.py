@@ -8,7 +8,7 @@ several forks are merged by the package (`forks`).
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 
@@ -18,7 +18,7 @@ from kemi.b2bua.outgoing import Shown
 from kemi.b2bua.store import Key, Known
 from kemi.database import Database
 from kemi.effects import Effect
-from kemi.event_package import Authorization, Authorize, Decision, Document, EventPackage, View
+from kemi.event_package import Authorization, Decision, Document, EventPackage, View
 from kemi.settings import Settings
 from kemi.subscription import State, Subscription
 
@@ -33,7 +33,8 @@ def with_foreign(packages: Mapping[str, EventPackage], settings: Settings) -> di
 def _with_foreign(package: EventPackage, settings: Settings) -> EventPackage:
     return replace(
         package,
-        authorize=_Rules(package.authorize, package.name),
+        authorize=partial(_authorize, package),
+        also_asks=package.rules,
         authorize_members=partial(_authorize_members, package),
         render=partial(_render, package),
         aspect=partial(_aspect, package, settings),
@@ -72,21 +73,15 @@ def _awaits(name: str, database: Database, settings: Settings, subscription: Sub
     return now + settings.b2b.fetch_wait if is_awaited else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    """What `authorize` is for a package: its own rules for our users, the remote side's word for others."""
-
-    ours: Authorize
-    name: str
-
-    def __call__(
-        self, database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
-    ) -> Mapping[str, Authorization]:
-        if not identity.reaches(settings, resource):
-            return self.ours(database, settings, watchers, resource, now)
-        keys = [(watcher, resource, self.name) for watcher in watchers]
-        says = _says(database, settings, keys, now)
-        return {watcher: says[watcher, resource, self.name] for watcher in watchers}
+def _authorize(
+    package: EventPackage, database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
+) -> Mapping[str, Authorization]:
+    """The package's own rules for our users, the remote side's word for others."""
+    if not identity.reaches(settings, resource):
+        return package.authorize(database, settings, watchers, resource, now)
+    keys = [(watcher, resource, package.name) for watcher in watchers]
+    says = _says(database, settings, keys, now)
+    return {watcher: says[watcher, resource, package.name] for watcher in watchers}
 
 
 def _says(database: Database, settings: Settings, keys: Sequence[Key], now: float) -> dict[Key, Authorization]:

@@ -12,7 +12,7 @@ from kemi import consequences
 from kemi.console.facts import Facts
 from kemi.console.output import clean, json_option, say, show, table
 from kemi.console.session import Session, again, begin, tell, told
-from kemi.xcap import cache_store, manage, store
+from kemi.xcap import fetched_store, manage, store
 from kemi.xcap.manage import Wish
 from kemi.xcap.serve import Result
 from kemi.xcap.store import Listed
@@ -133,7 +133,7 @@ def refresh(configuration: Path, uri: str | None, as_json: bool) -> None:
     with begin(configuration) as session:
         manage.require_elsewhere(session.settings)
         owner = session.presentity(uri) if uri else ""
-        asked = cache_store.ask_all(session.database, owner, session.now)
+        asked = fetched_store.ask_all(session.database, owner, session.now)
     rows = [each._asdict() for each in asked]
     show(rows, as_json, lambda: table(FETCHED, rows, "nothing is known of that server's documents yet"))
 

@@ -20,7 +20,7 @@ from kemi.presence.publication import Publication
 from kemi.presence.removed import Removed, removed
 from kemi.presence.rules import Rules
 from kemi.settings import Settings
-from kemi.xcap import explanation, refresh, roots, usages, validation
+from kemi.xcap import explanation, fetched, roots, usages, validation
 from kemi.xcap.errors import SchemaValidationError
 from kemi.xcap.explanation import Explanation
 from kemi.xcap.path import Tree
@@ -152,7 +152,7 @@ def _by_rules(
 
 def _tried(settings: Settings, documents: list[Rules], trial: Trial, package: str) -> list[Rules]:
     """All documents that count, with this one in its place; checked as our server checks it, another one has its own ways."""
-    auid, auids = (DIALOG_AUID, refresh.DIALOG_RULES) if package == refresh.DIALOG else (AUID, refresh.RULES)
+    auid, auids = (DIALOG_AUID, fetched.DIALOG_RULES) if package == fetched.DIALOG else (AUID, fetched.RULES)
     if not settings.xcap.xcap_root:
         usage = usages.find(auid, Tree.USERS)
         validation.read(usages.with_draft(usage) if settings.pa.draft_rules else usage, trial.body)

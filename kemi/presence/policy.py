@@ -49,12 +49,12 @@ from kemi.presence import parsed, privacy, rules, store
 from kemi.presence.pidf import PidfDocument
 from kemi.presence.rules import Lists, Rules
 from kemi.settings import Settings
-from kemi.xcap import pres_rules, refresh, roots
+from kemi.xcap import fetched, pres_rules, roots
 from kemi.xcap.conditions import Context
 from kemi.xcap.pres_rules import Permissions
 from kemi.xcap.ruleset import Ruleset
 
-PACKAGE: Final = refresh.PRESENCE
+PACKAGE: Final = fetched.PRESENCE
 """The event package whose rules these are; others may ask them too."""
 
 NO_RULES: Final = "no rules"
@@ -103,7 +103,7 @@ class Asking(NamedTuple):
 
 def has_transformations(package: str) -> bool:
     """Whether rules say what is shown to those who are allowed; of calls they do not."""
-    return package != refresh.DIALOG
+    return package != fetched.DIALOG
 
 
 def authorize(
@@ -271,9 +271,9 @@ def rules_changed(
     """
     if settings.pa.auth != "xcap" or settings.xcap.xcap_root:
         return []
-    if auid == refresh.LISTS and not rules.refer_to_lists(database, settings, owner, now):
+    if auid == fetched.LISTS and not rules.refer_to_lists(database, settings, owner, now):
         return []
-    return _judge(database, settings, packages, refresh.asking(packages, auid), owner, now)
+    return _judge(database, settings, packages, fetched.asking(packages, auid), owner, now)
 
 
 def _is_watched(database: Database, presentity: str) -> bool:

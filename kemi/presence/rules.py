@@ -6,7 +6,7 @@ Where they are:
     ---------------  -------------------------------------------------------------  ------------------------------------
     not set          our own, all below pres-rules and OMA's pres-rules             1 statement
     set              of the other server, those that the parameters name            1, 1 more for each that is old
-                     (`places`, `kemi.xcap.refresh`)
+                     (`places`, `kemi.xcap.fetched`)
 
 The package dialog has rules of its own (`kemi.xcap.dialog_rules`), in the same two ways. Where the user has documents of these, or
 it is not known whether, they decide about dialogs, and presence rules are not asked. Presence rules decide where there are none.
@@ -24,14 +24,14 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 from kemi import identity
 from kemi.database import Database
 from kemi.settings import Settings
-from kemi.xcap import access, dialog_rules, external_list, pres_rules, refresh, store
-from kemi.xcap.cached_document import DEFAULT_NAME, Reading, State
+from kemi.xcap import access, dialog_rules, external_list, fetched, pres_rules, store
 from kemi.xcap.conditions import ExternalList, Lookup, Sphere
 from kemi.xcap.errors import XcapError
 from kemi.xcap.external_list import NOBODY, UNKNOWN, Anchor, Members
+from kemi.xcap.fetched import DIALOG, DIALOG_RULES, LISTS, OMA_RULES, PRESENCE, Place
+from kemi.xcap.fetched_document import DEFAULT_NAME, Reading, State
 from kemi.xcap.path import Tree
 from kemi.xcap.pres_rules import Permissions
-from kemi.xcap.refresh import DIALOG, DIALOG_RULES, LISTS, OMA_RULES, PRESENCE, Place
 from kemi.xcap.ruleset import Ruleset
 
 P = TypeVar("P")
@@ -39,7 +39,7 @@ P = TypeVar("P")
 GENEROUS: Final[Mapping[str, frozenset[str]]] = {
     "nothing": frozenset(),
     "oma": frozenset({OMA_RULES}),
-    "all": refresh.RULES,
+    "all": fetched.RULES,
 }
 """Application usages of documents whose allowing rules show everything where they have no transformations, by
 `pa.rules_without_transformations`."""
@@ -91,7 +91,7 @@ def has_sphere(database: Database, settings: Settings, owner: str, now: float) -
     """Whether what any rules of a user say, of any package, depends on the user's sphere. One statement; nothing is asked for."""
     if settings.xcap.xcap_root:
         wanted = places(settings, DIALOG)
-        found = _read_there(settings, wanted, refresh.known(database, settings, wanted, owner, now))
+        found = _read_there(settings, wanted, fetched.known(database, settings, wanted, owner, now))
     else:
         found = _load(database, settings, owner, now, DIALOG)
     return any(make().has_sphere for _, make in found)
@@ -125,7 +125,7 @@ Found = tuple[str, Callable[[], Rules]]
 def _load(database: Database, settings: Settings, owner: str, now: float, package: str) -> list[Found]:
     if settings.xcap.xcap_root:
         wanted = places(settings, package)
-        return _read_there(settings, wanted, refresh.documents(database, settings, wanted, owner, now))
+        return _read_there(settings, wanted, fetched.documents(database, settings, wanted, owner, now))
     if package == DIALOG:
         result = database.execute("policy_documents_with_dialog", {"owner": owner})
     else:
@@ -259,7 +259,7 @@ def _is_home(settings: Settings, xui: str, owner: str) -> bool:
 def _lists_of(database: Database, settings: Settings, owner: str, now: float) -> Callable[[str], Reading]:
     """What gives the user's documents with lists, by name."""
     if settings.xcap.xcap_root:
-        return cache(lambda name: refresh.document(database, settings, LISTS, owner, now, name))
+        return cache(lambda name: fetched.document(database, settings, LISTS, owner, now, name))
     ours = {each.selector.name: each.body for each in store.documents(database, LISTS, owner)}
     return lambda name: Reading(State.FRESH, ours[name]) if name in ours else _no_document(name)
 

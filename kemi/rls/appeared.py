@@ -20,8 +20,8 @@ from kemi.report import report_end, wakes
 from kemi.rls import service, source, store
 from kemi.settings import Settings
 from kemi.subscription import Reason, Subscription, ended
-from kemi.xcap import refresh
-from kemi.xcap.cached_document import State
+from kemi.xcap import fetched
+from kemi.xcap.fetched_document import State
 
 MOST: Final = 500
 """Resources that are locked, or looked for, at once: PostgreSQL has room for some thousand locks of all connections."""
@@ -53,7 +53,7 @@ def elsewhere(database: Database, settings: Settings, packages: Packages, owner:
         owner: canonical URI of the user whose they are, and for whom alone; "": everybody's.
         now: seconds since the epoch.
     """
-    reading = refresh.document(database, settings, refresh.SERVICES, owner, now)
+    reading = fetched.document(database, settings, fetched.SERVICES, owner, now)
     uris = set() if reading.state in (State.UNKNOWN, State.MISSING) else _uris(reading.body)
     return _end(database, settings, packages, sorted(uris), owner, now)
 

@@ -34,9 +34,9 @@ from kemi.rls.reference import Reference, Source, entry_reference, list_referenc
 from kemi.rls.resource_list import Member, Names
 from kemi.rls.service import ServiceDefinition
 from kemi.xcap import selector, tree, uri
-from kemi.xcap.cached_document import Reading, State
 from kemi.xcap.constraints import Place
 from kemi.xcap.errors import XcapError
+from kemi.xcap.fetched_document import Reading, State
 from kemi.xcap.path import Tree
 from kemi.xcap.selector import Target
 from kemi.xcap.tree import Document, Element

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kemi import identity, notify, offline_winfo, sip, watcher
-from kemi.database import Database
+from kemi.database import Database, Result
 from kemi.effects import Effect, Log
 from kemi.errors import SipError
 from kemi.event_package import LIST, Decision, Packages
@@ -173,7 +173,7 @@ def _compared(
             last += 1
             created.append(_member(empty, f"{subscription.id}-{last}", each, standing))
         else:
-            after = _again(known, _restored(_as(known, each, standing), subscription), now)
+            after = _come_back(known, _restored(_as(known, each, standing), subscription), now)
             if after != known:
                 changed.append(after)
     return created, changed
@@ -220,7 +220,7 @@ def _restored(member: Subscription, subscription: Subscription) -> Subscription:
     return member if member.expires_at else member._replace(expires_at=subscription.expires_at)
 
 
-def _again(before: Subscription, after: Subscription, now: float) -> Subscription:
+def _come_back(before: Subscription, after: Subscription, now: float) -> Subscription:
     """To who watches the watchers one that had ended, and comes again, is another one (RFC 3858 section 3)."""
     if before.state is not State.TERMINATED or after.state is State.TERMINATED:
         return after
@@ -239,35 +239,60 @@ def _write(
     settings: Settings,
     packages: Packages,
     subscription: Subscription,
-    before: Mapping[str, Subscription],
+    kept: Mapping[str, Subscription],
     created: Sequence[Subscription],
     changed: Sequence[Subscription],
     now: float,
 ) -> list[Effect]:
-    """Write members, and report them to who watches the watchers."""
-    came = [each for each in created if State.TERMINATED not in (each.state, subscription.state)]
-    moved = [each for each in changed if each.state is not before[each.resource].state and each.state is not State.TERMINATED]
-    again = [each for each in moved if before[each.resource].state is State.TERMINATED]
-    left = [
-        watcher.ended(before[each.resource], each.reason or Reason.TIMEOUT, now, settings.pa.waiting_expiration)
-        for each in changed
-        if each.state is State.TERMINATED and before[each.resource].state is not State.TERMINATED
-    ]
-    watched = [(each.resource, each.package) for each in (*came, *moved)]
-    marked = [report_change(database, settings, packages, watched, now)] if watched else []
-    if left:
-        marked.append(report_end(database, settings, packages, left, now))
+    """Write members, and report them to who watches the watchers.
+
+    Args:
+        kept: by resource, those that were there and are not opened anew, as they were.
+        changed: those of them that differ, as they are now.
+    """
+    marked = _report(database, settings, packages, subscription, kept, created, changed, now)
     if created:
         store.create(database, subscription, _placed(database, subscription, created), now)
     if changed:
         store.change(database, changed, now)
+    moved = _moved(kept, changed)
     if moved:
         number(database, [(each.id,) for each in moved])
-    if before:
+    if kept:
         store.prolong(database, subscription)
     if settings.pa.use_offline_winfo and subscription.state is not State.TERMINATED:
-        _store_who_waits(database, settings, packages, [*created, *again], now)
+        back = [each for each in moved if kept[each.resource].state is State.TERMINATED]
+        _store_who_waits(database, settings, packages, [*created, *back], now)
     return [effect for each in marked for effect in wakes(each)]
+
+
+def _report(
+    database: Database,
+    settings: Settings,
+    packages: Packages,
+    subscription: Subscription,
+    kept: Mapping[str, Subscription],
+    created: Sequence[Subscription],
+    changed: Sequence[Subscription],
+    now: float,
+) -> list[Result | None]:
+    """Report what changes before it is written, as `kemi.report` wants it."""
+    came = [each for each in created if State.TERMINATED not in (each.state, subscription.state)]
+    watched = [(each.resource, each.package) for each in (*came, *_moved(kept, changed))]
+    left = [
+        watcher.ended(kept[each.resource], each.reason or Reason.TIMEOUT, now, settings.pa.waiting_expiration)
+        for each in changed
+        if each.state is State.TERMINATED and kept[each.resource].state is not State.TERMINATED
+    ]
+    marked = [report_change(database, settings, packages, watched, now)] if watched else []
+    if left:
+        marked.append(report_end(database, settings, packages, left, now))
+    return marked
+
+
+def _moved(kept: Mapping[str, Subscription], changed: Sequence[Subscription]) -> list[Subscription]:
+    """Those in another state than they were, and not at their end."""
+    return [each for each in changed if each.state not in (kept[each.resource].state, State.TERMINATED)]
 
 
 def _store_who_waits(database: Database, settings: Settings, packages: Packages, new: Sequence[Subscription], now: float) -> None:

@@ -22,7 +22,7 @@ from kemi.rls.source import Resolved
 from kemi.rls.standing import NOBODY, Standing, list_standing, may_watch
 from kemi.settings import Settings
 from kemi.subscription import Subscription
-from kemi.xcap import refresh
+from kemi.xcap import fetched
 
 
 class Nested:
@@ -154,7 +154,7 @@ def is_new(subscription: Subscription) -> bool:
 
 def made_of(database: Database, subscription: Subscription) -> tuple[str, ...]:
     """Where a list may come back that is not there, or cannot be used: what it was made of, and the watcher's own."""
-    own = (document_key(each, subscription.watcher) for each in (refresh.SERVICES, refresh.LISTS))
+    own = (document_key(each, subscription.watcher) for each in (fetched.SERVICES, fetched.LISTS))
     return (*store.documents(database, [subscription.id])[subscription.id], *own)
 
 

@@ -176,7 +176,7 @@ def read_body(request: sip.Request) -> str:
     """The list that a SUBSCRIBE brings along; not in a dialog (RFC 5367 section 5.1)."""
     if request.to_tag:
         raise UnsupportedMediaType("a list comes with the first SUBSCRIBE only")
-    return source.as_text(recipient_list.read(request, recipient_list.Limits()))
+    return source.Chosen(recipient_list.read(request, recipient_list.Limits())).as_text()
 
 
 # ---------------------------------------------------------------------------------------------------------------------

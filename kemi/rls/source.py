@@ -14,11 +14,10 @@ a service of our own documents                             who has it; below glo
 with `xcap.xcap_root` a service of the watcher's own       the watcher's, or nobody's     2, 2
 rls-services document there, or of that for everybody
 
-What came, or was chosen, stands in `Subscription.body`: an array of members, or an object that names the list, the XCAP root that a
-script has chosen for its documents, or both (JSON).
+What came, or was chosen, stands in `Subscription.body` (`Chosen`).
 
 References in a list are 1 statement each for every document that they lead to. Documents of another server are what is known of
-them (`kemi.xcap.refresh`).
+them (`kemi.xcap.fetched`).
 """
 
 import json
@@ -37,10 +36,10 @@ from kemi.rls.resource_list import Member, Names
 from kemi.rls.service import ServiceDefinition
 from kemi.settings import Settings
 from kemi.subscription import Subscription
-from kemi.xcap import access, refresh, roots, tree
-from kemi.xcap.cached_document import Reading, State
+from kemi.xcap import access, fetched, roots, tree
 from kemi.xcap.constraints import Place
 from kemi.xcap.errors import XcapError
+from kemi.xcap.fetched_document import Reading, State
 from kemi.xcap.path import DocumentSelector, Tree
 from kemi.xcap.tree import Document, Element
 
@@ -58,6 +57,35 @@ class NotFetchedYet(ServiceUnavailable):
     def __init__(self, detail: str, wanted: Sequence[DocumentSelector] = ()) -> None:
         super().__init__(detail, RETRY_AFTER)
         self.wanted = wanted
+
+
+class Chosen(NamedTuple):
+    """What says which list a subscription is to, besides its URI.
+
+    Args:
+        members: they came with the SUBSCRIBE; None: none did.
+        name: of a top-level list of the watcher's own resource-lists document, "": all of them; None: the URI names the list.
+        root: the XCAP root that a script has chosen for its documents (`kemi.xcap.roots`), "": the usual one; members have none.
+    """
+
+    members: tuple[Member, ...] | None = None
+    name: str | None = None
+    root: str = ""
+
+    def as_text(self) -> str:
+        """For `Subscription.body`: JSON, an array of members, or an object; "" where nothing was chosen."""
+        named = {} if self.name is None else {"list": self.name}
+        there = {"root": self.root} if self.root else {}
+        given = named | there if self.members is None else self.members
+        return "" if given == {} else json.dumps(given, ensure_ascii=False)
+
+    @classmethod
+    def from_text(cls, text: str) -> "Chosen":
+        """The opposite of `as_text`."""
+        given = json.loads(text or "{}")
+        if isinstance(given, dict):
+            return cls(None, given.get("list"), given.get("root", ""))
+        return cls(tuple(Member(uri, resource, tuple((each, name) for each, name in names)) for uri, resource, names in given))
 
 
 class Found(NamedTuple):
@@ -91,39 +119,27 @@ class Resolved(NamedTuple):
     entries: int = 0
 
 
-def as_text(members: Sequence[Member]) -> str:
-    """Members that came with a SUBSCRIBE, for `Subscription.body`."""
-    return json.dumps(members, ensure_ascii=False)
-
-
-def own_list_as_text(name: str) -> str:
-    """A top-level list of the watcher's own resource-lists document, "" for all of them, for `Subscription.body`."""
-    return json.dumps({"list": name}, ensure_ascii=False)
-
-
 def below(root: str, chosen: str) -> str:
     """The same list, for `Subscription.body`, of documents below another root than the usual one (`kemi.xcap.roots`).
 
     Args:
-        chosen: `own_list_as_text`; "": the URI names the list.
+        chosen: as it was for the usual root (`Chosen.as_text`).
     """
-    return json.dumps((json.loads(chosen) if chosen else {}) | {"root": root}, ensure_ascii=False)
+    return Chosen.from_text(chosen)._replace(root=root).as_text()
 
 
 def at(settings: Settings, subscription: Subscription) -> Settings:
     """The settings for documents of a list subscription: the root that it was opened with, if that still may be asked."""
-    given = json.loads(subscription.body or "{}")
-    return roots.at(settings, roots.allowed(settings, given.get("root", ""))) if isinstance(given, dict) else settings
+    return roots.at(settings, roots.allowed(settings, _chosen(subscription).root))
 
 
-def _brought(given: list[tuple[str, str, list[tuple[str, str]]]]) -> Resolved:
-    """A list that came with the SUBSCRIBE (`as_text`)."""
-    members = tuple(Member(uri, resource, tuple((each, name) for each, name in names)) for uri, resource, names in given)
-    return Resolved(members, entries=len(given))
+def _chosen(subscription: Subscription) -> Chosen:
+    """Nothing where it is a list in a list: what stands there are its names."""
+    return Chosen() if subscription.list_id else Chosen.from_text(subscription.body)
 
 
 def has_list(database: Database, settings: Settings, watcher: str, name: str, now: float) -> bool:
-    """Whether a user has this list in its own resource-lists document (`own_list_as_text`). Raises as `is_list`."""
+    """Whether a user has this list in its own resource-lists document (`Chosen.name`). Raises as `is_list`."""
     return _list_of(_reader(database, settings, now), watcher, name) is not None
 
 
@@ -148,7 +164,7 @@ def is_list(database: Database, settings: Settings, uri: str, watcher: str, now:
 def ask(database: Database, settings: Settings, wanted: Sequence[DocumentSelector], now: float) -> None:
     """See that these documents of another server are fetched (`NotFetchedYet`)."""
     for each in wanted:
-        refresh.document(database, settings, each.auid, each.xui, now, each.name)
+        fetched.document(database, settings, each.auid, each.xui, now, each.name)
 
 
 def whose(database: Database, settings: Settings, subscription: Subscription) -> str:
@@ -201,12 +217,12 @@ def find(database: Database, settings: Settings, uri: str, watcher: str, now: fl
 def services_for(watcher: str) -> list[DocumentSelector]:
     """Another server's documents of the services that a watcher may use, for `ask`."""
     owners = ((Tree.USERS, watcher), (Tree.GLOBAL, ""))
-    return [DocumentSelector(refresh.SERVICES, where, owner, "") for where, owner in owners]
+    return [DocumentSelector(fetched.SERVICES, where, owner, "") for where, owner in owners]
 
 
 def _services(database: Database, settings: Settings, watcher: str, now: float) -> dict[str, Reading]:
     """The services of another server that a watcher may use, its own first; both are asked for, whatever the one says."""
-    return {owner: refresh.document(database, settings, refresh.SERVICES, owner, now) for owner in (watcher, "")}
+    return {owner: fetched.document(database, settings, fetched.SERVICES, owner, now) for owner in (watcher, "")}
 
 
 def _found(owner: str, body: bytes, uri: str) -> Found | None:
@@ -260,12 +276,11 @@ def _presentities(settings: Settings, members: Sequence[Member]) -> tuple[Member
 def _resolve(database: Database, settings: Settings, subscription: Subscription, served: Sequence[str], now: float) -> Resolved:
     read = _reader(database, settings, now)
     limits = Limits(entries=settings.rls.max_members)
-    given = json.loads(subscription.body) if subscription.body and not subscription.list_id else {}
-    watcher, uri = subscription.watcher, subscription.resource
-    if isinstance(given, list):
-        return _brought(given)
-    if "list" in given:
-        return _own_list(settings, watcher, given["list"], read, limits)
+    chosen, watcher, uri = _chosen(subscription), subscription.watcher, subscription.resource
+    if chosen.members is not None:
+        return Resolved(chosen.members, entries=len(chosen.members))
+    if chosen.name is not None:
+        return _own_list(settings, watcher, chosen.name, read, limits)
     if _is_simple(settings, watcher, uri):
         return _simple(settings, watcher, read, limits)
     found = find(database, settings, uri, watcher, now)
@@ -274,7 +289,7 @@ def _resolve(database: Database, settings: Settings, subscription: Subscription,
     found.service.require_package(subscription.package.partition(";")[0], served)
     expanded = expansion.expand_service(found.document, found.service, place_of(settings, found.owner), read, limits)
     keys = (watcher, "") if settings.xcap.xcap_root else (found.owner,)
-    return _resolved(expanded, *(document_key(refresh.SERVICES, each) for each in keys))
+    return _resolved(expanded, *(document_key(fetched.SERVICES, each) for each in keys))
 
 
 def _simple(settings: Settings, watcher: str, read: expansion.Read, limits: Limits) -> Resolved:
@@ -282,7 +297,7 @@ def _simple(settings: Settings, watcher: str, read: expansion.Read, limits: Limi
     try:
         return _own_list(settings, watcher, "", read, limits)
     except NotFound:
-        return Resolved((), (document_key(refresh.LISTS, watcher),))
+        return Resolved((), (document_key(fetched.LISTS, watcher),))
 
 
 def _own_list(settings: Settings, watcher: str, name: str, read: expansion.Read, limits: Limits) -> Resolved:
@@ -291,7 +306,7 @@ def _own_list(settings: Settings, watcher: str, name: str, read: expansion.Read,
     Raises:
         NotFound: 404, it is not there.
     """
-    key = document_key(refresh.LISTS, watcher)
+    key = document_key(fetched.LISTS, watcher)
     found = _list_of(read, watcher, name)
     if found is None:
         raise NotFound("there is no such list")
@@ -300,7 +315,7 @@ def _own_list(settings: Settings, watcher: str, name: str, read: expansion.Read,
 
 
 def _list_of(read: expansion.Read, watcher: str, name: str) -> tuple[Document, Element] | None:
-    wanted = DocumentSelector(refresh.LISTS, Tree.USERS, watcher, "")
+    wanted = DocumentSelector(fetched.LISTS, Tree.USERS, watcher, "")
     reading = read(wanted)
     if reading.state is State.UNKNOWN:
         raise NotFetchedYet("the lists of the XCAP server are not known yet", [wanted])
@@ -336,6 +351,6 @@ def _reader(database: Database, settings: Settings, now: float) -> Callable[[Sou
     def read(source: Source) -> Reading:
         if isinstance(source, str):
             return Reading(State.MISSING)
-        return refresh.document(database, settings, source.auid, source.xui, now, source.name)
+        return fetched.document(database, settings, source.auid, source.xui, now, source.name)
 
     return read

@@ -25,8 +25,8 @@ import httpx
 
 from kemi.errors import ConfigurationError
 from kemi.parameters import XcapSettings
-from kemi.xcap import cached_document
-from kemi.xcap.cached_document import Answer, CachedDocument, Known, Outcome, is_usable
+from kemi.xcap import fetched_document
+from kemi.xcap.fetched_document import Answer, FetchedDocument, Known, Outcome, is_usable
 from kemi.xcap.origin import Origin
 
 # httpcore looks for this library at every lock that it makes. It is not installed, and to find that out takes a third of a fetch.
@@ -50,8 +50,8 @@ BUSY: Final = frozenset({429, 502, 503, 504})
 
 FINE: Final = 10_000
 
-Claim = Callable[[str, int], list[CachedDocument]]
-Done = Callable[[CachedDocument, Answer], None]
+Claim = Callable[[str, int], list[FetchedDocument]]
+Done = Callable[[FetchedDocument, Answer], None]
 Warn = Callable[[str], None]
 
 
@@ -72,7 +72,7 @@ class Fetcher:
 
     def __init__(self, settings: XcapSettings, warn: Warn) -> None:
         self.settings = settings
-        usual, *others = dict.fromkeys(map(cached_document.server_of, settings.roots))
+        usual, *others = dict.fromkeys(map(fetched_document.server_of, settings.roots))
         trust, credentials = _trust(settings), _credentials(settings)
         self._servers = [Server(usual, settings, trust, credentials, warn)]
         self._servers += [Server(each, settings, trust, None, warn) for each in others]
@@ -88,7 +88,7 @@ class Fetcher:
         """Fetch what is due until there is nothing more.
 
         Args:
-            claim: takes at most so many documents of a server (`cached_document.server_of`) that are due.
+            claim: takes at most so many documents of a server (`fetched_document.server_of`) that are due.
             done: takes over what became of one.
             most: documents begun in a second, of each server.
 
@@ -99,7 +99,7 @@ class Fetcher:
 
     async def _run(self, claim: Claim, done: Done, most: int) -> bool:
         until = time.monotonic() + ROUND
-        running: dict[asyncio.Task[Answer], tuple[Server, CachedDocument]] = {}
+        running: dict[asyncio.Task[Answer], tuple[Server, FetchedDocument]] = {}
         try:
             while True:
                 for server in self._servers if time.monotonic() <= until else ():
@@ -122,7 +122,7 @@ class Server:
     """One server: its connections, and what is known of it.
 
     Args:
-        name: what the URIs of its documents begin with (`cached_document.server_of`).
+        name: what the URIs of its documents begin with (`fetched_document.server_of`).
         trust: the authorities that its certificate may be from.
         credentials: of this server only.
     """
@@ -147,7 +147,7 @@ class Server:
         """Close its connections."""
         await self._client.aclose()
 
-    def claim(self, claim: Claim, running: int, most: int) -> list[CachedDocument]:
+    def claim(self, claim: Claim, running: int, most: int) -> list[FetchedDocument]:
         """Take as many documents as may be asked for now.
 
         Args:
@@ -159,7 +159,7 @@ class Server:
         self._origin = self._origin.asked(len(claimed), now)
         return claimed
 
-    def learn(self, document: CachedDocument, answer: Answer) -> None:
+    def learn(self, document: FetchedDocument, answer: Answer) -> None:
         """Silence is told when it begins, whatever may follow; that it has ended too."""
         before = self._origin
         silent = answer.outcome is Outcome.SILENT
@@ -171,7 +171,7 @@ class Server:
         if answer.outcome is Outcome.REFUSED:
             self._warn(f"document not fetched: uri={document.uri} why={answer.why}")
 
-    async def fetch(self, document: CachedDocument) -> Answer:
+    async def fetch(self, document: FetchedDocument) -> Answer:
         """Fetch one document, within `xcap.fetch_timeout` seconds."""
         try:
             async with asyncio.timeout(self._settings.fetch_timeout):
@@ -183,7 +183,7 @@ class Server:
         except Exception as problem:  # whatever it is, it is this document's, and the others go on
             return Answer(Outcome.REFUSED, why=f"{type(problem).__name__}: {problem}")
 
-    async def _fetch(self, document: CachedDocument) -> Answer:
+    async def _fetch(self, document: FetchedDocument) -> Answer:
         url = httpx.URL(document.uri)
         headers = {"If-None-Match": document.etag} if document.etag and document.known is Known.DOCUMENT else {}
         for _ in range(REDIRECTIONS + 1):

@@ -24,8 +24,8 @@ from kemi.database import Database
 from kemi.effects import Effect, Log
 from kemi.event_package import Packages
 from kemi.settings import Settings
-from kemi.xcap import cache_store, cached_document, roots, store
-from kemi.xcap.cached_document import Answer, CachedDocument, Outcome, Reading, State
+from kemi.xcap import fetched_document, fetched_store, roots, store
+from kemi.xcap.fetched_document import Answer, FetchedDocument, Outcome, Reading, State
 from kemi.xcap.path import DocumentSelector, Tree
 
 OMA_RULES: Final = "org.openmobilealliance.pres-rules"
@@ -88,22 +88,22 @@ def document(database: Database, settings: Settings, auid: str, xui: str, now: f
         more, and the default that gives away least is right until that changes.
     """
     if not settings.xcap.xcap_root:
-        return _own(database, auid, xui, name or cached_document.name_of(auid))
+        return _own(database, auid, xui, name or fetched_document.name_of(auid))
     uri = _uri(settings, auid, xui, name or _name(settings, auid, xui))
-    return _read(database, settings, auid, xui, uri, cache_store.load(database, xui, uri), now) if uri else Reading(State.MISSING)
+    return _read(database, settings, auid, xui, uri, fetched_store.load(database, xui, uri), now) if uri else Reading(State.MISSING)
 
 
 def documents(database: Database, settings: Settings, places: Sequence[Place], xui: str, now: float) -> list[Reading]:
     """What several documents of a user say that another server has; arguments and answers as of `document`."""
     uris = [_uri(settings, each.auid, xui, each.name) for each in places]
-    found = cache_store.load_many(database, xui, list(filter(None, uris)))
+    found = fetched_store.load_many(database, xui, list(filter(None, uris)))
     return [
         _read(database, settings, place.auid, xui, uri, found.get(uri), now) if uri else Reading(State.MISSING)
         for place, uri in zip(places, uris, strict=True)
     ]
 
 
-def place_of(document: CachedDocument) -> Place:
+def place_of(document: FetchedDocument) -> Place:
     """Where a document of a user is."""
     return Place(document.auid, document.uri.rpartition("/")[2])
 
@@ -111,26 +111,26 @@ def place_of(document: CachedDocument) -> Place:
 def known(database: Database, settings: Settings, places: Sequence[Place], xui: str, now: float) -> list[Reading]:
     """The same of documents that nobody needs now: none is asked for. One statement."""
     uris = [_uri(settings, each.auid, xui, each.name) for each in places]
-    found = cache_store.load_many(database, xui, list(filter(None, uris)))
+    found = fetched_store.load_many(database, xui, list(filter(None, uris)))
     return [
-        cached_document.reading(found.get(uri), freshness(settings, place.auid), settings.xcap.fetch_stale, now)
+        fetched_document.reading(found.get(uri), freshness(settings, place.auid), settings.xcap.fetch_stale, now)
         for place, uri in zip(places, uris, strict=True)
     ]
 
 
 def _uri(settings: Settings, auid: str, xui: str, name: str) -> str:
-    return cached_document.uri_of(settings.xcap.xcap_root, auid, xui, name, settings.xcap.fetch_folder)
+    return fetched_document.uri_of(settings.xcap.xcap_root, auid, xui, name, settings.xcap.fetch_folder)
 
 
 def _read(
-    database: Database, settings: Settings, auid: str, xui: str, uri: str, found: CachedDocument | None, now: float
+    database: Database, settings: Settings, auid: str, xui: str, uri: str, found: FetchedDocument | None, now: float
 ) -> Reading:
     """What a row says; that it is missing or old is noted."""
     if found is None:
-        cache_store.ask_first(database, cached_document.asked_first(xui, uri, auid, now))
-    elif cached_document.is_wanted(found, freshness(settings, auid), now):
-        cache_store.ask(database, found, now)
-    return cached_document.reading(found, freshness(settings, auid), settings.xcap.fetch_stale, now)
+        fetched_store.ask_first(database, fetched_document.asked_first(xui, uri, auid, now))
+    elif fetched_document.is_wanted(found, freshness(settings, auid), now):
+        fetched_store.ask(database, found, now)
+    return fetched_document.reading(found, freshness(settings, auid), settings.xcap.fetch_stale, now)
 
 
 def _own(database: Database, auid: str, xui: str, name: str) -> Reading:
@@ -159,32 +159,32 @@ def asking(packages: Packages, auid: str) -> list[str]:
 
 def deadlines(database: Database, settings: Settings, now: float) -> tuple[bool, bool]:
     """Whether there is something to fetch, and something to forget. One statement."""
-    return cache_store.deadlines(database, now, now - settings.xcap.fetch_stale)
+    return fetched_store.deadlines(database, now, now - settings.xcap.fetch_stale)
 
 
 def begin(database: Database, settings: Settings) -> None:
     """The process that fetches starts: what other roots had is not asked for any more."""
-    cache_store.remove_foreign(database, settings.xcap.roots)
+    fetched_store.remove_foreign(database, settings.xcap.roots)
 
 
-def claim(database: Database, settings: Settings, server: str, limit: int, now: float) -> list[CachedDocument]:
-    """Take up to `limit` documents of one server (`cached_document.server_of`) that are to be fetched now.
+def claim(database: Database, settings: Settings, server: str, limit: int, now: float) -> list[FetchedDocument]:
+    """Take up to `limit` documents of one server (`fetched_document.server_of`) that are to be fetched now.
 
     It is asked again and again while there are fetches; where nothing is due nobody else has to wait for that.
     """
-    if not cache_store.deadlines(database, now, NEVER)[0]:
+    if not fetched_store.deadlines(database, now, NEVER)[0]:
         return []
     with database.transaction():
-        claimed = cache_store.claim(database, server, now, now + settings.xcap.fetch_timeout + GRACE, limit)
+        claimed = fetched_store.claim(database, server, now, now + settings.xcap.fetch_timeout + GRACE, limit)
         if len(claimed) < limit:
-            cache_store.rest(database, now)
+            fetched_store.rest(database, now)
     return claimed
 
 
 def save(
     database: Database,
     settings: Settings,
-    claimed: CachedDocument,
+    claimed: FetchedDocument,
     answer: Answer,
     changed: Changed,
     now: float,
@@ -198,17 +198,17 @@ def save(
     """
     with database.transaction():
         database.lock(claimed.owner)
-        before = cache_store.load(database, claimed.owner, claimed.uri)
+        before = fetched_store.load(database, claimed.owner, claimed.uri)
         if before is None:
             return []
-        saved = cached_document.after(before, answer, freshness(settings, claimed.auid), now, chance)
-        cache_store.save(database, saved)
-        differs = cached_document.differs(before, saved)
+        saved = fetched_document.after(before, answer, freshness(settings, claimed.auid), now, chance)
+        fetched_store.save(database, saved)
+        differs = fetched_document.differs(before, saved)
         effects = changed(claimed.auid, claimed.owner, now) if differs else []
     return [_log(before, saved, answer), *effects] if differs else effects
 
 
-def _log(before: CachedDocument, saved: CachedDocument, answer: Answer) -> Log:
+def _log(before: FetchedDocument, saved: FetchedDocument, answer: Answer) -> Log:
     word = "missing" if answer.outcome is Outcome.MISSING else "fetched"
     return Log(f"document {word}: uri={saved.uri} octets={len(saved.body)} was={before.known.value}")
 
@@ -216,23 +216,23 @@ def _log(before: CachedDocument, saved: CachedDocument, answer: Answer) -> Log:
 def forget(database: Database, settings: Settings, changed: Changed, now: float) -> list[Effect]:
     """What nobody confirmed for `xcap.fetch_stale` seconds is not known any more; what nobody uses either is removed."""
     before = now - settings.xcap.fetch_stale
-    cache_store.remove_over(database, before)
+    fetched_store.remove_over(database, before)
     roots.forget(database, now)
     effects: list[Effect] = []
-    for each in cache_store.over(database, before, LIMIT):
+    for each in fetched_store.over(database, before, LIMIT):
         effects += _forget(database, each, before, changed, now)
     return effects
 
 
-def _forget(database: Database, old: CachedDocument, before: float, changed: Changed, now: float) -> list[Effect]:
+def _forget(database: Database, old: FetchedDocument, before: float, changed: Changed, now: float) -> list[Effect]:
     with database.transaction():
         database.lock(old.owner)
-        found = cache_store.load(database, old.owner, old.uri)
+        found = fetched_store.load(database, old.owner, old.uri)
         if found is None or found.since > before:
             return []
-        forgotten = cached_document.forgotten(found, now)
-        cache_store.save(database, forgotten)
-        if not cached_document.differs(found, forgotten):
+        forgotten = fetched_document.forgotten(found, now)
+        fetched_store.save(database, forgotten)
+        if not fetched_document.differs(found, forgotten):
             return []
         effects = changed(found.auid, found.owner, now)
     return [Log(f"document forgotten: uri={found.uri} why=not confirmed since {found.since:.0f}"), *effects]

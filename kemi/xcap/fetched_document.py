@@ -98,7 +98,7 @@ class Answer(NamedTuple):
     why: str = ""
 
 
-class CachedDocument(NamedTuple):
+class FetchedDocument(NamedTuple):
     """One document.
 
     Args:
@@ -137,7 +137,7 @@ STEPS: Final[Mapping[Outcome, Mapping[Known, Known]]] = MappingProxyType(
 """What is known after an answer; where nothing is given the answer says nothing."""
 
 
-def reading(document: CachedDocument | None, freshness: float, limit: float, now: float) -> Reading:
+def reading(document: FetchedDocument | None, freshness: float, limit: float, now: float) -> Reading:
     """What a reader makes of the document.
 
     Args:
@@ -153,17 +153,17 @@ def reading(document: CachedDocument | None, freshness: float, limit: float, now
     return Reading(State.STALE if is_old else State.FRESH, document.body, is_outdated)
 
 
-def is_wanted(document: CachedDocument, freshness: float, now: float) -> bool:
+def is_wanted(document: FetchedDocument, freshness: float, now: float) -> bool:
     """Whether a reader has to ask for a newer one: it is old, and nobody did so before."""
     return not document.asked and (document.known is Known.UNKNOWN or now - document.since >= freshness)
 
 
-def asked_first(owner: str, uri: str, auid: str, now: float) -> CachedDocument:
+def asked_first(owner: str, uri: str, auid: str, now: float) -> FetchedDocument:
     """A document that is asked for the first time, to be fetched at once."""
-    return CachedDocument(owner, uri, auid, Known.UNKNOWN, b"", "", now, True, 0, now)
+    return FetchedDocument(owner, uri, auid, Known.UNKNOWN, b"", "", now, True, 0, now)
 
 
-def after(document: CachedDocument, answer: Answer, freshness: float, now: float, chance: float) -> CachedDocument:
+def after(document: FetchedDocument, answer: Answer, freshness: float, now: float, chance: float) -> FetchedDocument:
     """The document after a fetch.
 
     Args:
@@ -185,7 +185,7 @@ def after(document: CachedDocument, answer: Answer, freshness: float, now: float
     )
 
 
-def _failed(document: CachedDocument, answer: Answer, freshness: float, now: float, chance: float) -> CachedDocument:
+def _failed(document: FetchedDocument, answer: Answer, freshness: float, now: float, chance: float) -> FetchedDocument:
     """The pauses double, up to the time after which a document is fetched anyway."""
     longest = min(freshness, LONGEST_SILENCE) if answer.outcome is Outcome.SILENT else freshness
     failures = document.failures + 1
@@ -193,12 +193,12 @@ def _failed(document: CachedDocument, answer: Answer, freshness: float, now: flo
     return document._replace(failures=failures, next_at=now + pause * (1 + chance) / 2)
 
 
-def forgotten(document: CachedDocument, now: float) -> CachedDocument:
+def forgotten(document: FetchedDocument, now: float) -> FetchedDocument:
     """The document when nobody confirmed it for too long."""
     return document._replace(known=Known.UNKNOWN, body=b"", etag="", since=now)
 
 
-def differs(before: CachedDocument, now: CachedDocument) -> bool:
+def differs(before: FetchedDocument, now: FetchedDocument) -> bool:
     """Whether decisions that were made with the one may be others with the other."""
     return (before.known, before.body) != (now.known, now.body)
 

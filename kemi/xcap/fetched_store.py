@@ -4,29 +4,29 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kemi.database import Database, Row
-from kemi.xcap.cached_document import CachedDocument, Known
+from kemi.xcap.fetched_document import FetchedDocument, Known
 
 
-def load(database: Database, owner: str, uri: str) -> CachedDocument | None:
+def load(database: Database, owner: str, uri: str) -> FetchedDocument | None:
     """One document, None where it was never asked for. One statement."""
     rows = database.execute("fetched_load", {"owner": owner, "uri": uri}).rows()
     return document_of(rows[0]) if rows else None
 
 
-def load_many(database: Database, owner: str, uris: Sequence[str]) -> dict[str, CachedDocument]:
+def load_many(database: Database, owner: str, uris: Sequence[str]) -> dict[str, FetchedDocument]:
     """Those of several documents of one user that were asked for before, by URI. One statement, and none without any."""
     wanted = [(each,) for each in uris]
     rows = database.execute("fetched_load_many", {"owner": owner}, wanted).rows() if wanted else []
     return {each.uri: each for each in map(document_of, rows)}
 
 
-def ask_first(database: Database, document: CachedDocument) -> None:
+def ask_first(database: Database, document: FetchedDocument) -> None:
     """Have a document fetched that nobody asked for before; who asks at the same time finds it asked for."""
     values = {"owner": document.owner, "uri": document.uri, "auid": document.auid, "known": document.known.value}
     database.execute("fetched_ask_first", values | {"now": document.since})
 
 
-def ask(database: Database, document: CachedDocument, now: float) -> None:
+def ask(database: Database, document: FetchedDocument, now: float) -> None:
     """Have a known document fetched anew."""
     database.execute("fetched_ask", {"owner": document.owner, "uri": document.uri, "now": now})
 
@@ -51,8 +51,8 @@ def deadlines(database: Database, now: float, before: float) -> tuple[bool, bool
     return bool(due), bool(over)
 
 
-def claim(database: Database, server: str, now: float, until: float, limit: int) -> list[CachedDocument]:
-    """Take documents in use that are due, of one server (`cached_document.server_of`); nobody else takes them before `until`."""
+def claim(database: Database, server: str, now: float, until: float, limit: int) -> list[FetchedDocument]:
+    """Take documents in use that are due, of one server (`fetched_document.server_of`); nobody else takes them before `until`."""
     rows = database.execute("fetched_claim", {"server": server, "now": now, "until": until, "limit": limit}).rows()
     return [document_of(row) for row in rows]
 
@@ -62,13 +62,13 @@ def rest(database: Database, now: float) -> None:
     database.execute("fetched_rest", {"now": now})
 
 
-def save(database: Database, document: CachedDocument) -> None:
+def save(database: Database, document: FetchedDocument) -> None:
     """Write a document that has its row."""
     values = document._asdict() | {"known": document.known.value, "asked": int(document.asked)}
     database.execute("fetched_save", values | {"body": document.body if document.known is Known.DOCUMENT else None})
 
 
-def over(database: Database, before: float, limit: int) -> list[CachedDocument]:
+def over(database: Database, before: float, limit: int) -> list[FetchedDocument]:
     """Documents that were not confirmed since `before`, the oldest first."""
     return [document_of(row) for row in database.execute("fetched_over", {"before": before, "limit": limit}).rows()]
 
@@ -83,7 +83,7 @@ def remove_foreign(database: Database, roots: Sequence[str]) -> None:
     database.execute("fetched_remove_foreign", {}, [(f"{each}/",) for each in roots])
 
 
-def document_of(row: Row) -> CachedDocument:
+def document_of(row: Row) -> FetchedDocument:
     """A row with all columns, in the order of the fields."""
-    found = CachedDocument._make(row)
+    found = FetchedDocument._make(row)
     return found._replace(known=Known(found.known), body=bytes(found.body or b""), asked=bool(found.asked))

@@ -21,9 +21,9 @@ from kemi.event_package import Packages
 from kemi.report import report_document
 from kemi.settings import Settings
 from kemi.subscription import State
-from kemi.xcap import refresh
-from kemi.xcap.cached_document import Answer, CachedDocument, Outcome
-from kemi.xcap.refresh import Changed
+from kemi.xcap import fetched
+from kemi.xcap.fetched import Changed
+from kemi.xcap.fetched_document import Answer, FetchedDocument, Outcome
 
 if TYPE_CHECKING:
     from kemi.xcap.fetch import Fetcher
@@ -82,11 +82,11 @@ class Fetching:
         """Once a second, in one process."""
         if not settings.xcap.xcap_root:
             return
-        due, over = refresh.deadlines(database, settings, now)
+        due, over = fetched.deadlines(database, settings, now)
         if due:
             self._wake()
         if over:
-            self._execute(partial(refresh.forget, database, settings, rules_changed(database, settings, packages), now))
+            self._execute(partial(fetched.forget, database, settings, rules_changed(database, settings, packages), now))
 
     def run(self, database: Database, settings: Settings, packages: Packages) -> None:
         """Fetch what is due.
@@ -106,13 +106,13 @@ class Fetching:
 
         changed = rules_changed(database, settings, packages, self._appeared)
 
-        def claim(server: str, limit: int) -> list[CachedDocument]:
-            return refresh.claim(database, settings, server, limit, time.time())
+        def claim(server: str, limit: int) -> list[FetchedDocument]:
+            return fetched.claim(database, settings, server, limit, time.time())
 
-        def done(document: CachedDocument, answer: Answer) -> None:
-            if answer.outcome is Outcome.DOCUMENT and document.auid in refresh.RULES | refresh.DIALOG_RULES:
-                self._read(settings, document.auid, answer.body, refresh.place_of(document).path)
-            self._execute(partial(refresh.save, database, settings, document, answer, changed, time.time(), chance()))
+        def done(document: FetchedDocument, answer: Answer) -> None:
+            if answer.outcome is Outcome.DOCUMENT and document.auid in fetched.RULES | fetched.DIALOG_RULES:
+                self._read(settings, document.auid, answer.body, fetched.place_of(document).path)
+            self._execute(partial(fetched.save, database, settings, document, answer, changed, time.time(), chance()))
 
         if fetcher.run(claim, done, settings.pa.max_auth_requests_per_tick):
             self._wake()
@@ -122,7 +122,7 @@ class Fetching:
 
         if self._fetcher is None or self._fetcher.settings != settings.xcap:
             made = Fetcher(settings.xcap, self._warn)
-            refresh.begin(database, settings)
+            fetched.begin(database, settings)
             if self._fetcher is not None:
                 self._fetcher.close()
             self._fetcher = made
@@ -137,9 +137,9 @@ def rules_changed(database: Database, settings: Settings, packages: Packages, ap
     has_rules = settings.pa.auth == "xcap"
 
     def changed(auid: str, owner: str, now: float) -> list[Effect]:
-        names = refresh.asking(packages, auid) if has_rules or auid != refresh.LISTS else []
+        names = fetched.asking(packages, auid) if has_rules or auid != fetched.LISTS else []
         judged = [effect for name in names for effect in reauthorize.apply(database, settings, packages, name, owner, now)]
-        judged += report_document(database, auid, owner, now) if auid in refresh.OF_LISTS else []
-        return [*judged, *appeared(database, settings, packages, owner, now)] if auid == refresh.SERVICES else judged
+        judged += report_document(database, auid, owner, now) if auid in fetched.OF_LISTS else []
+        return [*judged, *appeared(database, settings, packages, owner, now)] if auid == fetched.SERVICES else judged
 
     return changed

@@ -11,7 +11,7 @@ Each pause is twice as long as the one before. Meanwhile documents stay due: all
 
 from typing import NamedTuple
 
-from kemi.xcap.cached_document import LONGEST_SILENCE
+from kemi.xcap.fetched_document import LONGEST_SILENCE
 
 
 class Origin(NamedTuple):

@@ -26,7 +26,7 @@ from kemi.http import READING, HttpRequest, if_match_holds, if_none_match_holds,
 from kemi.identity import Realm
 from kemi.report import lock_lists
 from kemi.settings import Settings
-from kemi.xcap import access, edit, generated, path, refresh, services, store, tree, usages, validation
+from kemi.xcap import access, edit, fetched, generated, path, services, store, tree, usages, validation
 from kemi.xcap.constraints import Place
 from kemi.xcap.errors import (
     MEDIA_TYPE,
@@ -182,7 +182,7 @@ def perform(
     root = _root_of_body(database, request, wanted, writing.place)
     with database.transaction():
         database.lock(wanted.selector.xui or f"xcap {wanted.selector.auid} {wanted.selector.name}")
-        if wanted.selector.auid in refresh.OF_LISTS:
+        if wanted.selector.auid in fetched.OF_LISTS:
             lock_lists(database, wanted.selector.xui)
         return _write(database, settings, request, wanted, root, writing)
 
@@ -295,7 +295,7 @@ def _root_of_body(database: Database, request: HttpRequest, wanted: _Wanted, pla
     except XcapError:
         _require_conditions(request, wanted, store.load(database, wanted.selector))
         raise
-    return root if wanted.usage.auid == refresh.SERVICES else None
+    return root if wanted.usage.auid == fetched.SERVICES else None
 
 
 def _require_conditions(request: HttpRequest, wanted: _Wanted, old: Stored | None) -> None:
@@ -332,7 +332,7 @@ def _write(
         root = validation.read_edited(wanted.usage, octets)
         wanted.usage.check(root, writing.place)
     new = Stored(wanted.selector, writing.tag, wanted.usage.media_type, octets, writing.now)
-    if wanted.usage.auid == refresh.SERVICES:
+    if wanted.usage.auid == fetched.SERVICES:
         services.record(database, new.selector, root)
     if old is None:
         _create(database, settings, wanted.usage, new, before.number)
@@ -363,7 +363,7 @@ def _create(database: Database, settings: Settings, usage: Usage, new: Stored, n
 
 def _remove(database: Database, wanted: _Wanted, before: Before, writing: _Writing) -> Result:
     store.remove(database, wanted.selector)
-    if wanted.usage.auid == refresh.SERVICES:
+    if wanted.usage.auid == fetched.SERVICES:
         services.record(database, wanted.selector, None)
     change = Change(wanted.selector, wanted.usage.media_type, None, None, before.document, before.followers)
     return _done(wanted, 200, change, writing)

@@ -49,7 +49,7 @@ PURE = {
     "kemi.packages.dialog_info", "kemi.packages.dialog_aggregation", "kemi.packages.message_summary_body",
     "kemi.xcap.errors", "kemi.xcap.path", "kemi.xcap.tree", "kemi.xcap.selector", "kemi.xcap.edit", "kemi.xcap.common_policy",
     "kemi.xcap.ruleset", "kemi.xcap.conditions", "kemi.xcap.uri", "kemi.xcap.pres_rules", "kemi.xcap.im_rules",
-    "kemi.xcap.dialog_rules", "kemi.xcap.cached_document", "kemi.xcap.constraints", "kemi.xcap.external_list", "kemi.xcap.usages",
+    "kemi.xcap.dialog_rules", "kemi.xcap.fetched_document", "kemi.xcap.constraints", "kemi.xcap.external_list", "kemi.xcap.usages",
     "kemi.xcap.diff_format", "kemi.xcap.patch", "kemi.xcap.watched",
     "kemi.xcap.explanation", "kemi.xcap.origin", "kemi.xcap.own_rules",
     "kemi.rls.resource_list", "kemi.rls.reference", "kemi.rls.expansion", "kemi.rls.service", "kemi.rls.recipient_list",

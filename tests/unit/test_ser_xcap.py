@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kemi.parameters import XcapSettings
-from kemi.xcap import cache_store
+from kemi.xcap import fetched_store
 from tests.unit.kamailio import Server, call
 from tests.unit.values import ALICE, BOB
 from tests.verbs.lists import ACCEPT, FRIENDS, entries, services
@@ -31,7 +31,7 @@ def server(scripted: Callable[[str], Server]) -> Server:
 def asked(server: Server) -> list[str]:
     """Documents that are to be fetched."""
     now = time.time()
-    found = [each for root in ("http://", "https://") for each in cache_store.claim(server.database, root, now, now + 60, 100)]
+    found = [each for root in ("http://", "https://") for each in fetched_store.claim(server.database, root, now, now + 60, 100)]
     return sorted(each.uri for each in found)
 
 
@@ -43,9 +43,9 @@ def known(server: Server, uri: str, body: bytes) -> None:
     """A document is there."""
     now = time.time()
     values = (BOB if "/users/" in uri else "", uri, "rls-services", "document", body, "", now, 0, 0, None)
-    (document,) = [cache_store.document_of(values)]
-    cache_store.ask_first(server.database, document)
-    cache_store.save(server.database, document)
+    (document,) = [fetched_store.document_of(values)]
+    fetched_store.ask_first(server.database, document)
+    fetched_store.save(server.database, document)
 
 
 @pytest.mark.parametrize(("root", "result"), [(USUAL, TRUE), (OTHER, TRUE), (f"{OTHER}/", TRUE), (FOREIGN, FALSE), ("", FALSE)])

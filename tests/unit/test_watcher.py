@@ -44,7 +44,7 @@ def test_who_took_the_place_of_a_waiting_one_has_its_id() -> None:
 )
 def test_what_waits_and_what_is_over(state: State, reason: Reason, status: str, kept: float) -> None:
     left = watcher.ended(subscription(state=state, display_name="Bob", watcher_id="a7"), reason, NOW + 5, DAY)
-    assert (left.status, left.event, left.expires_at) == (status, reason.value, NOW + 5 + kept)
+    assert (left.status.value, left.event.value, left.expires_at) == (status, reason.value, NOW + 5 + kept)
     assert (left.id, left.resource, left.package, left.uri, left.display_name) == ("a7", ALICE, "presence", BOB, "Bob")
     assert left.subscribed_at == NOW
 
@@ -59,7 +59,7 @@ def test_without_a_limit_it_waits_for_ever() -> None:
 def test_who_is_given_up_is_over() -> None:
     waiting = watcher.ended(subscription(state=State.PENDING), Reason.TIMEOUT, NOW, DAY)
     over = watcher.gave_up(waiting, NOW + DAY)
-    assert (over.status, over.event, over.expires_at) == ("terminated", "giveup", NOW + DAY + TOLD_WITHIN)
+    assert (over.status, over.event, over.expires_at) == (Status.TERMINATED, Event.GIVEUP, NOW + DAY + TOLD_WITHIN)
     assert over._replace(status=waiting.status, event=waiting.event, expires_at=waiting.expires_at) == waiting
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from kemi.effects import Effect
 from kemi.parameters import XcapSettings
-from kemi.xcap import cache_store, refresh
-from kemi.xcap.cached_document import Answer, CachedDocument, Outcome, Reading
-from kemi.xcap.refresh import Place
+from kemi.xcap import fetched, fetched_store
+from kemi.xcap.fetched import Changed, Place
+from kemi.xcap.fetched_document import Answer, FetchedDocument, Outcome, Reading
 from tests.unit.values import ALICE
 from tests.verbs.world import World
 
@@ -34,21 +34,19 @@ class Cache:
 
     def read(self, xui: str = ALICE, auid: str = "pres-rules", name: str = "") -> Reading:
         world = self.world
-        return refresh.document(world.database, world.settings, auid, xui, world.now, name)
+        return fetched.document(world.database, world.settings, auid, xui, world.now, name)
 
     def read_all(self, *names: str, ask: bool = True) -> list[Reading]:
         """Several documents of Alice's rules at once."""
-        read, world = refresh.documents if ask else refresh.known, self.world
+        read, world = fetched.documents if ask else fetched.known, self.world
         return read(world.database, world.settings, [Place("pres-rules", each) for each in names], ALICE, world.now)
 
-    def claim(self, limit: int = 10, server: str = SERVER) -> list[CachedDocument]:
-        return refresh.claim(self.world.database, self.world.settings, server, limit, self.world.now)
+    def claim(self, limit: int = 10, server: str = SERVER) -> list[FetchedDocument]:
+        return fetched.claim(self.world.database, self.world.settings, server, limit, self.world.now)
 
-    def answer(
-        self, claimed: CachedDocument, outcome: Outcome, body: bytes = b"", changed: refresh.Changed = nothing
-    ) -> list[Effect]:
+    def answer(self, claimed: FetchedDocument, outcome: Outcome, body: bytes = b"", changed: Changed = nothing) -> list[Effect]:
         world, answer = self.world, Answer(outcome, body, '"1"' if body else "")
-        return refresh.save(world.database, world.settings, claimed, answer, changed, world.now, 0.5)
+        return fetched.save(world.database, world.settings, claimed, answer, changed, world.now, 0.5)
 
     def fetched(self, outcome: Outcome = Outcome.DOCUMENT, body: bytes = RULES, **of: Any) -> None:
         """A document, Alice's rules unless told otherwise, was asked for, and this came."""
@@ -57,13 +55,13 @@ class Cache:
         self.answer(claimed, outcome, body)
 
     @property
-    def row(self) -> CachedDocument | None:
+    def row(self) -> FetchedDocument | None:
         """Of Alice's rules."""
-        return cache_store.load(self.world.database, ALICE, f"{ROOT}/pres-rules/users/{ALICE}/index")
+        return fetched_store.load(self.world.database, ALICE, f"{ROOT}/pres-rules/users/{ALICE}/index")
 
     @property
     def deadlines(self) -> tuple[bool, bool]:
-        return refresh.deadlines(self.world.database, self.world.settings, self.world.now)
+        return fetched.deadlines(self.world.database, self.world.settings, self.world.now)
 
-    def forget(self, changed: refresh.Changed = nothing) -> list[Effect]:
-        return refresh.forget(self.world.database, self.world.settings, changed, self.world.now)
+    def forget(self, changed: Changed = nothing) -> list[Effect]:
+        return fetched.forget(self.world.database, self.world.settings, changed, self.world.now)

@@ -9,8 +9,8 @@ from kemi.packages.dialog_info import MEDIA_TYPE, NAMESPACE
 from kemi.presence import explain, rules
 from kemi.presence.explain import Trial
 from kemi.subscription import State
-from kemi.xcap.cached_document import Outcome
 from kemi.xcap.errors import SchemaValidationError
+from kemi.xcap.fetched_document import Outcome
 from kemi.xcap.fetching import rules_changed
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.unit.xcap.rules import document, external_list, rule, validity

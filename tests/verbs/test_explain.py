@@ -10,8 +10,8 @@ from kemi.event_package import Decision
 from kemi.presence import explain, policy
 from kemi.presence.explain import MANAGEMENT, OWN, Explained, Trial
 from kemi.presence.removed import ALL, Removed
-from kemi.xcap.cached_document import Outcome
 from kemi.xcap.errors import ConstraintFailure, SchemaValidationError, XcapError
+from kemi.xcap.fetched_document import Outcome
 from tests.unit.values import ALICE, BOB, CAROL, NOW
 from tests.unit.xcap.rules import document, external_list, identity, many, rule, validity
 from tests.verbs import ruled as values

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from kemi.parameters import XcapSettings
-from kemi.xcap import cache_store, refresh, store
-from kemi.xcap.cached_document import Outcome, Reading, State
+from kemi.xcap import fetched, fetched_store, store
+from kemi.xcap.fetched_document import Outcome, Reading, State
 from kemi.xcap.path import DocumentSelector, Tree
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.verbs.fetched import FRESHNESS, ROOT, RULES, SERVER, TIMEOUT, Cache
@@ -38,10 +38,10 @@ def test_however_many_ask_it_is_fetched_once(cache: Cache, connect: Callable[...
     other.settings = cache.world.settings
     for _ in range(3):
         cache.read()
-        refresh.document(other.database, other.settings, "pres-rules", ALICE, other.now)
+        fetched.document(other.database, other.settings, "pres-rules", ALICE, other.now)
     assert len(cache.claim()) == 1
     cache.read()
-    assert refresh.claim(other.database, other.settings, SERVER, 10, other.now) == []
+    assert fetched.claim(other.database, other.settings, SERVER, 10, other.now) == []
 
 
 @pytest.mark.rfc("XCC-002", "XCC-007")
@@ -176,7 +176,7 @@ def test_a_claim_ends_by_itself(cache: Cache) -> None:
     assert len(cache.claim()) == 1
     cache.world.now += TIMEOUT
     assert cache.claim() == []
-    cache.world.now += refresh.GRACE
+    cache.world.now += fetched.GRACE
     assert len(cache.claim()) == 1
 
 
@@ -243,7 +243,7 @@ def test_nobody_waits_for_who_is_about_to_save(cache: Cache, connect: Callable[.
     cache.fetched()
     world.now += FRESHNESS
     with other.database.transaction():
-        assert len(cache_store.claim(other.database, SERVER, world.now, world.now + 10, 10)) == 1
+        assert len(fetched_store.claim(other.database, SERVER, world.now, world.now + 10, 10)) == 1
         assert cache.read() == Reading(State.STALE, RULES, is_outdated=True)
 
 

@@ -10,8 +10,8 @@ from kemi.event_package import Authorization, Decision
 from kemi.parameters import XcapSettings
 from kemi.presence.package import PRESENCE
 from kemi.subscription import State as SubscriptionState
-from kemi.xcap import refresh
-from kemi.xcap.cached_document import Known, Outcome, Reading, State
+from kemi.xcap import fetched
+from kemi.xcap.fetched_document import Known, Outcome, Reading, State
 from kemi.xcap.fetching import Fetching, rules_changed
 from tests.unit.values import ALICE, BOB
 from tests.verbs.fetched import FRESHNESS, LIMIT, OTHER, RULES, TIMEOUT, Cache
@@ -64,7 +64,7 @@ def test_what_fails_in_the_consequences_is_not_saved_and_done_again(cache: Cache
     with pytest.raises(ZeroDivisionError):
         cache.answer(claimed, Outcome.DOCUMENT, RULES, failing)
     assert cache.read() == Reading(State.UNKNOWN)
-    cache.world.now += TIMEOUT + refresh.GRACE
+    cache.world.now += TIMEOUT + fetched.GRACE
     assert len(cache.claim()) == 1
 
 
@@ -73,7 +73,7 @@ def decide_by_document(world: World) -> None:
     known = {RULES: Decision.ALLOW, b"": Decision.CONFIRM}
 
     def authorize(database: Any, settings: Any, watchers: Any, resource: str, now: float) -> dict[str, Authorization]:
-        body = refresh.document(database, settings, "pres-rules", resource, now).body
+        body = fetched.document(database, settings, "pres-rules", resource, now).body
         return dict.fromkeys(watchers, Authorization(known.get(body, Decision.BLOCK)))
 
     world.packages["presence"] = replace(PRESENCE, authorize=authorize)
@@ -177,7 +177,7 @@ def test_what_another_root_had_is_not_asked_for(cache: Cache) -> None:
     xcap = replace(cache.world.settings.xcap, xcap_root="http://xcap.example.org/xcap-root2/")
     cache.world.settings = replace(cache.world.settings, xcap=xcap)
     cache.read(BOB)
-    refresh.begin(cache.world.database, cache.world.settings)
+    fetched.begin(cache.world.database, cache.world.settings)
     assert [each.owner for each in cache.claim()] == [BOB]
 
 

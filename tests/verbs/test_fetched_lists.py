@@ -9,7 +9,7 @@ import pytest
 from kemi import account_store
 from kemi.effects import Status
 from kemi.rls.source import NotFetchedYet
-from kemi.xcap.cached_document import Outcome
+from kemi.xcap.fetched_document import Outcome
 from kemi.xcap.fetching import Fetching, rules_changed
 from tests.unit.values import ALICE, BOB, CAROL, NOW, fields_of
 from tests.unit.xcap.rules import document, identity, one, rule

@@ -6,7 +6,7 @@ import pytest
 
 from kemi.errors import ServiceUnavailable, SipError
 from kemi.rls import appeared, source
-from kemi.xcap.cached_document import CachedDocument, Outcome
+from kemi.xcap.fetched_document import FetchedDocument, Outcome
 from kemi.xcap.fetching import rules_changed
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.verbs.fetched import ROOT, Cache
@@ -25,7 +25,7 @@ class Fetched:
         self.cache = Cache(world)
         self.lists = Lists(world)
         self.world = world
-        self.claimed: dict[tuple[str, str], CachedDocument] = {}
+        self.claimed: dict[tuple[str, str], FetchedDocument] = {}
 
     def comes(self, document: tuple[str, str], body: bytes | None) -> None:
         """What was asked for is there, or is not; None: there is no such document."""
@@ -248,7 +248,7 @@ def test_a_link_into_a_document_that_is_not_there_is_502(fetched: Fetched) -> No
 
 
 def test_a_list_of_the_users_own_document(fetched: Fetched) -> None:
-    watch = partial(fetched.lists.watch, ALICE, uri="sip:l@example.org", chosen=source.own_list_as_text("work"))
+    watch = partial(fetched.lists.watch, ALICE, uri="sip:l@example.org", chosen=source.Chosen(name="work").as_text())
     with pytest.raises(ServiceUnavailable):
         watch()
     fetched.comes(LISTS, of_lists(("work", entries([ALICE])), ("other", entries([CAROL]))))

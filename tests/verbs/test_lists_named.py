@@ -56,7 +56,7 @@ def test_a_list_in_a_list_has_names_of_its_own(lists: Lists) -> None:
 @pytest.mark.rfc("RLS-025")
 def test_the_list_that_a_script_has_chosen_has_its_names(lists: Lists) -> None:
     lists.put_lists(f'<list name="friends">{NAME}<entry uri="{ALICE}"/></list>')
-    chosen = source.own_list_as_text("friends")
+    chosen = source.Chosen(name="friends").as_text()
     accepted = lists.world.subscribe(BOB, BOB, chosen, supported="eventlist", accept=ACCEPT)
     subscriber = Subscriber(lists.world, lists.dialog(accepted), [ALICE])
     assert [each.names for each in subscriber.told()] == [TOLD]

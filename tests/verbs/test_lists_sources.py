@@ -239,13 +239,13 @@ def test_what_cannot_be_found_is_left_out(lists: Lists) -> None:
 @pytest.mark.parametrize(("name", "members"), [("work", [ALICE]), ("family", [CAROL, BOB]), ("", [ALICE, CAROL, BOB])])
 def test_a_script_chooses_a_list_of_the_watchers_document(lists: Lists, name: str, members: list[str]) -> None:
     own_lists(lists)
-    subscriber = lists.watch(*members, uri="sip:bob-list@example.org", chosen=source.own_list_as_text(name))
+    subscriber = lists.watch(*members, uri="sip:bob-list@example.org", chosen=source.Chosen(name=name).as_text())
     assert list(subscriber.said()) == members
 
 
 def test_it_follows_the_document(lists: Lists) -> None:
     own_lists(lists)
-    subscriber = lists.watch(uri="sip:bob-list@example.org", chosen=source.own_list_as_text("work"))
+    subscriber = lists.watch(uri="sip:bob-list@example.org", chosen=source.Chosen(name="work").as_text())
     lists.put_lists(f'<list name="work">{entries([CAROL])}</list>')
     subscriber.told()
     assert subscriber.said() == {ALICE: NORESOURCE, CAROL: ACTIVE}
@@ -261,7 +261,7 @@ def test_it_follows_the_document(lists: Lists) -> None:
 def test_a_list_that_is_not_in_the_document_is_404(lists: Lists) -> None:
     own_lists(lists)
     with pytest.raises(NotFound):
-        lists.subscribe(uri="sip:bob-list@example.org", chosen=source.own_list_as_text("other"))
+        lists.subscribe(uri="sip:bob-list@example.org", chosen=source.Chosen(name="other").as_text())
 
 
 def test_who_has_it_is_known(lists: Lists) -> None:

@@ -8,7 +8,7 @@ import pytest
 from kemi import administration, message
 from kemi.event_package import Decision
 from kemi.message import Verdict
-from kemi.xcap.cached_document import Outcome
+from kemi.xcap.fetched_document import Outcome
 from tests.unit.values import ALICE, BOB, CAROL, NOW
 from tests.unit.xcap.rules import SCOPE, external_list, identity, many, one, validity
 from tests.verbs.fetched import ROOT, Cache

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kemi.xcap.cached_document import Outcome
+from kemi.xcap.fetched_document import Outcome
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.unit.xcap.rules import document, external_list, identity, one, rule
 from tests.verbs.fetched import FRESHNESS, ROOT, Cache

@@ -5,7 +5,7 @@ import pytest
 from kemi import administration, reauthorize
 from kemi.event_package import Decision
 from kemi.presence import explain, policy
-from kemi.xcap.cached_document import Outcome
+from kemi.xcap.fetched_document import Outcome
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.unit.xcap.rules import document, external_list, identity, many, one, rule
 from tests.verbs.fetched import Cache

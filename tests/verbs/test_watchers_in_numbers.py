@@ -5,6 +5,7 @@ import pytest
 from kemi import watcher_store
 from kemi.errors import ServiceUnavailable
 from kemi.event_package import Decision
+from kemi.watcher import Status
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.verbs.watched import WINFO, Watched
 from tests.watcherinfo import Told
@@ -79,7 +80,7 @@ def waiting(watched: Watched, watcher: str = BOB) -> list[str]:
     """For whom a watcher waits without a subscription."""
     with watched.world.database.transaction():
         remembered = watcher_store.over(watched.world.database, float("inf"), float("inf"), 1000)
-    return [each.resource for each in remembered if (each.uri, each.status) == (watcher, "waiting")]
+    return [each.resource for each in remembered if (each.uri, each.status) == (watcher, Status.WAITING)]
 
 
 @pytest.mark.rfc("SEC-015")

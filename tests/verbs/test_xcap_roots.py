@@ -12,8 +12,8 @@ from kemi.presence import explain, policy
 from kemi.rls import source
 from kemi.rls.source import NotFetchedYet
 from kemi.subscription import State
-from kemi.xcap import refresh, roots
-from kemi.xcap.cached_document import Outcome
+from kemi.xcap import fetched, roots
+from kemi.xcap.fetched_document import Outcome
 from kemi.xcap.fetching import rules_changed
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.unit.xcap.rules import document, external_list, identity, one, rule
@@ -194,15 +194,15 @@ def test_a_root_that_the_operator_takes_away_does_not_count_any_more(here: Roots
     xcap = replace(here.world.settings.xcap, other_roots=ELSEWHERE)
     here.world.settings = replace(here.world.settings, xcap=xcap)
     here.decision()
-    refresh.begin(here.world.database, here.world.settings)
+    fetched.begin(here.world.database, here.world.settings)
     here.fetch()
     assert {each.partition("/pres-rules")[0] for each in here.asked if "/pres-rules/" in each} == {ROOT}
 
 
 def test_documents_of_all_roots_are_kept_when_the_fetcher_begins(here: Roots) -> None:
     for presentity, root in ((ALICE, ROOT), (BOB, OTHER), (CAROL, ELSEWHERE)):
-        refresh.document(here.world.database, roots.at(here.world.settings, root), "pres-rules", presentity, here.world.now)
-    refresh.begin(here.world.database, here.world.settings)
+        fetched.document(here.world.database, roots.at(here.world.settings, root), "pres-rules", presentity, here.world.now)
+    fetched.begin(here.world.database, here.world.settings)
     here.fetch()
     assert sorted(each.partition("/pres-rules")[0] for each in here.asked) == sorted([ROOT, OTHER, ELSEWHERE])
 
@@ -284,10 +284,10 @@ def test_a_list_of_the_watchers_own_document_keeps_its_root_too(here: Roots) -> 
     here.world.set(auth="none")
     here.documents[f"{OTHER}/resource-lists/users/{BOB}/index"] = of_lists(f'<list name="work">{entries([ALICE])}</list>')
     with pytest.raises(NotFetchedYet) as refused:
-        watch_list(here, OTHER, chosen=source.own_list_as_text("work"))
+        watch_list(here, OTHER, chosen=source.Chosen(name="work").as_text())
     source.ask(here.world.database, roots.at(here.world.settings, OTHER), refused.value.wanted, here.world.now)
     here.fetch()
-    assert list(watch_list(here, OTHER, chosen=source.own_list_as_text("work")).said()) == [ALICE]
+    assert list(watch_list(here, OTHER, chosen=source.Chosen(name="work").as_text()).said()) == [ALICE]
 
 
 def test_rules_of_members_are_where_those_of_the_members_are(here: Roots) -> None:

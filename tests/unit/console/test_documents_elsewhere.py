@@ -7,8 +7,8 @@ from collections.abc import Callable
 from click.testing import Result
 
 from kemi.database import Database
-from kemi.xcap import cache_store
-from kemi.xcap.cached_document import CachedDocument, Known
+from kemi.xcap import fetched_store
+from kemi.xcap.fetched_document import FetchedDocument, Known
 from tests.unit.console.printed import keys
 from tests.unit.values import ALICE, BOB
 
@@ -18,17 +18,17 @@ ELSEWHERE = "xcap.xcap_root=http://127.0.0.1:8888/xcap-root"
 LATER = time.time() + 600
 
 
-def known(rows: Database, owner: str) -> CachedDocument:
+def known(rows: Database, owner: str) -> FetchedDocument:
     """A document that was fetched a minute ago, and is looked at again in ten."""
     uri = f"http://127.0.0.1:8888/xcap-root/pres-rules/users/{owner}/index"
-    document = CachedDocument(owner, uri, "pres-rules", Known.DOCUMENT, b"<ruleset/>", '"a"', time.time() - 60, False, 0, LATER)
-    cache_store.ask_first(rows, document)
-    cache_store.save(rows, document)
+    document = FetchedDocument(owner, uri, "pres-rules", Known.DOCUMENT, b"<ruleset/>", '"a"', time.time() - 60, False, 0, LATER)
+    fetched_store.ask_first(rows, document)
+    fetched_store.save(rows, document)
     return document
 
 
-def is_asked_for(rows: Database, document: CachedDocument) -> bool:
-    found = cache_store.load(rows, document.owner, document.uri)
+def is_asked_for(rows: Database, document: FetchedDocument) -> bool:
+    found = fetched_store.load(rows, document.owner, document.uri)
     assert found is not None
     return found.asked and found.next_at is not None and found.next_at < LATER
 

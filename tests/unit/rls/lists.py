@@ -6,9 +6,9 @@ from kemi.rls import expansion
 from kemi.rls.expansion import Expanded, Limits
 from kemi.rls.reference import Source
 from kemi.xcap import tree, uri
-from kemi.xcap.cached_document import Reading, State
 from kemi.xcap.constraints import Place
 from kemi.xcap.errors import NotFound
+from kemi.xcap.fetched_document import Reading, State
 from kemi.xcap.path import DocumentSelector, Tree
 from kemi.xcap.tree import Document, Element
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from kemi.xcap import cached_document
-from kemi.xcap.cached_document import Answer, CachedDocument, Known, Outcome
+from kemi.xcap import fetched_document
 from kemi.xcap.fetch import REDIRECTIONS
+from kemi.xcap.fetched_document import Answer, FetchedDocument, Known, Outcome
 from tests.unit.xcap.webclient import RULES, NewClient, Serve, client, serve, taking
 from tests.webserver import Asked, Told
 
@@ -56,7 +56,7 @@ def test_a_document_comes_with_its_etag_and_is_asked_for_by_it(serve: Serve, cli
 @pytest.mark.rfc("XCC-003")
 def test_a_path_is_sent_as_it_was_encoded(serve: Serve, client: NewClient) -> None:
     server = serve(Told(404))
-    uri = cached_document.uri_of(server.url, "pres-rules", "sip:a?%22[/é@example.org", "", "uri")
+    uri = fetched_document.uri_of(server.url, "pres-rules", "sip:a?%22[/é@example.org", "", "uri")
     client(server.url).fetch(uri=uri)
     assert [each.path for each in server.asked] == ["/pres-rules/users/sip:a%3F%2522%5B%2F%C3%A9@example.org/index"]
 
@@ -143,7 +143,7 @@ def test_a_slow_document_does_not_hold_up_the_others(serve: Serve, client: NewCl
     here = client(server.url)
     waiting = [here.document(name) for name in ("slow", *map(str, range(20)))]
 
-    def done(document: CachedDocument, answer: Answer) -> None:
+    def done(document: FetchedDocument, answer: Answer) -> None:
         ended.append(document.uri.rpartition("/")[2])
         assert answer.outcome is Outcome.DOCUMENT
 
@@ -239,7 +239,7 @@ def test_servers_are_asked_beside_each_other(serve: Serve, client: NewClient) ->
     here = client(silent.url, other_roots=f"{quick.url}/a/,{quick.url}/b")
     waiting = [here.document("slow")] + [here.document(f"{each}", f"{quick.url}/{'ab'[each % 2]}") for each in range(10)]
 
-    def done(document: CachedDocument, answer: Answer) -> None:
+    def done(document: FetchedDocument, answer: Answer) -> None:
         answered.append(f"{document.uri} {answer.outcome.value}")
 
     here.fetcher.run(taking(waiting), done, 3)

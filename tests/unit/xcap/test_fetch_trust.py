@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kemi.errors import ConfigurationError
-from kemi.xcap.cached_document import Outcome
+from kemi.xcap.fetched_document import Outcome
 from tests.unit.xcap.webclient import RULES, Client, NewClient, Serve, client, serve
 from tests.webserver import Answering, Asked, Told
 

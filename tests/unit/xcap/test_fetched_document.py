@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kemi.xcap import cached_document
-from kemi.xcap.cached_document import LONGEST_SILENCE, STEPS, Answer, CachedDocument, Known, Outcome, Reading, State
+from kemi.xcap import fetched_document
+from kemi.xcap.fetched_document import LONGEST_SILENCE, STEPS, Answer, FetchedDocument, Known, Outcome, Reading, State
 from kemi.xcap.origin import Origin
 from tests.unit.values import ALICE, NOW
 
@@ -18,18 +18,18 @@ RULES = b'<ruleset xmlns="urn:ietf:params:xml:ns:common-policy"/>'
 ROOT = "http://xcap.example.org/xcap-root"
 
 
-def document(known: Known = Known.DOCUMENT, **changes: Any) -> CachedDocument:
+def document(known: Known = Known.DOCUMENT, **changes: Any) -> FetchedDocument:
     body, etag = (RULES, '"1"') if known is Known.DOCUMENT else (b"", "")
-    whole = CachedDocument(ALICE, f"{ROOT}/pres-rules/users/{ALICE}/index", "pres-rules", known, body, etag, NOW, False, 0, None)
+    whole = FetchedDocument(ALICE, f"{ROOT}/pres-rules/users/{ALICE}/index", "pres-rules", known, body, etag, NOW, False, 0, None)
     return whole._replace(**changes)
 
 
-def after(before: CachedDocument, outcome: Outcome, body: bytes = b"", chance: float = 0.5) -> CachedDocument:
-    return cached_document.after(before, Answer(outcome, body, '"2"' if body else ""), FRESHNESS, NOW + 10, chance)
+def after(before: FetchedDocument, outcome: Outcome, body: bytes = b"", chance: float = 0.5) -> FetchedDocument:
+    return fetched_document.after(before, Answer(outcome, body, '"2"' if body else ""), FRESHNESS, NOW + 10, chance)
 
 
-def state(found: CachedDocument | None, age: float) -> State:
-    return cached_document.reading(found, FRESHNESS, LIMIT, NOW + age).state
+def state(found: FetchedDocument | None, age: float) -> State:
+    return fetched_document.reading(found, FRESHNESS, LIMIT, NOW + age).state
 
 
 @pytest.mark.rfc("XCC-001")
@@ -52,7 +52,7 @@ def test_what_was_never_fetched_is_unknown() -> None:
 def test_a_document_is_fresh_then_stale_then_unknown(age: float, expected: State) -> None:
     body = b"" if expected is State.UNKNOWN else RULES
     is_outdated = expected is State.STALE
-    assert cached_document.reading(document(), FRESHNESS, LIMIT, NOW + age) == Reading(expected, body, is_outdated)
+    assert fetched_document.reading(document(), FRESHNESS, LIMIT, NOW + age) == Reading(expected, body, is_outdated)
 
 
 def test_a_missing_document_is_missing_until_it_is_too_long_ago() -> None:
@@ -65,19 +65,19 @@ def test_a_missing_document_is_missing_until_it_is_too_long_ago() -> None:
 @pytest.mark.parametrize(("age", "failures", "expected"), [(FRESHNESS - 1, 0, False), (FRESHNESS, 0, True), (FRESHNESS, 1, False)])
 def test_an_old_answer_counts_on_when_a_newer_one_could_not_be_had(known: Known, age: float, failures: int, expected: bool) -> None:
     old = document(known)._replace(failures=failures)
-    assert cached_document.reading(old, FRESHNESS, LIMIT, NOW + age).is_outdated == expected
+    assert fetched_document.reading(old, FRESHNESS, LIMIT, NOW + age).is_outdated == expected
 
 
 @pytest.mark.parametrize("known", Known)
 def test_an_old_document_is_asked_for_once(known: Known) -> None:
     old = document(known, since=NOW - FRESHNESS)
-    assert cached_document.is_wanted(old, FRESHNESS, NOW)
-    assert not cached_document.is_wanted(old._replace(asked=True), FRESHNESS, NOW)
+    assert fetched_document.is_wanted(old, FRESHNESS, NOW)
+    assert not fetched_document.is_wanted(old._replace(asked=True), FRESHNESS, NOW)
 
 
 @pytest.mark.parametrize(("known", "wanted"), [(Known.DOCUMENT, False), (Known.MISSING, False), (Known.UNKNOWN, True)])
 def test_a_fresh_answer_is_not_asked_for_again(known: Known, wanted: bool) -> None:
-    assert cached_document.is_wanted(document(known), FRESHNESS, NOW) is wanted
+    assert fetched_document.is_wanted(document(known), FRESHNESS, NOW) is wanted
 
 
 # The table
@@ -134,7 +134,7 @@ def test_of_a_document_that_is_gone_nothing_is_kept() -> None:
 def test_a_failure_says_nothing_of_the_document(outcome: Outcome) -> None:
     before = document(asked=True)
     assert after(before, outcome)._replace(failures=0, next_at=None) == before
-    assert not cached_document.differs(before, after(before, outcome))
+    assert not fetched_document.differs(before, after(before, outcome))
 
 
 @pytest.mark.parametrize(
@@ -169,16 +169,16 @@ def test_the_next_fetch_is_never_at_once_and_never_too_far_away(failures: int, c
 
 def test_decisions_are_made_again_only_by_another_document() -> None:
     one, other = document(), document(body=b"<ruleset/>")
-    assert cached_document.differs(one, other)
-    assert not cached_document.differs(one, one._replace(etag='"9"', since=NOW + 1, failures=1))
+    assert fetched_document.differs(one, other)
+    assert not fetched_document.differs(one, one._replace(etag='"9"', since=NOW + 1, failures=1))
     for before, now in product(Known, Known):
-        assert cached_document.differs(document(before), document(now)) is (before is not now)
+        assert fetched_document.differs(document(before), document(now)) is (before is not now)
 
 
 def test_what_was_forgotten_is_unknown_and_can_be_asked_for() -> None:
-    found = cached_document.forgotten(document(), NOW + LIMIT)
+    found = fetched_document.forgotten(document(), NOW + LIMIT)
     assert (found.known, found.body, found.etag, found.since) == (Known.UNKNOWN, b"", "", NOW + LIMIT)
-    assert cached_document.is_wanted(found, FRESHNESS, NOW + LIMIT)
+    assert fetched_document.is_wanted(found, FRESHNESS, NOW + LIMIT)
 
 
 # What is taken
@@ -202,7 +202,7 @@ def test_what_was_forgotten_is_unknown_and_can_be_asked_for() -> None:
     ],
 )
 def test_only_documents_of_the_usage_are_taken(auid: str, body: bytes, usable: bool) -> None:
-    assert cached_document.is_usable(auid, body) is usable
+    assert fetched_document.is_usable(auid, body) is usable
 
 
 # Where a document is
@@ -227,7 +227,7 @@ def test_only_documents_of_the_usage_are_taken(auid: str, body: bytes, usable: b
     ],
 )  # fmt: skip
 def test_where_a_document_is(root: str, auid: str, xui: str, name: str, folder: str, uri: str) -> None:
-    assert cached_document.uri_of(root, auid, xui, name, folder) == ROOT + uri
+    assert fetched_document.uri_of(root, auid, xui, name, folder) == ROOT + uri
 
 
 @pytest.mark.rfc("SEC-006", "XCC-003")
@@ -243,12 +243,12 @@ def test_where_a_document_is(root: str, auid: str, xui: str, name: str, folder: 
     ],
 )
 def test_no_name_of_a_user_leads_into_another_folder(xui: str, folder: str) -> None:
-    assert cached_document.uri_of(ROOT, "pres-rules", xui, "", folder) == ""
+    assert fetched_document.uri_of(ROOT, "pres-rules", xui, "", folder) == ""
 
 
 @pytest.mark.parametrize("xui", ["sip:..@example.org", "sip:%2E%2E@example.org", "sip:example.org", "sip:%FF@example.org"])
 def test_who_has_no_folder_has_no_document(xui: str) -> None:
-    assert cached_document.uri_of(ROOT, "pres-rules", xui, "", "user") == ""
+    assert fetched_document.uri_of(ROOT, "pres-rules", xui, "", "user") == ""
 
 
 @given(st.text(max_size=40), st.sampled_from(["uri", "user"]))
@@ -257,7 +257,7 @@ def test_any_user_stays_below_its_usage(user: str, folder: str) -> None:
         xui = f"sip:{user}@example.org".encode().decode()
     except UnicodeError:
         return
-    uri = cached_document.uri_of(ROOT, "pres-rules", xui, "", folder)
+    uri = fetched_document.uri_of(ROOT, "pres-rules", xui, "", folder)
     if uri:
         path = urlsplit(uri).path
         assert uri == ROOT + path.removeprefix("/xcap-root")

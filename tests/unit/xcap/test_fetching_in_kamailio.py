@@ -10,8 +10,8 @@ import pytest
 
 from kemi.effects import Effect
 from kemi.parameters import XcapSettings
-from kemi.xcap import pres_rules, refresh
-from kemi.xcap.cached_document import CachedDocument, Reading
+from kemi.xcap import fetched, pres_rules
+from kemi.xcap.fetched_document import FetchedDocument, Reading
 from tests.unit.kamailio import Server
 from tests.unit.values import ALICE, BOB
 from tests.unit.xcap.webclient import RULES, Serve, serve
@@ -30,7 +30,7 @@ def use(server: Server, root: str, auth: str = "none", **xcap: Any) -> None:
 
 
 def ask(server: Server, user: str = ALICE) -> Reading:
-    return refresh.document(server.database, server.handler.settings, "pres-rules", user, time.time())
+    return fetched.document(server.database, server.handler.settings, "pres-rules", user, time.time())
 
 
 @pytest.mark.rfc("XCC-002")
@@ -75,7 +75,7 @@ def test_rules_are_read_before_the_transaction_in_which_they_are_asked(
     server: Server, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    for module, name in ((pres_rules, "parse"), (refresh, "save")):
+    for module, name in ((pres_rules, "parse"), (fetched, "save")):
         monkeypatch.setattr(module, name, noting(order, getattr(module, name)))
     use(server, serve(Told(200, RULES + b"<!-- nobody has read these before -->")).url, auth="xcap")
     assert server.request("SUBSCRIBE").status == 200
@@ -107,14 +107,14 @@ def test_a_file_that_cannot_be_used_is_told_in_one_line(server: Server, tmp_path
 def test_one_document_that_cannot_be_saved_does_not_stop_the_others(
     server: Server, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    save = refresh.save
+    save = fetched.save
 
-    def failing(database: Any, settings: Any, claimed: CachedDocument, *others: Any) -> list[Effect]:
+    def failing(database: Any, settings: Any, claimed: FetchedDocument, *others: Any) -> list[Effect]:
         if claimed.owner == ALICE:
             raise ZeroDivisionError
         return save(database, settings, claimed, *others)
 
-    monkeypatch.setattr(refresh, "save", failing)
+    monkeypatch.setattr(fetched, "save", failing)
     use(server, serve(Told(200, RULES)).url)
     for user in (ALICE, BOB):
         ask(server, user)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from kemi.parameters import XcapSettings
-from kemi.xcap import cached_document
-from kemi.xcap.cached_document import Answer, CachedDocument
+from kemi.xcap import fetched_document
 from kemi.xcap.fetch import Claim, Fetcher
+from kemi.xcap.fetched_document import Answer, FetchedDocument
 from tests.unit.values import ALICE, NOW
 from tests.webserver import Answering, Told, WebServer
 
@@ -40,11 +40,11 @@ class Client:
         self.warned: list[str] = []
         self.fetcher = Fetcher(XcapSettings(xcap_root=root, **settings), self.warned.append)
 
-    def fetch_all(self, *documents: CachedDocument, most: int = 1000) -> dict[str, Answer]:
+    def fetch_all(self, *documents: FetchedDocument, most: int = 1000) -> dict[str, Answer]:
         """By the last segment of their URIs, in the order in which they ended."""
         found: dict[str, Answer] = {}
 
-        def done(document: CachedDocument, answer: Answer) -> None:
+        def done(document: FetchedDocument, answer: Answer) -> None:
             found[document.uri.rpartition("/")[2]] = answer
 
         self.fetcher.run(taking(list(documents)), done, most)
@@ -53,14 +53,14 @@ class Client:
     def fetch(self, name: str = "index", **changes: Any) -> Answer:
         return self.fetch_all(self.document(name)._replace(**changes))[name]
 
-    def document(self, name: str, root: str = "") -> CachedDocument:
-        return cached_document.asked_first(ALICE, f"{root or self.root}/pres-rules/users/{ALICE}/{name}", "pres-rules", NOW)
+    def document(self, name: str, root: str = "") -> FetchedDocument:
+        return fetched_document.asked_first(ALICE, f"{root or self.root}/pres-rules/users/{ALICE}/{name}", "pres-rules", NOW)
 
 
-def taking(waiting: list[CachedDocument]) -> Claim:
+def taking(waiting: list[FetchedDocument]) -> Claim:
     """Takes documents from a list, each once."""
 
-    def claim(server: str, limit: int) -> list[CachedDocument]:
+    def claim(server: str, limit: int) -> list[FetchedDocument]:
         claimed = [each for each in waiting if each.uri.startswith(server)][:limit]
         waiting[:] = [each for each in waiting if each not in claimed]
         return claimed
