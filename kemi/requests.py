@@ -315,7 +315,6 @@ class Requests(Process):
         self._relay_to_registered()
 
     def _relay_to_registered(self) -> None:
-        proxy.take_hop()
         if not proxy.relay_to_registered():
             raise TemporarilyUnavailable("the user is not registered")
 
@@ -354,7 +353,6 @@ class Requests(Process):
         routed = proxy.has_route() and proxy.loose_route()
         if self.realm.is_served(sip.parse_uri(gateway.request_uri())):
             return True
-        proxy.take_hop()
         if not (routed and gateway.value("$tt")) or gateway.text("$rm") == "MESSAGE":
             raise NotFound("this server is no proxy for other domains")
         if self._is_user():

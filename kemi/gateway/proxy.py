@@ -8,7 +8,7 @@ import KSR
 
 from kemi import sip
 from kemi.binding import Binding
-from kemi.errors import MaxBreadthExceeded, ServiceUnavailable, TemporarilyUnavailable, TooManyHops
+from kemi.errors import MaxBreadthExceeded, ServiceUnavailable, TemporarilyUnavailable
 from kemi.gateway import field, one_log_line, reply, text, value, wake, warn
 
 LOCATION = "location"
@@ -40,29 +40,20 @@ PORTS = {"tls": 5061, "ws": 80, "wss": 443}
 _SENT_BY = re.compile(r"SIP\s*/\s*2\.0\s*/\s*(\S+)\s+(\[[^\]]*\]|[^\s:;,]+)(?:\s*:\s*([0-9]{1,5}))?", re.IGNORECASE)
 
 FIRST_WORKER_IS_READY = "core:worker-one-init"
-MAX_FORWARDS = 70
-"""Where the sender has not said it (RFC 3261 section 16.6 step 3)."""
-
 LOADED = "$shv(loaded)"
 """1 as soon as usrloc has read the stored bindings."""
 
 
 def is_sane(checks: int) -> bool:
-    """Kamailio's sanity checks (RFC 3261 section 16.3); False: it was answered."""
+    """Max-Forwards and Kamailio's sanity checks (RFC 3261 section 16.3); False: it was answered."""
+    if KSR.maxfwd.process_maxfwd(70) < 0:
+        warn(f"refused: 483 Max-Forwards is used up: method={text('$rm')} source={text('$si')}")
+        reply(483, "Too Many Hops")
+        return False
     if KSR.sanity.sanity_check(checks, 0) > 0:
         return True
     warn(f"refused as malformed: method={text('$rm')} source={text('$si')}")
     return False
-
-
-def take_hop() -> None:
-    """Count one down in Max-Forwards, before a request is forwarded; one that ends here may have none left.
-
-    Raises:
-        TooManyHops: 483, or there is no number in it.
-    """
-    if KSR.maxfwd.process_maxfwd(MAX_FORWARDS) < 0:
-        raise TooManyHops("Max-Forwards is used up")
 
 
 def has_route() -> bool:
