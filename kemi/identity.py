@@ -73,6 +73,10 @@ class Realm:
         """Whether a URI of a document here may have this host: our address, one of our domains, or a name below one."""
         return host.strip("[]") == self.address or any(host == each or host.endswith(f".{each}") for each in self.domains)
 
+    def is_registrar(self, uri: sip.Uri) -> bool:
+        """Whether a REGISTER may be for it: who registers here may know us by another name, or by an address in front of us."""
+        return self.is_host(uri.host) or sip.is_address(uri.host)
+
     def of(self, uri: sip.Uri) -> str:
         """The realm for a challenge to somebody with this URI (RFC 3261 section 22.1)."""
         return uri.host if uri.host in self.domains else self.domains[0]

@@ -158,10 +158,13 @@ def _tell_apart(
 
 def _put_off(database: Database, settings: Settings, packages: Packages, subscription: Subscription, now: float) -> list[Effect]:
     """One that cannot be told keeps nobody else waiting: it is tried again later, and goes when its time is over."""
-    with database.transaction():
-        if subscription.expires_at <= now:
-            return remove(database, settings, packages, {subscription.id: "cannot be told"}, now)
-        store.put_off(database, subscription.id, now + PUT_OFF)
+    try:
+        with database.transaction():
+            if subscription.expires_at <= now:
+                return remove(database, settings, packages, {subscription.id: "cannot be told"}, now)
+            store.put_off(database, subscription.id, now + PUT_OFF)
+    except Exception as problem:  # what others are told is written down already, and has to go out
+        return [Log(f"not put off: id={subscription.id} why={problem!r}")]
     return []
 
 

@@ -16,7 +16,7 @@ def contact_of(request: sip.Request, settings: Settings) -> str:
     contacts = sip.split_list(sip.one_line(request.contact or ""))
     if len(contacts) != 1 or contacts[0] == "*":
         raise BadRequest("exactly one Contact is needed")
-    text = sip.address_uri(contacts[0])
+    text = sip.request_uri_of(sip.address_uri(contacts[0]))
     try:
         uri = sip.parse_uri(text)
     except UnsupportedUriScheme:
@@ -30,7 +30,7 @@ def contact_of(request: sip.Request, settings: Settings) -> str:
         raise BadRequest("Contact is this server")
     if _is_loopback(uri.host) and not _is_loopback(own.rpartition(":")[0]) and not _is_loopback(request.source_address):
         raise BadRequest("Contact is a loopback address")
-    return sip.request_uri_of(text)
+    return text
 
 
 @lru_cache(maxsize=KEPT)

@@ -251,7 +251,7 @@ class Requests(Process):
     def _register(self, in_script: bool = False) -> bool:
         """Bindings go to Kamailio's registrar (RFC 3261 section 10.3); whether it was asked to answer."""
         to_uri = gateway.field("$tu") or ""
-        if not all(self.realm.is_served(sip.parse_uri(each)) for each in (gateway.request_uri(), to_uri)):
+        if not (self.realm.is_served(sip.parse_uri(to_uri)) and self.realm.is_registrar(sip.parse_uri(gateway.request_uri()))):
             raise NotFound("this domain is not served here")
         _refuse_required(REGISTRAR_EXTENSIONS)
         who = self._who(gateway.text("$si"), gateway.field("$fu") or "", in_script)

@@ -41,9 +41,10 @@ _PIECE = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)|<[^>]*(?:>|\Z)|,|[^,"<]+', re.
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*(?:"|\\?\Z)', re.DOTALL)
 _IN_ANGLES = re.compile(r"<([^<>\s]*)(>?)")
 _CSEQ_NUMBER = re.compile("[0-9]{1,10}")
-_PARAMETER = re.compile(r'(?:[^;"]|"(?:\\.|[^"\\])*(?:"|\\?\Z))*;', re.DOTALL)
-_QUALITY = re.compile(r"q\s*=\s*([0-9]*\.?[0-9]+)", re.IGNORECASE)
+_PARAMETER = re.compile(r'(?:[^;"]|"(?:\\.|[^"\\])*(?:"|\\?\Z))*(?:;|\Z)', re.DOTALL)
+_QUALITY = re.compile(r"q\s*=\s*([0-9]+\.?[0-9]*|\.[0-9]+)", re.IGNORECASE)
 _NOT_IN_REQUEST_URI = re.compile(r";method=[^;?]*|\?.*", re.IGNORECASE)
+_IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+\Z")
 
 
@@ -121,6 +122,11 @@ def _plain_if_unreserved(match: re.Match[str]) -> str:
     return character if character in _UNRESERVED else match[0].upper()
 
 
+def is_address(host: str) -> bool:
+    """Whether the host of a URI is an IP address."""
+    return host[0] == "[" or _IPV4.fullmatch(host) is not None
+
+
 def bracketed(address: str) -> str:
     """An IP address as it stands in a URI."""
     return f"[{address}]" if ":" in address and not address.startswith("[") else address
@@ -192,21 +198,24 @@ def contact_target(contact: str) -> str:
     """The URI in the Contact of a 2xx to NOTIFY, "" where it cannot be used (RFC 3261 section 12.2.1.2)."""
     try:
         members = split_list(one_line(contact))
-        target = address_uri(members[0]) if len(members) == 1 else ""
-        return request_uri_of(target) if target and parse_uri(target).scheme in ("sip", "sips") else ""
+        target = request_uri_of(address_uri(members[0])) if len(members) == 1 else ""
+        return target if target and parse_uri(target).scheme in ("sip", "sips") else ""
     except SipError:
         return ""
 
 
 def parameters_of(value: str) -> list[str]:
     """A value and its parameters; a semicolon in quotes parts nothing (RFC 3261 section 25.1)."""
-    parts = value.split(";") if '"' not in value else [each[0] for each in _PARAMETER.finditer(f"{value};")]
+    parts = value.split(";") if '"' not in value else [each[0] for each in _PARAMETER.finditer(value) if each[0]]
     return [part.rstrip(";").strip() for part in parts]
 
 
 def request_uri_of(contact: str) -> str:
     """The Request-URI that a Contact stands for: header fields and a method have no place in it (RFC 3261 section 19.1.1)."""
-    return _NOT_IN_REQUEST_URI.sub("", contact) if "?" in contact or ";" in contact else contact
+    if "?" not in contact and ";" not in contact:
+        return contact
+    user, at, rest = contact.partition("@")  # a user part may have both in it
+    return f"{user}@{_NOT_IN_REQUEST_URI.sub('', rest)}" if at else _NOT_IN_REQUEST_URI.sub("", contact)
 
 
 class EventType(NamedTuple):

@@ -24,6 +24,11 @@ def say(step: str, text: str) -> None:
     click.echo(f"{step:<14} {text}")
 
 
+def warn(text: str) -> None:
+    """One line beside what is printed."""
+    click.echo(f"Warning: {text}", err=True)
+
+
 def one_line(error: object) -> str:
     """The text of an error on one line."""
     return clean(" ".join(str(error).split()))

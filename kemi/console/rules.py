@@ -10,7 +10,7 @@ import click
 from kemi import administration, consequences
 from kemi.console import facts
 from kemi.console.facts import Facts
-from kemi.console.output import json_option, one_line, say, show, table
+from kemi.console.output import json_option, one_line, say, show, table, warn
 from kemi.console.session import Session, again, begin, tell, told
 from kemi.console.watching import CHANGED
 from kemi.event_package import Decision
@@ -42,7 +42,7 @@ def command_for(decision: Decision) -> click.Command:
             found = decided(session, session.known_presentity(uri), session.watcher(watcher), decision)
             show(found, as_json, lambda: print_decided(session, found))
         for each in found["warnings"]:
-            click.echo(f"Warning: {one_line(each)}", err=True)
+            warn(one_line(each))
 
     return command
 

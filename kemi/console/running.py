@@ -9,7 +9,8 @@ import subprocess
 from shutil import which
 from typing import Final
 
-from kemi import runtime_settings
+from kemi import runtime_settings, startup
+from kemi.console.output import warn
 from kemi.settings import Settings
 
 TIMEOUT: Final = 5
@@ -26,8 +27,11 @@ def in_force(found: Settings) -> Settings:
         return found
     command = [program, "-s", f"unix:{socket}", "pv.shvGet", "changed"]
     try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        asked = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT, check=False)
+        is_answered, printed = asked.returncode == 0, asked.stdout
     except (OSError, subprocess.TimeoutExpired):
-        return found
-    changes = VALUE.search(asked.stdout)
+        is_answered, printed = False, ""
+    if not is_answered and startup.processes_with(found.var / startup.PID_FILE):
+        warn("the server does not say what kamcmd has changed in it; this is about its configuration")
+    changes = VALUE.search(printed)
     return runtime_settings.restored(found, changes[1]) if changes else found

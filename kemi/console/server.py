@@ -13,7 +13,7 @@ from click.shell_completion import get_completion_class
 from kemi import certificate, database, parameters, schema, settings, sip, startup
 from kemi.console import running
 from kemi.console.connection import connected, is_missing, opened, shown_url
-from kemi.console.output import json_option, one_line, say, show, table
+from kemi.console.output import json_option, one_line, say, show, table, warn
 from kemi.errors import ConfigurationError
 from kemi.settings import Settings
 
@@ -153,7 +153,7 @@ def of_parameters(configuration: Path) -> list[dict[str, Any]]:
     try:
         found = running.in_force(settings.load(os.environ, configuration))
     except ConfigurationError as error:
-        click.echo(f"Warning: {one_line(error)}", err=True)
+        warn(one_line(error))
     return [
         {
             "parameter": name,

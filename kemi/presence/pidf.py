@@ -51,6 +51,7 @@ MAX_IN_SCOPE = 4_000_000
 
 _RESOURCE_LIMIT = 114  # libxml2's XML_ERR_RESOURCE_LIMIT: its own limit of depth, which lxml has no name for
 
+_MARKUP_AHEAD = re.compile(b"[<>]")
 _EXCHANGE = {PIDF.encode(): CPIM.encode(), CPIM.encode(): PIDF.encode()}
 # In what libxml2 and composition write, "<" is markup wherever it stands. Comments and processing instructions are
 # matched so that nothing in them is taken for a start tag. A start tag begins with its declarations, in double quotes.
@@ -242,13 +243,13 @@ def _checked_size(body: bytes) -> int:
 def _may_grow(body: bytes, elements: int) -> bool:
     """Whether declarations have to be looked at: all of them for each element could be more than the limit.
 
-    What is counted is never less than what is declared, wherever the letters stand: no declaration has a "<". Clients declare
-    in the first start tag, so that mostly a look at its length is enough.
+    What is counted is never less than what is declared, wherever the letters stand: no declaration has a "<" or a ">". Clients
+    declare in the first start tag, so that mostly a look at its length is enough.
     """
     end = body.find(b"<", body.rfind(b"xmlns"))
     if end >= 0 and elements * end <= MAX_GROWTH * len(body):
         return False
-    octets = sum(len(" xmlns") + len(piece.partition(b"<")[0]) for piece in body.split(b"xmlns")[1:])
+    octets = sum(len(" xmlns") + len(_MARKUP_AHEAD.split(piece, maxsplit=1)[0]) for piece in body.split(b"xmlns")[1:])
     if elements * octets > MAX_IN_SCOPE:
         raise _too_much_declared()
     return elements * octets > MAX_GROWTH * len(body)

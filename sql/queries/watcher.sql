@@ -15,7 +15,8 @@ WITH ended AS (SELECT * FROM (VALUES :rows) AS given),
             OR EXISTS (SELECT 1 FROM ended AS other
                        WHERE other.column2 = ended.column2 AND other.column3 = ended.column3 AND other.column4 = ended.column4
                            AND other.column6 = 'waiting' AND other.column1 > ended.column1))
-            THEN 'terminated' ELSE column6 END AS judged_status
+            THEN 'terminated' ELSE column6 END AS judged_status,
+            EXISTS (SELECT 1 FROM watcher AS known WHERE known.id = column1 AND known.status = 'waiting') AS waits
         FROM ended),
     waiting AS MATERIALIZED (
         SELECT watcher AS who, COUNT(*) AS entries FROM watcher
@@ -23,9 +24,8 @@ WITH ended AS (SELECT * FROM (VALUES :rows) AS given),
         GROUP BY watcher),
     counted AS (
         SELECT *, CASE WHEN judged_status = 'waiting' AND CAST(:most AS INTEGER) > 0
-            AND CAST(:most AS INTEGER) < COALESCE((SELECT entries FROM waiting WHERE who = column4), 0)
-                + ROW_NUMBER() OVER (PARTITION BY column4, judged_status ORDER BY column1)
-            AND NOT EXISTS (SELECT 1 FROM watcher AS known WHERE known.id = column1 AND known.status = 'waiting')
+            AND NOT waits AND CAST(:most AS INTEGER) < COALESCE((SELECT entries FROM waiting WHERE who = column4), 0)
+                + ROW_NUMBER() OVER (PARTITION BY column4, judged_status, waits ORDER BY column1)
             THEN 'terminated' ELSE judged_status END AS status
         FROM judged)
 INSERT INTO watcher (id, resource, package, watcher, display_name, status, event, subscribed_at, sequence, stored, expires_at)

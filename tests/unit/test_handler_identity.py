@@ -173,3 +173,10 @@ def test_an_extension_that_is_not_there_is_refused(server: Server, method: str) 
 
 def test_a_register_for_another_registrar_is_refused(server: Server) -> None:
     assert server.request("REGISTER", uri="sip:other.example.net").status == 404
+
+
+@pytest.mark.parametrize(
+    "uri", ["sip:example.org", "sip:sip.example.org", "sip:192.0.2.1", "sip:203.0.113.5:5070", "sip:[2001:db8::5]"]
+)
+def test_a_registrar_may_be_known_by_a_name_below_its_domain_or_by_an_address(server: Server, uri: str) -> None:
+    assert server.request("REGISTER", uri=uri).status == 200

@@ -351,6 +351,7 @@ def test_hostile_text_costs_no_more_than_its_length(parser: Callable[[str], Any]
         ('presence;foo="a;id=b"', "presence", None),
         ('presence;foo="x;id=zz;y";id=7', "presence", "7"),
         ('presence;foo="a\\";id=b"', "presence", None),
+        ('presence;id=7;foo="never closed;id=b', "presence", "7"),
     ],
 )
 def test_what_stands_in_quotes_is_no_parameter(value: str, package: str, identifier: str | None) -> None:
@@ -358,7 +359,10 @@ def test_what_stands_in_quotes_is_no_parameter(value: str, package: str, identif
     assert (event.package, event.id) == (package, identifier)
 
 
-@pytest.mark.parametrize("accept", ['application/pidf+xml;x=";q=0"', "application / pidf+xml", "Application/PIDF+xml ; Q=0.5"])
+@pytest.mark.parametrize(
+    "accept",
+    ['application/pidf+xml;x=";q=0"', "application / pidf+xml", "Application/PIDF+xml ; Q=0.5", "application/pidf+xml;q=1."],
+)
 def test_a_media_type_is_taken_however_it_is_written(accept: str) -> None:
     assert sip.choose_media_type(accept, ("application/pidf+xml",)) == "application/pidf+xml"
 
@@ -369,10 +373,18 @@ def test_a_media_type_is_taken_however_it_is_written(accept: str) -> None:
         ("sip:bob@h;lr", "sip:bob@h;lr"),
         ("sip:bob@h?Subject=hi&Route=x", "sip:bob@h"),
         ("sip:bob@h;method=INVITE;transport=tcp", "sip:bob@h;transport=tcp"),
+        ("sip:a?b@h", "sip:a?b@h"),
+        ("sip:x;method=y@h?z=1", "sip:x;method=y@h"),
+        ("sip:h?z=1", "sip:h"),
     ],
 )
 def test_a_request_uri_has_neither_header_fields_nor_a_method(contact: str, uri: str) -> None:
     assert sip.request_uri_of(contact) == uri
+
+
+def test_a_type_of_quality_nought_is_not_acceptable() -> None:
+    for quality in ("0", "0.", "0.0", ".0", ".000"):
+        assert sip.choose_media_type(f"application/pidf+xml;q={quality}", ("application/pidf+xml",)) is None
 
 
 @pytest.mark.rfc("TRN-020")

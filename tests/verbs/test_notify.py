@@ -3,6 +3,7 @@
 import pytest
 
 from kemi import notify, store
+from kemi.database import Unavailable
 from kemi.event_package import Decision
 from kemi.notify import Answer
 from kemi.presence.package import PRESENCE
@@ -48,6 +49,19 @@ def test_one_that_cannot_be_told_goes_when_its_time_is_over(prompt: World) -> No
     prompt.now += 4000
     assert prompt.notifier() == []
     assert not prompt.has_subscription(lost)
+
+
+def test_who_is_told_is_told_though_another_cannot_even_be_put_off(prompt: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is written down already that they are."""
+    dialogs = {prompt.watch(f"sip:watcher{number}@example.org") for number in range(7)}
+    spoiled(prompt, lost := min(dialogs))
+    prompt.publish()
+
+    def unavailable(*_: object) -> None:
+        raise Unavailable("locked")
+
+    monkeypatch.setattr(store, "put_off", unavailable)
+    assert {each.id for each in prompt.notifier()} == dialogs - {lost}
 
 
 def test_an_answer_that_cannot_be_taken_in_is_left_out_and_the_others_are_not(prompt: World) -> None:

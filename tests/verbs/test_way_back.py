@@ -21,6 +21,12 @@ def test_a_contact_that_no_notify_can_go_to_is_refused(world: World, contact: st
         world.subscribe(contact=contact)
 
 
+def test_what_is_checked_of_a_contact_is_what_is_used(world: World) -> None:
+    """A question mark in the user part begins no header fields, and hides no host."""
+    (sent,) = world.subscribe(contact="<sip:127.0.0.1:5060?x;method=y@198.51.100.7>").sent
+    assert sent.uri == "sip:127.0.0.1:5060?x;method=y@198.51.100.7"
+
+
 @pytest.mark.parametrize("changes", [{"to_uri": "alice"}, {"to_uri": "*"}, {"to_uri": ""}, {"to_tag": ""}])
 def test_a_to_that_no_notify_can_come_from_is_refused(world: World, changes: dict[str, str]) -> None:
     with pytest.raises(BadRequest):

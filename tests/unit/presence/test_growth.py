@@ -116,3 +116,9 @@ def test_a_note_moves_to_the_first_person_without_one_only() -> None:
     composed = compose(ENTITY, sources, Offline.NONE).body
     assert composed.count(b"mine") == 1
     assert b'<dm:person id="b"><dm:note>mine</dm:note></dm:person>' in composed
+
+
+def test_a_long_text_behind_a_declaration_is_no_declaration() -> None:
+    icon = f'<x:icon xmlns:x="urn:x">{"A" * 36_000}</x:icon>'
+    tuples = "".join(f'<tuple id="t{number}"><status><basic>open</basic></status></tuple>' for number in range(30))
+    pidf.read(f'<presence xmlns="{pidf.PIDF}" entity="sip:a@b">{tuples}{icon}</presence>'.encode(), pidf.MEDIA_TYPE)
