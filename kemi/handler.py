@@ -83,8 +83,12 @@ class Handler(Requests):
         return self._reporting(self._fetch)
 
     def ksr_timer_tick(self, msg: object, data: str = "") -> int:
-        """Once a second, in one process."""
-        return self._reporting(self._tick)
+        """Once a second, in one process. It asks the database each time, so it knows when that works again."""
+        problem = self._problem
+        self._reporting(self._tick)
+        if problem and not self._problem:
+            gateway.warn("database: works again")
+        return CONTINUE
 
     def ksr_core_event(self, msg: object, data: str = "") -> int:
         """Something that Kamailio's core tells, once: its first worker is ready."""

@@ -37,7 +37,7 @@ class Process:
         self.packages = packages.served(configured)
         self._is_trusted = identity.is_trusted(configured.trusted)
         self._database: Database | None = None
-        self._problem = ""
+        self._problem = ""  # with the database, when there was last work that nobody waits for
         self.main_process = os.getpid()
 
     @property
@@ -110,17 +110,11 @@ class Process:
         try:
             work()
         except Unavailable as problem:
-            self._complain(str(problem))
+            if str(problem) != self._problem:
+                gateway.error(f"database: {problem}")
+            self._problem = str(problem)
         except Exception:
             gateway.error(traceback.format_exc())
         else:
-            self._complain("")
+            self._problem = ""
         return CONTINUE
-
-    def _complain(self, problem: str) -> None:
-        """Say once what is wrong with the database, and when it works again; "": nothing is."""
-        if problem and problem != self._problem:
-            gateway.error(f"database: {problem}")
-        elif self._problem and not problem:
-            gateway.warn("database: works again")
-        self._problem = problem

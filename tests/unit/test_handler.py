@@ -250,6 +250,29 @@ def test_work_that_nobody_waits_for_logs_what_escapes(
     assert len(server.lines("err")) == 1
 
 
+def test_a_database_that_is_gone_is_one_line_and_one_when_it_is_back(
+    server: Server, handler: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as gone:
+        gone.setattr(handler.sweep, "sweep", raising(Unavailable("gone")))
+        for _ in range(3):
+            server.handler.ksr_timer_tick(None)
+    assert (server.lines("err"), server.lines("warn")) == (["database: gone"], [])
+    for _ in range(3):
+        server.handler.ksr_timer_tick(None)
+    assert server.lines("warn") == ["database: works again"]
+
+
+def test_work_without_the_database_does_not_say_that_it_works_again(
+    server: Server, handler: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether connections were closed is asked of Kamailio alone."""
+    monkeypatch.setattr(handler.notify, "notify", raising(Unavailable("gone")))
+    for _ in range(3):
+        server.handler.ksr_notify(None)
+    assert (set(server.lines("err")), server.lines("warn")) == ({"database: gone"}, [])
+
+
 def test_the_notifier_may_be_called_again_as_soon_as_it_looks(
     server: Server, ksr: KSR, handler: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
