@@ -56,6 +56,10 @@ PLANNED_ONCE: Final = "-c plan_cache_mode=force_generic_plan"
 
 FAILED: Final = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE)
 
+PATIENCE: Final = 2
+"""A server that lives ends the wait for a lock itself. It is left when it has said nothing for so many times as long: its machine,
+or the way there, may be gone without a word."""
+
 
 def environment(db_url: str) -> dict[str, str]:
     """libpq's variables that name the same database."""
@@ -88,11 +92,19 @@ class PostgreSQLResult:
 
 
 class Pipeline:
-    """One connection, and the statements that are on their way."""
+    """One connection, and the statements that are on their way.
+
+    Args:
+        timeout: the longest wait for a lock, in seconds.
+
+    Attributes:
+        patience: the longest wait for a word of the server, in milliseconds; None: there is no limit.
+    """
 
     def __init__(self, url: str, timeout: int) -> None:
         self._url = url
         self._timeout = timeout
+        self.patience: int | None = PATIENCE * timeout * 1000
         self._is_transaction = False
         self._open()
 
@@ -229,7 +241,8 @@ class Pipeline:
 
     def _next(self) -> PGresult:
         while self._pgconn.is_busy():
-            self._poll.poll()
+            if not self._poll.poll(self.patience):
+                raise psycopg.OperationalError("the server is connected, and says nothing")
             self._pgconn.consume_input()
         result = self._pgconn.get_result()
         if result is None:
@@ -292,6 +305,7 @@ class PostgreSQLDatabase:
         """PostgreSQL looks after itself."""
 
     def script(self, text: str) -> None:
+        self._pipeline.patience = None  # what it changes may be large
         for statement in statements_of(text):
             self._pipeline.run(statement, [])
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -18,7 +19,18 @@ from kemi.parameters import GROUPS
 from kemi.settings import Settings
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
-MEMORY: Final = ("-x", "fm", "-X", "fm", "-m", "512", "-M", "16")
+MEMORY: Final = ("-x", "fm", "-X", "fm", "-M", "16")
+"""Kamailio's memory manager, shared and private, and MiB for each process."""
+
+LEAST_SHARED: Final = 512
+"""MiB of shared memory, on however small a machine."""
+
+FOR_CONNECTIONS: Final = 0.7
+"""The part of it that connections may hold."""
+
+READ_BUFFER: Final = 1.125
+"""MiB of it that each connection holds (`tcp_rd_buf_size`)."""
+
 INCLUDED: Final = PROJECT / "kemi-presence.cfg"
 """What every configuration that runs the program includes."""
 
@@ -26,11 +38,20 @@ INCLUDED_NAME: Final = "KEMI_PRESENCE"
 """Name that this file defines."""
 
 CHECK_TIMEOUT: Final = 60
+"""Seconds in which `kamailio -c` has to end."""
+
 ORPHAN_TIMEOUT: Final = 5
+"""Seconds in which workers that were ended have to be gone."""
+
 PORT_TIMEOUT: Final = 1
+"""Seconds in which who has just ended has to let go of its ports."""
+
 PID_FILE: Final = "kamailio.pid"
 LONGEST_SOCKET: Final = 104
 """Octets of a Unix socket's path, as Kamailio takes it."""
+
+PLACE_IN_KAMAILIO: Final = re.compile(r"^.*?\]: \w+\(\): ")
+"""What stands before the words of a line of its log: process, level, place in its sources."""
 
 NOT_IN_A_FOLDER: Final = re.compile(r'["?:\x00-\x1f]')
 """What a quoted text of kamailio.cfg, a database's URL or the name of a control socket cannot hold."""
@@ -48,7 +69,7 @@ def refuse_incomplete(configuration: Path, outer: Mapping[str, str]) -> None:
     Raises:
         ConfigurationError: it does not include our file, or includes one of an earlier release.
     """
-    file = configuration_file.read(configuration, settings.given(outer), settings.defines(outer))
+    file = configuration_file.read(configuration, settings.without_empty(outer), settings.defines(outer))
     is_ours = "MOD_app_python3" in file.defines or any(name.partition(".")[0] in GROUPS for name in file.parameters)
     if is_ours and INCLUDED_NAME not in file.defines:
         needed = f'include_file "{INCLUDED}"'
@@ -159,15 +180,39 @@ def processes_with(pid_file: Path) -> list[str]:
 
 def command_line(found: Settings, configuration: Path, outer: Mapping[str, str]) -> list[str]:
     """The command line that becomes the server."""
-    command = ["kamailio", "-f", str(configuration), *MEMORY, "-DD", "-E"]
+    command = ["kamailio", "-f", str(configuration), *memory(), "-DD", "-E"]
     command += ["-P", str(found.var / PID_FILE), "-w", str(PROJECT)]
     return command + definitions(found, outer)
+
+
+def shared_memory() -> int:
+    """MiB of shared memory: a quarter of the machine's. It is reserved; taken is what is filled."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    return max(machine // 4, LEAST_SHARED)
+
+
+def memory() -> tuple[str, ...]:
+    """The arguments that say how much memory there is."""
+    return (*MEMORY, "-m", str(shared_memory()))
+
+
+def connections() -> int:
+    """How many connections over TCP, TLS and WebSocket leave enough shared memory and open files for everything else."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = int(shared_memory() * FOR_CONNECTIONS / READ_BUFFER)
+    return held if most == resource.RLIM_INFINITY else min(held, int(most * FOR_CONNECTIONS))
+
+
+def allow_open_files() -> None:
+    """Let each process open as many files as it may: a connection is one of them."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def definitions(found: Settings, outer: Mapping[str, str]) -> list[str]:
     """The -A arguments: names that kamailio.cfg is to find defined."""
     arguments: list[str] = []
-    for name, value in settings.defines(outer).items():
+    for name, value in ({"TCP_CONNECTIONS": str(connections())} | settings.defines(outer)).items():
         arguments += ["-A", f"{name}={value}" if value else name]
     if "auth.algorithm" in settings.overrides(outer):
         arguments += ["-A", f'AUTH_ALGORITHM="{found.auth.algorithm}"']
@@ -181,12 +226,17 @@ def environment(found: Settings, configuration: Path, outer: Mapping[str, str]) 
     whatever python3 comes first there: it is told.
     """
     path = f"{outer.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin"
-    outer = {name: value for name, value in settings.given(outer).items() if name != "PYTHONPATH"} | {"PYTHONHOME": "/usr"}
+    outer = {name: value for name, value in settings.without_empty(outer).items() if name != "PYTHONPATH"} | {"PYTHONHOME": "/usr"}
     return {**outer, **found.environment(), "KP_CONFIGURATION": str(configuration), "PATH": path}
 
 
 def execute(command: list[str], variables: Mapping[str, str]) -> NoReturn:
-    """Replace this process."""
+    """Replace this process.
+
+    Raises:
+        ConfigurationError: there is no such program.
+    """
+    allow_open_files()
     try:
         os.execvpe(command[0], command, dict(variables))
     except FileNotFoundError:
@@ -199,7 +249,7 @@ def check_syntax(found: Settings, configuration: Path, outer: Mapping[str, str])
     Raises:
         ConfigurationError: it refuses.
     """
-    command = ["kamailio", "-c", "-f", str(configuration), *MEMORY, "-w", str(PROJECT), *definitions(found, outer)]
+    command = ["kamailio", "-c", "-f", str(configuration), *memory(), "-w", str(PROJECT), *definitions(found, outer)]
     try:
         done = subprocess.run(
             command,
@@ -215,12 +265,23 @@ def check_syntax(found: Settings, configuration: Path, outer: Mapping[str, str])
         raise ConfigurationError(f"kamailio -c did not end within {CHECK_TIMEOUT} seconds") from None
     if done.returncode == 0:
         return "syntax is right"
-    complaints = [line for line in done.stderr.splitlines() if "CRITICAL" in line or "ERROR" in line]
-    raise ConfigurationError((complaints or done.stderr.splitlines() or ["refused"])[0])
+    raise ConfigurationError(_complaint(done.stderr.splitlines()))
+
+
+def _complaint(printed: list[str]) -> str:
+    """What Kamailio complains of first: where it is, and in brackets what, which it may say on a line before."""
+    errors, places = ([PLACE_IN_KAMAILIO.sub("", line) for line in printed if level in line] for level in ("ERROR", "CRITICAL"))
+    first = (places or errors or printed or ["refused"])[0]
+    return f"{first} ({errors[0]})" if places and errors else first
 
 
 def answers(found: Settings, server: int, deadline: float) -> bool:
-    """Whether the server answers an OPTIONS request before the deadline."""
+    """Whether the server answers an OPTIONS request.
+
+    Args:
+        server: its process id; nobody is waited for who has ended.
+        deadline: until when it is asked, by `time.monotonic`, in seconds.
+    """
     with options.connected(found) as client:
         client.settimeout(0.1)
         while time.monotonic() < deadline and Path("/proc", str(server)).exists():

@@ -1,7 +1,9 @@
 """Locked, lost and full databases, lost packets, dead watchers: refused for a while, never wrong, and well again by itself."""
 
 import contextlib
+import os
 import resource
+import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -101,6 +103,37 @@ def own_cluster() -> Iterator[Cluster]:
     running = Cluster().start()
     yield running
     running.stop()
+
+
+def _signal(cluster: Cluster, number: signal.Signals) -> None:
+    """To all processes of it."""
+    main = (cluster.folder / "data/postmaster.pid").read_text().split()[0]
+    for process in (main, *Path(f"/proc/{main}/task/{main}/children").read_text().split()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(process), number)
+
+
+def test_a_postgresql_that_falls_silent_is_answered_with_503_and_survived(own_cluster: Cluster, tmp_path: Path) -> None:
+    """Its connections stay and say nothing, as when its machine is gone: every request is answered for all that, and it is said."""
+    server = Server({"KP_DB_URL": own_cluster.database(), "KP_SET": "pa.notify_interval=0;db.busy_timeout=1"}, tmp_path).start()
+    try:
+        alice, bob = UserAgent(server.address, "alice"), UserAgent(server.address, "bob")
+        bob.subscribe(ALICE)
+        bob.notify()
+        before = processes(server)
+        _signal(own_cluster, signal.SIGSTOP)
+        try:
+            silent = [alice.publish(pidf("open", note="silent")).status for _ in range(WORKERS + 1)]
+        finally:
+            _signal(own_cluster, signal.SIGCONT)
+        assert silent == [503] * (WORKERS + 1)
+        assert "database: the server is connected, and says nothing" in server.log.read_text(errors="replace")
+        assert set(_until_well(alice, "again")[:-1]) <= {503}
+        while b"again" not in bob.notify().body:
+            pass
+        assert processes(server) == before
+    finally:
+        server.stop()
 
 
 def _pg_ctl(cluster: Cluster, *arguments: str) -> None:

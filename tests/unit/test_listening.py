@@ -1,6 +1,7 @@
 """The sockets that a configuration names: which there are, which can be had, and what is said of the others."""
 
 import errno
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,3 +152,12 @@ def test_one_port_for_two_is_refused(tmp_path: Path, found: Settings) -> None:
 def test_what_is_said_names_the_value(found: Settings, listener: tuple[str, str, int], number: int, complaint: str) -> None:
     said = listening.words(found, Refused(Listener(*listener, "here"), OSError(number, "Invalid argument")))
     assert said.startswith(complaint)
+
+
+def test_connections_leave_a_quarter_of_the_shared_memory_to_all_else() -> None:
+    """Each of them holds a buffer there, even if it says nothing."""
+    text = startup.INCLUDED.read_text()
+    buffer = int(re.findall(r"^tcp_rd_buf_size = ([0-9]+)$", text, re.MULTILINE)[0])
+    usual = int(re.findall(r"^#!define TCP_CONNECTIONS ([0-9]+)$", text, re.MULTILINE)[0])
+    assert usual * buffer <= startup.LEAST_SHARED * 2**20 * 3 / 4
+    assert usual <= startup.connections() <= startup.shared_memory() * 2**20 * 3 / 4 / buffer

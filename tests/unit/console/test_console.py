@@ -15,12 +15,20 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from kemi import account, account_store, parameters, settings, startup
-from kemi.console import connection, server, users
-from kemi.database import Database
+from kemi import parameters, settings, startup
+from kemi.console import connection, server
 from kemi.errors import ConfigurationError
 
 Run = Callable[..., Result]
+
+UNKNOWN = "parse error in config file my.cfg, line 16, column 28: unknown command, missing loadmodule?"
+COMPLAINTS = (
+    "loading modules under config path: /usr/lib/x86_64-linux-gnu/kamailio/modules/",
+    " 0(7) ERROR: <core> [core/cfg.y:3649]: yyparse(): cfg. parser: failed to find command is_method (params 1)",
+    f" 0(7) CRITICAL: <core> [core/cfg.y:3790]: yyerror_at(): {UNKNOWN}",
+    " 0(7) ERROR: <core> [core/cfg.y:3649]: yyparse(): cfg. parser: failed to find command has_totag (params 0)",
+)
+"""What Kamailio prints about a file that uses functions of modules which it does not load."""
 
 
 @pytest.fixture
@@ -36,10 +44,11 @@ def test_run_becomes_kamailio(run: Run, tmp_path: Path, started: list[tuple[list
     result = run("run", KP_PORT="5070", KP_DEFINES="WITH_TLS,N=3", KP_SET="auth.algorithm=sha-256")
     assert result.exit_code == 0, result.output
     ((command, variables),) = started
-    assert command[:9] == ["kamailio", "-f", str(tmp_path / "kamailio.cfg"), "-x", "fm", "-X", "fm", "-m", "512"]
-    assert command[9:13] == ["-M", "16", "-DD", "-E"]
+    assert command[:9] == ["kamailio", "-f", str(tmp_path / "kamailio.cfg"), "-x", "fm", "-X", "fm", "-M", "16"]
+    assert command[9:13] == ["-m", str(startup.shared_memory()), "-DD", "-E"]
     assert command[13:17] == ["-P", str(tmp_path / "var" / "kamailio.pid"), "-w", str(startup.PROJECT)]
-    assert command[17:] == ["-A", "WITH_TLS", "-A", "N=3", "-A", 'AUTH_ALGORITHM="SHA-256"']
+    assert command[17:19] == ["-A", f"TCP_CONNECTIONS={startup.connections()}"]
+    assert command[19:] == ["-A", "WITH_TLS", "-A", "N=3", "-A", 'AUTH_ALGORITHM="SHA-256"']
     assert variables["KP_VAR"] == str(tmp_path / "var")
     assert variables["KP_DB_URL"] == f"sqlite:///{tmp_path}/var/presence.db"
     assert (variables["KP_PORT"], variables["KP_DOMAINS"]) == ("5070", "example.org")
@@ -63,11 +72,12 @@ def test_run_refuses_in_one_line(run: Run, started: list[tuple[list[str], dict[s
 
 
 @contextmanager
-def process_named_kamailio(pid_file: Path) -> Iterator[subprocess.Popen[bytes]]:
+def process_named_kamailio(pid_file: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process whose command line looks like that of a server with this pid file."""
     code = "import time; print('ready', flush=True); time.sleep(60)"
     arguments = ["kamailio", "-c", code, "-P", str(pid_file)]
-    with subprocess.Popen(arguments, executable=sys.executable, stdout=subprocess.PIPE) as process:
+    environment = os.environ | variables
+    with subprocess.Popen(arguments, executable=sys.executable, stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
         process.stdout.readline()
         yield process
@@ -83,6 +93,36 @@ def test_run_refuses_a_second_server(run: Run, tmp_path: Path, started: list[tup
         assert server.poll() is None
     assert (result.exit_code, started) == (1, [])
     assert result.stderr == f"Error: already running as process {server.pid} ({pid_file}); end it or set another KP_VAR\n"
+
+
+def auth_and_interval(run: Run, **variables: str) -> list[str]:
+    listed = json.loads(run("parameters", "--json", **variables).stdout)
+    return [str(each["value"]) for each in listed if each["parameter"] in ("pa.auth", "pa.notify_interval")]
+
+
+def test_what_the_running_server_was_started_with_counts(run: Run, tmp_path: Path) -> None:
+    """Its KP_SET may stand in the file of a service; one of the command is taken instead."""
+    pid_file = tmp_path / "var" / "kamailio.pid"
+    pid_file.parent.mkdir()
+    with process_named_kamailio(pid_file, KP_SET="pa.auth=implicit;pa.notify_interval=1") as server:
+        assert auth_and_interval(run) == ["5", "none"]
+        pid_file.write_text(f"{server.pid}\n")
+        assert auth_and_interval(run) == ["1", "implicit"]
+        assert auth_and_interval(run, KP_SET="pa.notify_interval=2") == ["2", "none"]
+    assert auth_and_interval(run) == ["5", "none"]
+
+
+def test_what_the_running_server_was_started_with_may_not_be_right_any_more(run: Run, tmp_path: Path, configuration: Path) -> None:
+    """kamailio.cfg was changed since."""
+    pid_file = tmp_path / "var" / "kamailio.pid"
+    pid_file.parent.mkdir()
+    configuration.write_text('pa.max_publish_expiration = 4000 desc "seconds"\npa.default_expires = 4000 desc "seconds"\n'
+                             'pa.max_subscription_expiration = 4000 desc "seconds"\n')  # fmt: skip
+    with process_named_kamailio(pid_file, KP_SET="pa.max_publish_expiration=3600") as server:
+        pid_file.write_text(f"{server.pid}\n")
+        printed = run("parameters", "max_publish_expiration")
+    assert " 4000 " in printed.stdout
+    assert printed.stderr.startswith("Warning: KP_SET of the running server is left out: pa.default_expires = 4000: ")
 
 
 def test_a_server_that_is_just_starting_counts(tmp_path: Path) -> None:
@@ -177,6 +217,10 @@ def test_kamailio_says_what_is_wrong(configuration: Path, tmp_path: Path) -> Non
     found = settings.load({}, configuration)
     with pytest.raises(ConfigurationError, match=r"CRITICAL: line 3: syntax error$"):
         startup.check_syntax(found, configuration, {"PATH": str(program.parent)})
+    program.write_text("#!/bin/sh\n" + "".join(f"echo '{line}' >&2\n" for line in COMPLAINTS) + "exit 255\n")
+    with pytest.raises(ConfigurationError) as refused:
+        startup.check_syntax(found, configuration, {"PATH": str(program.parent)})
+    assert str(refused.value) == f"{UNKNOWN} (cfg. parser: failed to find command is_method (params 1))"
     program.write_text("#!/bin/sh\n")
     assert startup.check_syntax(found, configuration, {"PATH": str(program.parent)}) == "syntax is right"
 
@@ -294,77 +338,6 @@ def test_a_second_migration_has_nothing_to_do(run: Run) -> None:
     assert "up to date" in run("migrate").stdout
 
 
-def test_users_are_added_listed_and_removed_and_no_password_is_stored(run: Run, tmp_path: Path) -> None:
-    assert run("user", "add", "sip:alice@Example.org", "--password", "s3cret").stdout == (
-        "user           alice@example.org may authenticate\n"
-    )
-    assert run("user", "add", "bob@example.org", PASSWORD="s3cret").exit_code == 0
-    assert run("user", "list").stdout == "alice@example.org\nbob@example.org\n"
-    assert run("user", "remove", "alice@example.org").exit_code == 0
-    assert run("user", "list").stdout == "bob@example.org\n"
-    assert b"s3cret" not in b"".join(path.read_bytes() for path in (tmp_path / "var").iterdir())
-
-
-def test_the_password_is_a_line_of_stdin(run: Run, rows: Database) -> None:
-    result = run("user", "add", "alice@example.org", text="s3cret\r\nnot this\n")
-    assert (result.exit_code, result.output) == (0, "user           alice@example.org may authenticate\n")
-    found = account_store.load(rows, "alice", "example.org")
-    assert found == account.create("alice", "example.org", "s3cret")
-
-
-def test_the_password_is_asked_for_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(users, "is_terminal", lambda: True)
-    result = run("user", "add", "alice@example.org", text="s3cret\ns3cret\n")
-    assert (result.exit_code, "Password:" in result.output, "s3cret" in result.output) == (0, True, False)
-
-
-@pytest.mark.parametrize("text", ["", "\n"])
-def test_without_a_password_there_is_one_line(run: Run, text: str) -> None:
-    result = run("user", "add", "alice@example.org", text=text)
-    said = "no password: give it in PASSWORD, or on a line of stdin, or run this on a terminal to be asked"
-    assert (result.exit_code, result.output) == (1, f"Error: {said}\n")
-
-
-def test_a_password_that_is_no_text_is_told(run: Run) -> None:
-    result = run("user", "add", "alice@example.org", PASSWORD="\udcff")
-    assert (result.exit_code, result.stderr) == (1, "Error: the password is not UTF-8 text\n")
-
-
-@pytest.mark.parametrize("arguments", [("list",), ("remove", "alice@example.org")])
-def test_whoever_looks_for_users_makes_no_database(run: Run, configuration: Path, arguments: tuple[str, ...]) -> None:
-    result = run("user", *arguments)
-    assert (result.exit_code, "presencectl run or migrate creates it" in result.stderr) == (1, True)
-    assert connection.is_missing(settings.load({}, configuration))
-
-
-def test_users_of_another_release_are_left_alone(run: Run, configuration: Path) -> None:
-    run("user", "add", "bob@example.org", "--password", "x")
-    with connection.connected(settings.load({}, configuration)) as opened:
-        opened.script("DELETE FROM migration WHERE name = '0017_outgoing_forks'")
-    for arguments in (("list",), ("add", "alice@example.org", "--password", "x"), ("remove", "bob@example.org")):
-        assert "has not 0017_outgoing_forks yet; presencectl run or migrate applies it" in run("user", *arguments).stderr
-
-
-def test_where_there_is_nobody_a_list_says_so(run: Run) -> None:
-    run("user", "add", "bob@example.org", "--password", "x")
-    run("user", "remove", "bob@example.org")
-    assert run("user", "list").stdout == "no users\n"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (("add", "alice", "--password", "x"), "Error: 'alice' is not an address; alice@example.org is one\n"),
-        (("add", "a@b.org", "--password", "x"), "Error: b.org is not a served domain; KP_DOMAINS has example.org\n"),
-        (("remove", "alice@example.org"), "Error: there is no user alice@example.org\n"),
-    ],
-)
-def test_what_is_no_user_here_is_refused_with_the_reason(run: Run, arguments: tuple[str, ...], complaint: str) -> None:
-    run("user", "add", "bob@example.org", "--password", "x")
-    result = run("user", *arguments)
-    assert (result.exit_code, result.stderr) == (1, complaint)
-
-
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
@@ -376,6 +349,16 @@ def test_the_password_of_the_database_is_not_printed(configuration: Path, url: s
     assert connection.shown_url(settings.load({"KP_DB_URL": url}, configuration)) == shown
 
 
+def test_that_options_are_not_answered_is_said(configuration: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A request_route of one's own may have forgotten them; all else may work."""
+    server.announce(settings.load({"KP_PORT": "5070"}, configuration), is_answered=False)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("no answer      to OPTIONS sip:127.0.0.1:5070 for 30 seconds")
+    assert "handle_options" in line
+    server.announce(settings.load({"KP_PORT": "5070"}, configuration), is_answered=True)
+    assert capsys.readouterr().out.startswith("listening      sip:127.0.0.1:5070 ")
+
+
 def test_readiness_is_an_answer_to_options(configuration: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
@@ -384,7 +367,7 @@ def test_readiness_is_an_answer_to_options(configuration: Path) -> None:
 
         def answer() -> None:
             request, client = server.recvfrom(4096)
-            assert request.startswith(b"OPTIONS sip:example.org SIP/2.0\r\n")
+            assert request.startswith(b"OPTIONS sip:127.0.0.1:%d SIP/2.0\r\n" % port)
             server.sendto(b"SIP/2.0 200 OK\r\n\r\n", client)
 
         thread = threading.Thread(target=answer)
