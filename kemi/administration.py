@@ -13,7 +13,7 @@ from kemi import decision_store, reauthorize
 from kemi.database import Database
 from kemi.decision_store import MESSAGE, ManagementDecision
 from kemi.effects import Effect
-from kemi.event_package import Decision, EventPackage, Packages
+from kemi.event_package import WATCHER_INFORMATION, Decision, EventPackage, Packages, allow_events
 from kemi.settings import Settings
 from kemi.store import subscription_of
 from kemi.subscription import Subscription
@@ -69,16 +69,15 @@ def decide(
         now: seconds since the epoch.
 
     Raises:
-        ValueError: this package is not served, or takes no such decision about this watcher.
+        ValueError: this package is not served, or takes no such decision about this watcher; or there is none to take away.
     """
-    package = packages.get(package_name)
-    if package is None:
-        raise ValueError(f"the package {package_name} is not served; {', '.join(packages)} are")
+    require_served(packages, package_name)
+    package = packages[package_name]
     effects: list[Effect] = []
     with database.transaction():
         database.lock(resource)
         if decision is None:
-            decision_store.remove(database, package_name, resource, watcher)
+            _remove(database, package_name, resource, watcher)
         else:
             decided = ManagementDecision(resource, package_name, watcher, decision, now)
             _refuse_useless(database, settings, package, decided)
@@ -96,16 +95,32 @@ def decide_messages(database: Database, recipient: str, sender: str, decision: D
         decision: None leaves the sender to the rules again.
 
     Raises:
-        ValueError: users may always send to themselves.
+        ValueError: users may always send to themselves; or there is no decision to take away.
     """
     if sender == recipient:
         raise ValueError("users may always send to their own devices")
     with database.transaction():
         database.lock(recipient)
         if decision is None:
-            decision_store.remove(database, MESSAGE, recipient, sender)
+            _remove(database, MESSAGE, recipient, sender)
         else:
             decision_store.save(database, ManagementDecision(recipient, MESSAGE, sender, decision, now))
+
+
+def require_served(packages: Packages, name: str) -> None:
+    """Make sure that there is such an event package.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in packages:
+        raise ValueError(f"the package {name} is not served; {allow_events(packages)} are, and {WATCHER_INFORMATION} of each")
+
+
+def _remove(database: Database, package: str, resource: str, watcher: str) -> None:
+    if not decision_store.remove(database, package, resource, watcher):
+        listed = f"presencectl authorize {resource.removeprefix('sip:')} --list"
+        raise ValueError(f"nothing is decided about {watcher} for {resource}, {package}; {listed} shows what is")
 
 
 def _refuse_useless(database: Database, settings: Settings, package: EventPackage, decided: ManagementDecision) -> None:

@@ -1,8 +1,8 @@
-"""Reads from kamailio.cfg what Python must know before the first message: defines and custom global parameters; and what is tried
-before a start: sockets to listen on, parameters of the core and of modules.
+"""kamailio.cfg as Python reads it: what has to be known before the first message, and what is tried before a start.
 
-Kamailio gives scripts no way to read `group.name = value desc "..."` while its processes start, so the file is read a
-second time here, by the rules of Kamailio's own scanner: `#!define`, `#!trydefine`, `#!redefine`, `#!defenv`,
+The first is defines and custom global parameters, the second sockets to listen on and parameters of the core and of modules.
+Kamailio gives scripts no way to read `group.name = value desc "..."` while its processes start, so the file is read a second time
+here, by the rules of Kamailio's own scanner: `#!define`, `#!trydefine`, `#!redefine`, `#!defenv`,
 `#!trydefenv` (and their quoting forms with an s), `#!substdef` of a name, with `$def(NAME)` in its value, `#!ifdef`,
 `#!ifndef`, `#!else`, `#!endif`, `include_file`, `import_file`, the `MOD_name` that `loadmodule` defines, `#`, `//` and
 nested `/* */` comments, and defined names used as values. Routes are passed over.
@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from kemi.errors import ConfigurationError
 
@@ -49,9 +49,8 @@ MODULE_PARAMETER: Final = ["modparam", "(", ",", ","]
 SWITCHES: Final = {"yes": 1, "true": 1, "on": 1, "enable": 1, "no": 0, "false": 0, "off": 0, "disable": 0}
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """The value of a custom global parameter and the place that sets it, for messages."""
+class Assignment(NamedTuple):
+    """The value of a parameter, and the place that sets it, for messages."""
 
     value: int | str
     place: str

@@ -100,9 +100,9 @@ def save(database: Database, decided: ManagementDecision) -> None:
     database.execute("decision_save", decided._asdict() | {"decision": decided.decision.value})
 
 
-def remove(database: Database, package: str, resource: str, watcher: str) -> None:
-    """Leave this pair to the rules again."""
-    database.execute("decision_remove", {"package": package, "resource": resource, "watcher": watcher})
+def remove(database: Database, package: str, resource: str, watcher: str) -> bool:
+    """Leave this pair to the rules again; False: nothing was decided about it."""
+    return bool(database.execute("decision_remove", {"package": package, "resource": resource, "watcher": watcher}).rows())
 
 
 def list_all(database: Database, resource: str) -> list[ManagementDecision]:

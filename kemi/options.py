@@ -2,7 +2,8 @@
 
 `presencectl` changes the database of a running server, and has no other way to its processes. An OPTIONS whose Request-URI has
 the parameter `wake` has the notifier look at once instead of at the next tick. It is answered like any other (RFC 3261 section
-11); from another host the parameter means nothing.
+11); from another host the parameter means nothing. It is for the server's own address, which every `request_route` knows for its
+own (`uri == myself`), with or without an alias for the domain.
 """
 
 import ipaddress
@@ -65,7 +66,7 @@ def is_answered(client: socket.socket, found: Settings, parameter: str = "") -> 
     host, port = client.getsockname()[:2]
     host = sip.bracketed(host)
     token = f"{time.monotonic_ns():x}"
-    uri = f"sip:{found.domains[0]}"
+    uri = f"sip:{sip.bracketed(found.address)}:{found.port}"
     request = (
         f"OPTIONS {uri}{f';{parameter}' if parameter else ''} SIP/2.0\r\n"
         f"Via: SIP/2.0/UDP {host}:{port};rport;branch=z9hG4bK{token}\r\nMax-Forwards: 1\r\n"

@@ -7,7 +7,6 @@ A parameter is one field of a group below, `group.name = value desc "..."` in ka
     choices         one of these words
     uris            SIP URIs parted by commas, as canonical addresses (RFC 3261 section 10.3 step 5); 1: at most one
     pattern         a text of this form, with the words that describe it: (regular expression, words)
-    not_yet         values that will be allowed one day, and why they are not today
     runtime         True: kamcmd can change it while the server runs (runtime_settings)
 
 The groups `pa` and `rls` have the names of SER's modules where they mean the same (SER handbook sections 5.2 and 6.3); SER's other
@@ -22,12 +21,15 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from kemi import sip
+from kemi.configuration_file import Assignment
 from kemi.errors import ConfigurationError, SipError
 
 MOST: Final = 1_000_000
 """Of a number that is not limited otherwise."""
 
 YEAR: Final = 31_536_000
+"""Seconds."""
+
 PATH: Final = (r"(/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+", "a path as /xcap-root")
 _PORT: Final = r":([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
 _ORIGIN: Final = rf"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])({_PORT})?"
@@ -80,7 +82,7 @@ def _text(default: str, pattern: tuple[str, str], meaning: str, **more: Any) -> 
 
 
 def _parameter(default: Value, meaning: str, unit: str, **more: Any) -> Any:
-    return field(default=default, metadata={"meaning": meaning, "unit": unit, "not_yet": {}, "runtime": True} | more)
+    return field(default=default, metadata={"meaning": meaning, "unit": unit, "runtime": True} | more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,11 @@ class PresenceAgentSettings:
     max_watchers: int = _number(5000, 0, MOST, "per presentity", "subscriptions at a time, 0 = no limit")
     max_subscriptions: int = _number(1000, 0, MOST, "per watcher", "subscriptions at a time, 0 = no limit")
     notify_batch: int = _number(200, 1, 1000, "NOTIFYs", "claimed at a time")
+
+    @property
+    def asks_rules(self) -> bool:
+        """Whether the rules of presentities decide about their watchers."""
+        return self.auth == "xcap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +261,11 @@ def allowed(parameter: Field[Any]) -> str:
     return str(rule["pattern"][1]) if "pattern" in rule else "{} to {}".format(*rule["range"])
 
 
-def values(given: Mapping[str, tuple[int | str, str]]) -> dict[str, dict[str, Value]]:
+def values(assigned: Mapping[str, Assignment]) -> dict[str, dict[str, Value]]:
     """Check values and put them into the form that the groups hold.
 
     Args:
-        given: value and place, for messages, by `group.name`.
+        assigned: what is set, by `group.name`.
 
     Returns:
         Values by field name, for each group.
@@ -268,7 +275,7 @@ def values(given: Mapping[str, tuple[int | str, str]]) -> dict[str, dict[str, Va
     """
     parameters = known()
     found: dict[str, dict[str, Value]] = {group: {} for group in GROUPS}
-    for name, (value, place) in given.items():
+    for name, (value, place) in assigned.items():
         if name not in parameters:
             raise _unknown(name, place, parameters)
         found[name.partition(".")[0]][parameters[name].name] = _value(f"{place}: {name}", value, parameters[name])
@@ -285,26 +292,25 @@ def _unknown(name: str, place: str, parameters: Mapping[str, Field[Any]]) -> Con
 
 def _value(name: str, value: int | str, parameter: Field[Any]) -> Value:
     rule = parameter.metadata
-    not_yet = rule["not_yet"].get(str(value).lower(), "")
     if "choices" in rule:
-        return _one_of(name, value, rule["choices"], not_yet)
+        return _one_of(name, value, rule["choices"])
     if "range" in rule:
         least, most = rule["range"]
-        return whole_number(name, value, least, most, rule["unit"], not_yet)
+        return whole_number(name, value, least, most, rule["unit"])
     if "pattern" in rule:
         return _text_of_form(name, value, *rule["pattern"])
     found = _addresses(name, value, rule["uris"])
     return found if isinstance(parameter.default, tuple) else "".join(found)
 
 
-def _one_of(name: str, value: int | str, choices: tuple[str, ...], not_yet: str) -> str:
+def _one_of(name: str, value: int | str, choices: tuple[str, ...]) -> str:
     for choice in choices:
         if str(value).lower() == choice.lower():
             return choice
-    raise ConfigurationError(f"{name} = {value!r}: {not_yet or 'not a choice'}; {' or '.join(choices)} is allowed")
+    raise ConfigurationError(f"{name} = {value!r}: not a choice; {' or '.join(choices)} is allowed")
 
 
-def whole_number(name: str, value: int | str, least: int, most: int, unit: str, not_yet: str = "") -> int:
+def whole_number(name: str, value: int | str, least: int, most: int, unit: str) -> int:
     """A whole number between two others.
 
     Raises:
@@ -314,7 +320,7 @@ def whole_number(name: str, value: int | str, least: int, most: int, unit: str, 
     if not re.fullmatch(r"-?[0-9]{1,18}", str(value)):
         raise ConfigurationError(f"{name} = {value!r}: not a whole number; {numbers} is allowed")
     if not least <= int(value) <= most:
-        raise ConfigurationError(f"{name} = {value!r}: {not_yet or 'out of range'}; {numbers} is allowed")
+        raise ConfigurationError(f"{name} = {value!r}: out of range; {numbers} is allowed")
     return int(value)
 
 

@@ -22,7 +22,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from kemi import configuration_file, parameters, ser_parameters, sip
-from kemi.configuration_file import ConfigurationFile
+from kemi.configuration_file import Assignment, ConfigurationFile
 from kemi.errors import ConfigurationError
 from kemi.parameters import (
     GROUPS,
@@ -36,6 +36,8 @@ from kemi.parameters import (
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LIFETIMES_OF_LISTS: Final = ("min_expiration", "default_expiration", "max_expiration")
+"""Parameters of the group rls, from the shortest to the longest."""
+
 VARIABLES: Final = (
     "KP_IP", "KP_PORT", "KP_HTTP_PORT", "KP_TLS_PORT", "KP_TLS_CERTIFICATE", "KP_TLS_KEY", "KP_DOMAINS", "KP_TRUSTED", "KP_DB_URL",
     "KP_VAR", "KP_WORKERS", "KP_SET", "KP_DEFINES", "KP_NONCE_SECRET", "KP_CONFIGURATION",
@@ -93,14 +95,14 @@ def load(environment: Mapping[str, str], configuration: Path) -> Settings:
     Raises:
         ConfigurationError: a value cannot be used; one line says which, what is wrong, and what is allowed.
     """
-    environment = given(environment)
+    environment = without_empty(environment)
     _refuse_unquotable(environment)
     file = configuration_file.read(configuration, environment, defines(environment))
-    start = _Start(environment, file)
+    start = _Variables(environment, file)
     var = Path(start.text("KP_VAR", "var")).resolve()
-    parameters_given = _given(file, overrides(environment))
-    notices = {name: ser_parameters.notice(name, place) for name, (_, place) in parameters_given.items()}
-    ours = {name: each for name, each in parameters_given.items() if not notices[name]}
+    assigned = _assigned(file, overrides(environment))
+    notices = {name: ser_parameters.notice(name, each.place) for name, each in assigned.items()}
+    ours = {name: each for name, each in assigned.items() if not notices[name]}
     settings = Settings(
         address=start.address("KP_IP", "127.0.0.1"),
         port=start.number("KP_PORT", 5060, 1, 65534),
@@ -129,20 +131,24 @@ def changed(settings: Settings, changes: Mapping[str, int | str], place: str) ->
     Raises:
         ConfigurationError: a value cannot be used, or contradicts others.
     """
-    values = parameters.values({name: (value, place) for name, value in changes.items()})
-    groups = {group: replace(getattr(settings, group), **given) for group, given in values.items()}
+    values = parameters.values({name: Assignment(value, place) for name, value in changes.items()})
+    groups = {group: replace(getattr(settings, group), **other) for group, other in values.items()}
     found = replace(settings, **groups)
     _check_together(found, place)
     return found
 
 
-def given(environment: Mapping[str, str]) -> dict[str, str]:
+def without_empty(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment without variables of ours that are empty: they count as not set."""
     return {name: value for name, value in environment.items() if value.strip() or not name.startswith("KP_")}
 
 
 def overrides(environment: Mapping[str, str]) -> dict[str, str]:
-    """The parameters that `KP_SET` sets, as text by `group.name`."""
+    """The parameters that `KP_SET` sets, as text by `group.name`.
+
+    Raises:
+        ConfigurationError: a part of it is no assignment.
+    """
     values: dict[str, str] = {}
     for part in filter(None, (part.strip() for part in environment.get("KP_SET", "").split(";"))):
         name, separator, value = part.partition("=")
@@ -153,7 +159,11 @@ def overrides(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def defines(environment: Mapping[str, str]) -> dict[str, str]:
-    """The names that `KP_DEFINES` defines before kamailio.cfg is read, with their values."""
+    """The names that `KP_DEFINES` defines before kamailio.cfg is read, with their values.
+
+    Raises:
+        ConfigurationError: one of them cannot be a name.
+    """
     values: dict[str, str] = {}
     for part in environment.get("KP_DEFINES", "").replace(",", " ").split():
         name, _, value = part.partition("=")
@@ -163,7 +173,7 @@ def defines(environment: Mapping[str, str]) -> dict[str, str]:
     return values
 
 
-class _Start:
+class _Variables:
     """The values that the environment names, or a define of kamailio.cfg under the same name."""
 
     def __init__(self, environment: Mapping[str, str], file: ConfigurationFile) -> None:
@@ -241,19 +251,16 @@ def _db_url(url: str) -> str:
         usable = False
     if usable:
         return url
-    shown = url if url.startswith("sqlite:") else url.partition(":")[0] + ":..."
+    shown = url if url.startswith("sqlite:") or ":" not in url else url.partition(":")[0] + ":..."
     percent = ", with %25 for a percent sign" if "%" in url else ""
     allowed = f"sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME is allowed{percent}"
     raise ConfigurationError(f"KP_DB_URL = {shown!r}: not the URL of a database; {allowed}")
 
 
-def _given(file: ConfigurationFile, overridden: Mapping[str, str]) -> dict[str, tuple[int | str, str]]:
-    """Value and place by `group.name`."""
-    given: dict[str, tuple[int | str, str]] = {}
-    for name, assignment in file.parameters.items():
-        if name.partition(".")[0] in GROUPS:
-            given[name] = (assignment.value, assignment.place)
-    return given | {name: (value, "KP_SET") for name, value in overridden.items()}
+def _assigned(file: ConfigurationFile, overridden: Mapping[str, str]) -> dict[str, Assignment]:
+    """What is set for each parameter, by `group.name`: in kamailio.cfg, unless KP_SET has another value."""
+    of_file = {name: each for name, each in file.parameters.items() if name.partition(".")[0] in GROUPS}
+    return of_file | {name: Assignment(value, "KP_SET") for name, value in overridden.items()}
 
 
 def _of_no_group(file: ConfigurationFile) -> Iterator[str]:

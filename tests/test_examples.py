@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kemi import settings
+from tests.ports import free_port
 from tests.server import ROOT, Server
 from tests.sipp.story import Story, play, read_all
 from tests.useragent import UserAgent
@@ -109,6 +110,22 @@ def test_what_is_called_is_there(page: Path) -> None:
     handler = (ROOT / "kemi" / "handler.py").read_text()
     called = set(re.findall(r'python_exec\("(\w+)"', page.read_text()))
     assert {name for name in called - functions() if f"def {name}(" not in handler} == set()
+
+
+@pytest.mark.timeout(60)
+def test_the_whole_file_to_begin_with_serves(start_server: Callable[..., Server], tmp_path: Path) -> None:
+    """It is what operators start from who route themselves; presencectl has to reach the server."""
+    (shown,) = re.findall(r"^```\n(#!KAMAILIO\n.*?)^```$", FUNCTIONS.read_text(), re.MULTILINE | re.DOTALL)
+    port = str(free_port())
+    file = tmp_path / "presence.cfg"
+    file.write_text(shown.replace("/opt/kemi-presence", str(ROOT)).replace("5060", port))
+    server = start_server({"KP_CONFIGURATION": str(file), "KP_PORT": port})
+    bob = UserAgent(server.address, "bob")
+    assert bob.subscribe("sip:alice@example.org").status == 200
+    assert bob.notify().state == "pending"
+    assert "the server is told" in server.control("authorize", "alice@example.org", "bob@example.org", "allow")
+    assert bob.notify().state == "active"
+    bob.close()
 
 
 def test_the_script_in_python_is_the_one_that_is_played() -> None:

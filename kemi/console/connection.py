@@ -1,5 +1,6 @@
 """The database of a server that may be running, opened; all that `presencectl run` needs of it."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,8 +17,10 @@ def connected(found: Settings) -> Iterator[Database]:
     """A connection to the database; whatever it complains of is told together with its URL.
 
     Raises:
+        ConfigurationError: it is a file that this user may not use.
         Unavailable: it does not do what it is asked.
     """
+    refuse_foreign_file(found)
     try:
         with closing(database.connect(found)) as connection:
             yield connection
@@ -76,9 +79,43 @@ def refuse_other_release(found: Settings, state: schema.SchemaState) -> None:
 
 
 def is_missing(found: Settings) -> bool:
-    """Whether the database is a file that is not there."""
+    """Whether the database is a file that is not there.
+
+    Raises:
+        ConfigurationError: this user may not know.
+    """
+    refuse_foreign_file(found)
+    file = file_of(found)
+    return file is not None and not file.exists()
+
+
+def file_of(found: Settings) -> Path | None:
+    """The file that is the database; None: it is none."""
     file = found.db_url.removeprefix("sqlite:///")
-    return file != found.db_url and not Path(file).exists()
+    return Path(file) if file != found.db_url else None
+
+
+def refuse_foreign_file(found: Settings) -> None:
+    """Make sure that this user may use the file that is the database: who runs presencectl is not always who runs the server.
+
+    Raises:
+        ConfigurationError: it is another user's.
+    """
+    file = file_of(found)
+    if file is None:
+        return
+    there = next(each for each in (file, *file.parents) if os.path.lexists(each))
+    if not os.access(there, os.R_OK | os.W_OK if there == file else os.X_OK):
+        whose = f"{there} belongs to {owner_of(there)}; it has to belong to the server's user, and presencectl to run as that user"
+        raise ConfigurationError(f"{shown_url(found)}: this user may not use it; {whose}")
+
+
+def owner_of(path: Path) -> str:
+    """Name of the user whose a file is, or the number of one without a name."""
+    try:
+        return path.owner()
+    except KeyError:
+        return str(path.stat().st_uid)
 
 
 def shown_url(found: Settings) -> str:

@@ -18,7 +18,10 @@ from kemi.xcap.serve import Result
 from kemi.xcap.store import Listed
 
 LISTED: Final = ("document", "etag", "size", "changed_at")
-FETCHED: Final = ("owner", "uri", "known", "confirmed_at")
+ASKED: Final = ("owner", "uri", "known", "confirmed_at")
+FETCHED: Final = ("owner", "uri", "known", "size", "confirmed_at", "failures", "next_in")
+UNKNOWN: Final = "nothing is known of that server's documents yet"
+limit_option = click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show so many at most.")
 
 file_type = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 match_option = click.option("--if-match", metavar="ETAG", help="Only if the document has this entity-tag; *: if there is one.")
@@ -98,7 +101,7 @@ def delete(configuration: Path, document: str, if_match: str | None, if_none_mat
 @xcap.command("list")
 @click.argument("uri", required=False)
 @click.option("--auid", default="", metavar="NAME", help="Only those of this application usage.")
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show so many at most.")
+@limit_option
 @json_option
 @click.pass_obj
 def list_documents(configuration: Path, uri: str | None, auid: str, limit: int, as_json: bool) -> None:
@@ -114,8 +117,27 @@ def list_documents(configuration: Path, uri: str | None, auid: str, limit: int, 
         found = store.list_all(session.database, owner, auid, limit + 1)
     rows = [of_listed(each) for each in found[:limit]]
     show(rows, as_json, lambda: table(LISTED, rows, "no documents"))
-    if len(found) > limit:
-        click.echo(f"there are more; --limit shows more than {limit}", err=True)
+    say_more(len(found), limit)
+
+
+@xcap.command()
+@click.argument("uri", required=False)
+@limit_option
+@json_option
+@click.pass_obj
+def fetched(configuration: Path, uri: str | None, limit: int, as_json: bool) -> None:
+    """List what is known of another XCAP server's documents, of the user URI or of all users.
+
+    \b
+    Example: presencectl xcap fetched alice@example.org
+    """
+    with begin(configuration) as session:
+        manage.require_elsewhere(session.settings)
+        owner = session.presentity(uri) if uri else ""
+        found = fetched_store.list_all(session.database, owner, limit + 1)
+    rows = [of_fetched(session, each) for each in found[:limit]]
+    show(rows, as_json, lambda: table(FETCHED, rows, UNKNOWN))
+    say_more(len(found), limit)
 
 
 @xcap.command()
@@ -135,7 +157,7 @@ def refresh(configuration: Path, uri: str | None, as_json: bool) -> None:
         owner = session.presentity(uri) if uri else ""
         asked = fetched_store.ask_all(session.database, owner, session.now)
     rows = [each._asdict() for each in asked]
-    show(rows, as_json, lambda: table(FETCHED, rows, "nothing is known of that server's documents yet"))
+    show(rows, as_json, lambda: table(ASKED, rows, UNKNOWN))
 
 
 COMMANDS = (xcap,)
@@ -164,6 +186,17 @@ def of_listed(listed: Listed) -> Facts:
     where = f"{auid}/{tree}/{user}/{name}" if user else f"{auid}/{tree}/{name}"
     columns = ("etag", "content_type", "size", "changed_at")
     return {"document": where, "auid": auid, "user": user or None} | {each: getattr(listed, each) for each in columns}
+
+
+def of_fetched(session: Session, found: fetched_store.Listed) -> Facts:
+    """One document of another server."""
+    return found._asdict() | {"next_in": None if found.next_at is None else round(found.next_at - session.now)}
+
+
+def say_more(found: int, limit: int) -> None:
+    """Say that not all is shown."""
+    if found > limit:
+        click.echo(f"there are more; --limit shows more than {limit}", err=True)
 
 
 def report(session: Session, wish: Wish, as_json: bool) -> None:

@@ -138,7 +138,7 @@ def why(session: Session, package_name: str, resource: str, who: str) -> tuple[A
         listed = "pa.winfo_watchers names it" if who in pa.winfo_watchers else f"pa.winfo_auth = {pa.winfo_auth}"
         return says, listed
     if package.rules is session.packages[NAME].rules:
-        found = f" ({_matching(session, package_name, resource, who)})" if pa.auth == "xcap" else ""
+        found = f" ({_matching(session, package_name, resource, who)})" if pa.asks_rules else ""
         return says, f"pa.auth = {pa.auth}{found}"
     return says, f"rules of {package_name}"
 

@@ -16,8 +16,9 @@ from kemi.event_package import Authorization, Decision, Document, View
 from kemi.parameters import YEAR
 from kemi.presence import manage, pidf, store
 from kemi.presence.manage import ACTIVITIES, Managed
-from kemi.presence.outline import CLOSED, OPEN, outline
+from kemi.presence.outline import outline
 from kemi.presence.package import NAME, aspect_of
+from kemi.presence.pidf import CLOSED, OPEN
 from kemi.subscription import authorized
 
 OFFLINE: Final = "offline"

@@ -151,7 +151,7 @@ def of_parameters(configuration: Path) -> list[dict[str, Any]]:
     """What is to be known of every parameter; without its value where the settings cannot be read, which is said."""
     found = None
     try:
-        found = running.in_force(settings.load(os.environ, configuration))
+        found = running.in_force(os.environ, configuration)
     except ConfigurationError as error:
         warn(one_line(error))
     return [
@@ -182,7 +182,7 @@ def summary(found: Settings, configuration: Path) -> str:
 
 
 def announce_when_listening(found: Settings, server: int) -> None:
-    """Leave a process behind that says what to try as soon as the server answers.
+    """Leave a process behind that says what to try as soon as the server answers, or that it does not.
 
     It is nobody's child: Kamailio takes the end of any child for the end of one of its workers.
     """
@@ -192,12 +192,24 @@ def announce_when_listening(found: Settings, server: int) -> None:
     if child:
         os.waitpid(child, 0)
         return
-    if os.fork() == 0 and startup.answers(found, server, time.monotonic() + START_TIMEOUT):
-        say("listening", f"sip:{sip.bracketed(found.address)}:{found.port} (UDP and TCP); end it with Ctrl-C")
-        same = " with the same KP_ variables" if any(name.startswith("KP_") for name in os.environ) else ""
-        user = f"make user ADDRESS=alice@{found.domains[0]} PASSWORD=secret{same}"
-        say("try next", f"{user}, or make demo, in another terminal")
+    if os.fork() == 0:
+        is_answered = startup.answers(found, server, time.monotonic() + START_TIMEOUT)
+        if is_answered or Path("/proc", str(server)).exists():
+            announce(found, is_answered)
     os._exit(0)
+
+
+def announce(found: Settings, is_answered: bool) -> None:
+    """Say what to try next, or why nobody can tell whether the server serves."""
+    uri = f"sip:{sip.bracketed(found.address)}:{found.port}"
+    if not is_answered:
+        ask = "a request_route of your own has to call handle_options for them (docs/functions.md)"
+        say("no answer", f"to OPTIONS {uri} for {START_TIMEOUT} seconds; {ask}")
+        return
+    say("listening", f"{uri} (UDP and TCP); end it with Ctrl-C")
+    same = " with the same KP_ variables" if any(name.startswith("KP_") for name in os.environ) else ""
+    user = f"make user ADDRESS=alice@{found.domains[0]} PASSWORD=secret{same}"
+    say("try next", f"{user}, or make demo, in another terminal")
 
 
 def checked(rows: list[dict[str, Any]], what: str, step: Callable[[], Value]) -> Value | None:

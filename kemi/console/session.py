@@ -9,12 +9,12 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from kemi import account_store, identity, options, packages, settings, sip
+from kemi import account_store, administration, identity, options, packages, sip
 from kemi.console import running
 from kemi.console.connection import current
 from kemi.database import Conflict, Database
 from kemi.effects import Effect, Wake
-from kemi.errors import SipError
+from kemi.errors import NotFound, SipError
 from kemi.event_package import Packages
 from kemi.identity import Realm
 from kemi.settings import Settings
@@ -39,7 +39,8 @@ class Session(NamedTuple):
         """
         if "@" not in text and ":" not in text:
             raise ValueError(f"{text or repr(text)}: an address as alice@{self.settings.domains[0]} is needed")
-        with named(text):
+        elsewhere = "; presencectl b2b list shows who watches users elsewhere" if self.settings.b2b.domains else ""
+        with named(text, elsewhere):
             return self.realm.presentity(with_scheme(text))
 
     def known_presentity(self, text: str) -> str:
@@ -60,8 +61,7 @@ class Session(NamedTuple):
         Raises:
             ValueError: there is none.
         """
-        if package not in self.packages:
-            raise ValueError(f"the package {package} is not served")
+        administration.require_served(self.packages, package)
 
     def watcher(self, text: str) -> str:
         """Canonical URI of anybody.
@@ -90,7 +90,7 @@ def begin(configuration: Path) -> Iterator[Session]:
     Raises:
         ConfigurationError: the settings are wrong, there is no database yet, or it is of another release.
     """
-    found = running.in_force(settings.load(os.environ, configuration))
+    found = running.in_force(os.environ, configuration)
     with current(found) as connection:
         yield Session(found, connection, packages.served(found), identity.realm(found), time.time())
 
@@ -101,12 +101,12 @@ def with_scheme(text: str) -> str:
 
 
 @contextmanager
-def named(text: str) -> Iterator[None]:
-    """Have what is wrong with a URI told together with it."""
+def named(text: str, elsewhere: str = "") -> Iterator[None]:
+    """Have what is wrong with a URI told together with it; `elsewhere` is added where it is of a domain that is not served."""
     try:
         yield
     except SipError as error:
-        raise ValueError(f"{text}: {error}") from error
+        raise ValueError(f"{text}: {error}{elsewhere if isinstance(error, NotFound) else ''}") from error
 
 
 def again(work: Callable[[], T]) -> T:

@@ -45,6 +45,30 @@ def ask_all(database: Database, owner: str, now: float) -> list[Asked]:
     return sorted(Asked._make(row) for row in database.execute("fetched_ask_all", {"owner": owner, "now": now}).rows())
 
 
+class Listed(NamedTuple):
+    """What is known of a document.
+
+    Args:
+        confirmed_at: when its server said so last, or since when nothing is known; seconds since the epoch.
+        size: of the document in octets, 0 where none is known.
+        failures: fetches in a row that brought no answer that can be used.
+        next_at: when it is fetched, if it is in use then; None: when it is asked for.
+    """
+
+    owner: str
+    uri: str
+    known: str
+    confirmed_at: float
+    size: int
+    failures: int
+    next_at: float | None
+
+
+def list_all(database: Database, owner: str, limit: int) -> list[Listed]:
+    """The documents of a user that were asked for, "" for those of every user. One statement."""
+    return [Listed._make(row) for row in database.execute("fetched_list", {"owner": owner, "limit": limit}).rows()]
+
+
 def deadlines(database: Database, now: float, before: float) -> tuple[bool, bool]:
     """Whether documents are to be fetched, and whether some were not confirmed since `before`. One statement."""
     ((due, over),) = database.execute("fetched_deadlines", {"now": now, "before": before}).rows()

@@ -73,7 +73,8 @@ def perform(database: Database, settings: Settings, realm: Realm, wish: Wish, ta
 def require_ours(settings: Settings) -> None:
     """See that documents are kept here; raises NotFound, 404."""
     if settings.xcap.xcap_root:
-        raise NotFound(f"the documents of {settings.xcap.xcap_root} count, none of this server (xcap.xcap_root)")
+        elsewhere = f"the documents of {settings.xcap.xcap_root} count, none of this server (xcap.xcap_root)"
+        raise NotFound(f"{elsewhere}; presencectl xcap fetched lists what is known of them")
 
 
 def require_elsewhere(settings: Settings) -> None:

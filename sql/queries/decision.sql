@@ -38,7 +38,7 @@ VALUES (:resource, :package, :watcher, :decision, :decided_at)
 ON CONFLICT (resource, package, watcher) DO UPDATE SET decision = excluded.decision, decided_at = excluded.decided_at;
 
 -- name: decision_remove
-DELETE FROM decision WHERE resource = :resource AND package = :package AND watcher = :watcher;
+DELETE FROM decision WHERE resource = :resource AND package = :package AND watcher = :watcher RETURNING decision;
 
 -- name: decision_list
 SELECT resource, package, watcher, decision, decided_at FROM decision

@@ -22,6 +22,11 @@ UPDATE fetched SET asked = 1, next_at = COALESCE(next_at, :now) WHERE owner = :o
 UPDATE fetched SET asked = 1, next_at = :now WHERE :owner = '' OR owner = :owner
 RETURNING owner, uri, known, since;
 
+-- For the operator, without the documents; '' for every owner.
+-- name: fetched_list
+SELECT owner, uri, known, since, COALESCE(length(body), 0), failures, next_at FROM fetched
+WHERE :owner = '' OR owner = :owner ORDER BY owner, uri LIMIT :limit;
+
 -- name: fetched_deadlines
 SELECT EXISTS (SELECT 1 FROM fetched WHERE next_at <= :now), EXISTS (SELECT 1 FROM fetched WHERE since <= :before);
 

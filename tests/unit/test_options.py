@@ -46,12 +46,12 @@ def wake(port: int) -> bool:
     return options.wake(replace(settings_of(), address="127.0.0.1", port=port))
 
 
-def test_waking_is_one_options_request() -> None:
+def test_waking_is_one_options_request_for_the_servers_own_address() -> None:
     with answering(lambda request: b"SIP/2.0 200 OK\r\n\r\n") as (port, requests):
         assert wake(port)
     (request,) = requests
-    assert request.startswith(b"OPTIONS sip:example.org;wake SIP/2.0\r\n")
-    assert b"\r\nTo: <sip:example.org>\r\n" in request
+    assert request.startswith(b"OPTIONS sip:127.0.0.1:%d;wake SIP/2.0\r\n" % port)
+    assert b"\r\nTo: <sip:127.0.0.1:%d>\r\n" % port in request
 
 
 def test_where_no_way_leads_nobody_is_woken() -> None:

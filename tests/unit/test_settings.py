@@ -373,6 +373,10 @@ def test_wrong_database_urls_are_told_without_their_password(configuration: Path
     assert "s3cret" not in complaint
 
 
+def test_a_file_in_the_place_of_a_database_url_is_told_as_it_is(configuration: Path) -> None:
+    assert refused(configuration, KP_DB_URL="/srv/presence.db").startswith("KP_DB_URL = '/srv/presence.db': not the URL")
+
+
 def test_the_password_of_the_database_is_not_shown(configuration: Path) -> None:
     assert "s3cret" not in repr(settings.load({"KP_DB_URL": "postgresql://u:s3cret@h/d"}, configuration))
 

@@ -86,6 +86,20 @@ def test_a_decision_counts_until_it_is_taken_away(world: World) -> None:
     assert decided(world) == []
 
 
+def test_a_decision_that_is_not_there_cannot_be_taken_away(world: World) -> None:
+    """Somebody has mistyped a name, or decided about another package."""
+    decide(world, Decision.ALLOW)
+    decide(world, None)
+    with pytest.raises(ValueError, match=f"^nothing is decided about {BOB} for {ALICE}, presence; "):
+        decide(world, None)
+    administration.decide_messages(world.database, ALICE, BOB, Decision.BLOCK, world.now)
+    with pytest.raises(ValueError, match="nothing is decided"):
+        decide(world, None)
+    administration.decide_messages(world.database, ALICE, BOB, None, world.now)
+    with pytest.raises(ValueError, match=f"^nothing is decided about {BOB} for {ALICE}, MESSAGE; "):
+        administration.decide_messages(world.database, ALICE, BOB, None, world.now)
+
+
 def test_the_newest_decision_counts(world: World) -> None:
     for decision in (Decision.ALLOW, Decision.BLOCK, Decision.CONFIRM):
         decide(world, decision)
@@ -104,7 +118,7 @@ def test_packages_that_ask_the_same_rules_follow(world: World) -> None:
     ("watcher", "package", "complaint"),
     [
         (ALICE, "presence", "the presentity itself may always watch"),
-        (BOB, "no-such-package", "the package no-such-package is not served; presence"),
+        (BOB, "no-such-package", "^the package no-such-package is not served; [a-z, -]+ are, and .winfo of each$"),
         (BOB, "message-summary", "message-summary takes no decisions of its own by management"),
         (BOB, "presence.winfo", "presence.winfo takes no decisions of its own by management"),
         (BOB, "dialog", "dialog takes no decisions of its own by management"),

@@ -32,6 +32,18 @@ def test_a_document_that_was_never_fetched_is_unknown_and_is_to_be_fetched(cache
     assert (claimed.owner, claimed.auid, claimed.uri) == (ALICE, "pres-rules", f"{ROOT}/pres-rules/users/{ALICE}/index")
 
 
+def test_an_operator_sees_what_is_known_and_asks_for_nothing_by_that(cache: Cache) -> None:
+    assert fetched_store.list_all(cache.world.database, "", 10) == []
+    cache.fetched()
+    cache.read(xui=BOB)
+    hers, his = fetched_store.list_all(cache.world.database, "", 10)
+    assert (hers.owner, hers.known, hers.size, hers.failures) == (ALICE, "document", len(RULES), 0)
+    assert (his.owner, his.known, his.size, his.confirmed_at) == (BOB, "unknown", 0, cache.world.now)
+    assert fetched_store.list_all(cache.world.database, BOB, 10) == [his]
+    assert fetched_store.list_all(cache.world.database, "", 1) == [hers]
+    assert [each.owner for each in cache.claim()] == [BOB]
+
+
 @pytest.mark.rfc("XCC-002")
 def test_however_many_ask_it_is_fetched_once(cache: Cache, connect: Callable[..., World]) -> None:
     other = connect()

@@ -31,6 +31,7 @@ class Story:
         self.told: dict[str, Told] = {}
         self.watchers: dict[str, str] = {}
         self.documents: set[str] = set()
+        self.decided: set[str] = set()
         self.tag: str | None = None
 
     def write(self) -> None:
@@ -73,10 +74,10 @@ class Story:
         self.world.now += self.chance.choice((1, 10, 30, 60))
 
     def decide(self) -> None:
-        world, decision = self.world, self.chance.choice((None, None, *Decision))
-        administration.decide(
-            world.database, world.settings, world.packages, "presence", ALICE, self.chance.choice(WATCHERS), decision, world.now
-        )
+        world, watcher = self.world, self.chance.choice(WATCHERS)
+        decision = self.chance.choice((None, None, *Decision) if watcher in self.decided else tuple(Decision))
+        self.decided = self.decided - {watcher} if decision is None else self.decided | {watcher}
+        administration.decide(world.database, world.settings, world.packages, "presence", ALICE, watcher, decision, world.now)
 
     def watch(self) -> None:
         watcher = self.chance.choice(WATCHERS)

@@ -13,7 +13,7 @@ import pytest
 from click.testing import Result
 
 from kemi import console
-from kemi.console import facts
+from kemi.console import connection, facts
 from kemi.database import Database
 
 Run = Callable[..., Result]
@@ -130,6 +130,7 @@ def test_completion_offers_what_may_stand_there(run: Run, typed: str, completed:
         (("authorize", "alice@example.org", "bob@example.org", "allow", "--remove"), 2, "a watcher with a decision"),
         (("authorize", "alice@example.org", "bob@example.org", "perhaps"), 2, "'perhaps' is not one of"),
         (("authorize", "alice@example.org", "alice@example.org"), 1, "the presentity itself may always watch"),
+        (("authorize", "alice@example.org", "bob@example.org", "--remove"), 1, "nothing is decided about sip:bob@example.org"),
         (("authorize", "alice@example.org", "bob", "allow"), 1, "bob: an address as bob@example.org is needed"),
         (("presentity", "show", "alice"), 1, "alice: an address as alice@example.org is needed"),
         (("presentity", "show", ""), 1, "'': an address as alice@example.org is needed"),
@@ -149,10 +150,29 @@ def test_what_is_wrong_is_one_line(control: Run, arguments: tuple[str, ...], sta
     assert complaint in line
 
 
+def test_where_to_look_for_users_elsewhere_is_told_where_they_may_be_watched(control: Run) -> None:
+    asked = ("trace", "dan@example.net")
+    refused = "Error: dan@example.net: this domain is not served here"
+    assert control(*asked).stderr == f"{refused}\n"
+    told = control(*asked, KP_SET="b2b.domains=example.net").stderr
+    assert told == f"{refused}; presencectl b2b list shows who watches users elsewhere\n"
+
+
 def test_a_database_that_is_not_there_is_not_made(run: Run, tmp_path: Path) -> None:
     done = run("presentity", "list")
     assert done.stderr == f"Error: sqlite:///{tmp_path}/var/presence.db is not there yet; presencectl run or migrate creates it\n"
     assert [path.name for path in tmp_path.iterdir()] == ["kamailio.cfg"]
+
+
+@pytest.mark.parametrize("command", [("trace", "alice@example.org"), ("user", "list"), ("migrate",)])
+def test_a_database_of_another_user_is_told_with_its_owner(
+    control: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    file = tmp_path / "var" / "presence.db"
+    monkeypatch.setattr(connection.os, "access", lambda path, mode: path != file)
+    told = control(*command).stderr
+    assert told.startswith(f"Error: sqlite:///{file}: this user may not use it; {file} belongs to {file.owner()}; ")
+    assert len(told.splitlines()) == 1
 
 
 def test_a_database_of_another_release_is_left_alone(control: Run, rows: Database) -> None:
