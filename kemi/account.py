@@ -9,7 +9,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-ALGORITHMS: Final = {"MD5": "md5", "SHA-256": "sha256"}
+MD5: Final = "MD5"
+SHA_256: Final = "SHA-256"
+ALGORITHMS: Final = {MD5: "md5", SHA_256: "sha256"}
+"""Digest algorithms (RFC 8760 section 2), and what hashlib calls them."""
+
 ADDRESS: Final = re.compile(r"(?:sips?:)?([A-Za-z0-9\-_.!~*'()%&=+$,;?/]+)@([A-Za-z0-9.\-]+|\[[0-9a-fA-F:.]+\])")
 
 
@@ -26,6 +30,10 @@ class Account:
     def address(self) -> str:
         """As people write it."""
         return f"{self.username}@{self.domain}"
+
+    def ha1_for(self, algorithm: str) -> str:
+        """HA1 made by an algorithm, "MD5" or "SHA-256"."""
+        return self.ha1_sha256 if algorithm == SHA_256 else self.ha1
 
 
 def ha1(username: str, realm: str, password: str, algorithm: str) -> str:
@@ -58,4 +66,4 @@ def split_address(address: str) -> tuple[str, str]:
 
 def create(username: str, domain: str, password: str) -> Account:
     """An account whose password can be checked by every algorithm."""
-    return Account(username, domain, ha1(username, domain, password, "MD5"), ha1(username, domain, password, "SHA-256"))
+    return Account(username, domain, ha1(username, domain, password, MD5), ha1(username, domain, password, SHA_256))

@@ -39,10 +39,17 @@ class Asked(NamedTuple):
 
 
 def asked_of(request: sip.Request, settings: Settings, packages: Packages, is_list: bool = False) -> Asked:
-    """Read the request; the first that fails decides the answer.
+    """Read the request.
 
     Args:
         is_list: it is for a list of resources (RFC 4662).
+
+    Raises:
+        BadRequest: 400, To, Event, Contact, Expires or Suppress-If-Match cannot be read or used.
+        NotAcceptable: 406, the package has none of the types in Accept.
+        UnsupportedMediaType: 415, the body is not understood.
+        IntervalTooBrief: 423, less than the shortest lifetime is asked for.
+        BadEvent: 489, the package is not served.
     """
     if request.to_tag == "" or not sip.has_scheme(request.to_uri):
         raise BadRequest("To cannot be read")
@@ -55,7 +62,7 @@ def asked_of(request: sip.Request, settings: Settings, packages: Packages, is_li
     if written != package.event and not package.parameters:
         parameters = written
     accept, lifetime = _accept(request, package), _lifetime(request, settings, package)
-    condition = sip.entity_tag(request.suppress or "", "Suppress-If-Match")
+    condition = sip.entity_tag(request.suppress, "Suppress-If-Match") if request.suppress else ""
     return Asked(package, event, parameters, contact, accept, lifetime, condition, profile, body)
 
 

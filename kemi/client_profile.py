@@ -6,14 +6,14 @@ quirk share it. `pa.client_profiles` = 0: everybody is standard. For operators: 
 
 profile         quirk            looked at by                     because
 --------------  ---------------  -------------------------------  -------------------------------------------------------------
-linphone        capital_event    subscribe, dialog                it names the package Presence, before its SDK 5.4
+linphone        capital_event    asked, dialog                    it names the package Presence, before its SDK 5.4
                 capital_list     asked                            it drops a list's NOTIFY that does not name the package so
                 simple_multipart rls.package                      it finds parts by Content-Id without <>, and ends itself when a
                                                                   part has parts
 jitsi           tuple_contact    presence.package                 it ignores a tuple without contact
 pjsip           tuple_basic      presence.package                 old ones crash on a tuple without basic
                 most_octets      notify                           PJSIP_MAX_PKT_LEN: longer messages are dropped
-eyebeam, bria   least_gap        subscribe                        they cannot take NOTIFYs in quick succession
+eyebeam, bria   least_gap        subscribe, refresh, notify       they cannot take NOTIFYs in quick succession
 bria, aastra    dummy_dialog     the package dialog               a lamp without a dialog element stays as it was
 cisco-spa       slow_to_answer   notify                           while it is busy it answers no NOTIFY
 linksys-spa962  single_dialog    the package dialog               it crashes on several dialogs in one document

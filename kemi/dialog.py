@@ -67,7 +67,11 @@ def resource_of_contact(uri: sip.Uri) -> str | None:
 
 
 def subscription_state(subscription: Subscription, now: float) -> str:
-    """Value of Subscription-State (RFC 6665 section 4.1.3): expires with active and pending, reason with terminated."""
+    """Value of Subscription-State (RFC 6665 section 4.1.3): expires with active and pending, reason with terminated.
+
+    Args:
+        now: seconds since the epoch, for the lifetime left.
+    """
     reflected = f";{subscription.rates}" if subscription.rates else ""
     if subscription.state is State.TERMINATED:
         reason = subscription.reason.value if subscription.reason else "timeout"
@@ -103,7 +107,7 @@ def notify(
         f"Call-ID: {subscription.call_id}\r\n"
         f"CSeq: {cseq} NOTIFY\r\n"
         f"Contact: <{contact_of(subscription)}>\r\n"
-        f"Max-Forwards: 70\r\n"
+        f"Max-Forwards: {sip.MAX_FORWARDS}\r\n"
         f"Event: {event}\r\n"
         f"Subscription-State: {subscription_state(subscription, now)}\r\n"
         f"SIP-ETag: {entity_tag}\r\n"

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from kemi import sip
 
+_SCHEME = re.compile(r"digest[\s,]\s*", re.IGNORECASE)
+_PARAMETER = re.compile(r'\s*([^\s=,"]+)\s*=\s*(?:"([^"]*)"|([^\s,"][^\s,]*))[^,]*(?:,|\Z)')
+
 
 class Outcome(Enum):
     """What came of checking a password; OLD: it may be right, the nonce is too old or was used already."""
@@ -17,7 +20,7 @@ class Outcome(Enum):
 
 
 class Credentials(NamedTuple):
-    """One Authorization header field: its value, the user name without a domain, and the URI it was made for."""
+    """One Authorization header field: its value for Kamailio, the user name without a domain, and the URI it was made for."""
 
     value: str
     username: str
@@ -31,11 +34,32 @@ def of_realm(values: Iterable[str], realm: str) -> Credentials | None:
         BadRequest: 400, one of the values holds control characters.
     """
     for value in map(sip.one_line, values):
-        if _parameter(value, "realm") == realm:
-            return Credentials(value, _parameter(value, "username").partition("@")[0], _parameter(value, "uri"))
+        given = _parameters(value)
+        if given.get("realm") == realm:
+            return Credentials(_shown(value, given), given.get("username", "").partition("@")[0], given.get("uri", ""))
     return None
 
 
-def _parameter(value: str, name: str) -> str:
-    match = re.search(rf'\b{name}\s*=\s*"((?:\\.|[^"\\])*)"', value, re.IGNORECASE)
-    return re.sub(r"\\(.)", r"\1", match[1]) if match else ""
+def _parameters(value: str) -> dict[str, str]:
+    """All of them, by name in lower case, none where it is no Digest or cannot be read.
+
+    They are read as Kamailio reads them, so that what is looked at here is what it checks: no quotation mark is escaped, and of two
+    parameters of one name the last counts.
+    """
+    scheme = _SCHEME.match(value)
+    at = scheme.end() if scheme else len(value)
+    given: dict[str, str] = {}
+    while at < len(value):
+        found = _PARAMETER.match(value, at)
+        if found is None:
+            return {}
+        given[found[1].lower()] = found[3] if found[2] is None else found[2]
+        at = found.end()
+    return given
+
+
+def _shown(value: str, given: dict[str, str]) -> str:
+    """Without qop a nonce count is in no hash, so anybody can write one: then the nonce serves once (RFC 7616 section 5.5)."""
+    if "qop" in given or "nc" not in given:
+        return value
+    return "Digest " + ", ".join(f'{name}="{text}"' for name, text in given.items() if name != "nc")

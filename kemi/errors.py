@@ -5,16 +5,16 @@ RFC 3903 section 6, RFC 6665 section 8.3.2). `detail` is for people: it goes int
 holds a body or a credential.
 
     SipError
-    |- BadRequest 400                    |- UnsupportedMediaType 415 + Accept
-    |- Forbidden 403                     |- UnsupportedUriScheme 416
-    |- NotFound 404                      |- BadExtension 420 + Unsupported
-    |- MethodNotAllowed 405 + Allow      |- ExtensionRequired 421 + Require
-    |- NotAcceptable 406                 |- IntervalTooBrief 423 + Min-Expires
-    |- ConditionalRequestFailed 412      |- SubscriptionDoesNotExist 481
-    |- BodyTooLarge 413                  |- LoopDetected 482 (merged request, loop)
-    |- MaxBreadthExceeded 440            |- BadEvent 489 + Allow-Events
-    |- TemporarilyUnavailable 480        |- OutOfOrder 500
-    |- TooManyHops 483                   |- ServiceUnavailable 503 + Retry-After
+    |- BadRequest 400                       |- ExtensionRequired 421 + Require
+    |- Forbidden 403                        |- IntervalTooBrief 423 + Min-Expires
+    |- NotFound 404                         |- MaxBreadthExceeded 440
+    |- MethodNotAllowed 405 + Allow         |- TemporarilyUnavailable 480
+    |- NotAcceptable 406 + Accept           |- SubscriptionDoesNotExist 481
+    |- ConditionalRequestFailed 412         |- LoopDetected 482 (merged request, loop)
+    |- BodyTooLarge 413                     |- TooManyHops 483
+    |- UnsupportedMediaType 415 + Accept    |- BadEvent 489 + Allow-Events
+    |- UnsupportedUriScheme 416             |- OutOfOrder 500
+    |- BadExtension 420 + Unsupported       |- ServiceUnavailable 503 + Retry-After
 
     ConfigurationError   stops the start; not an answer to a request
 """

@@ -102,8 +102,6 @@ class Document(NamedTuple):
 
 Authorize = Callable[[Database, Settings, Sequence[str], str, float], Mapping[str, Authorization]]
 Render = Callable[[Database, Settings, Sequence[View], float], Mapping[View, Document]]
-
-
 AuthorizeMembers = Callable[[Database, Settings, str, Sequence[str], float], Mapping[str, Authorization]]
 Foresee = Callable[[Database, str, float], None]
 Populate = Callable[[Database, Settings, "Subscription", float], list["Effect"]]

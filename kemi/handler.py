@@ -11,7 +11,7 @@ from kemi.b2bua import outside
 from kemi.b2bua import store as outgoing_store
 from kemi.database import Database, Unavailable
 from kemi.errors import TemporarilyUnavailable
-from kemi.gateway import answers, http, outgoing, proxy
+from kemi.gateway import answers, bindings, http, outgoing, proxy
 from kemi.presence import expire, registrar
 from kemi.process import CONTINUE
 from kemi.requests import Requests
@@ -20,10 +20,14 @@ from kemi.web import Web
 SANITY = 1 | 4 | 32 | 64
 """SIP version, required header fields, CSeq method and number; the rest is judged where it is used."""
 
+ANSWERS_FOR_EACH = 5
+"""Answers that a round takes for each NOTIFY that it may send: more than one, so that the queue becomes shorter meanwhile."""
+
 ROUNDS = 100
 """Rounds of the notifier before it lets its worker take the next task."""
 
 PR_SET_PDEATHSIG = 1
+"""Option of prctl(2): the signal that a process gets when its parent ends."""
 
 
 class Handler(Requests):
@@ -68,18 +72,18 @@ class Handler(Requests):
 
     def ksr_notify(self, msg: object, data: str = "") -> int:
         """In the group `notify`: tell what is due."""
-        gateway.woken()
+        gateway.woken(gateway.NOTIFIER)
         self._reporting(self._end_lost_registrations)
         return self._reporting(self._notify)
 
     def ksr_ask(self, msg: object, data: str = "") -> int:
         """In the group `notify`: subscribe to others, and take their answers."""
-        gateway.subscriber_woken()
+        gateway.woken(gateway.SUBSCRIBER)
         return self._reporting(self._ask)
 
     def ksr_fetch(self, msg: object, data: str = "") -> int:
         """In the group `fetch`: get documents of another XCAP server."""
-        gateway.fetcher_woken()
+        gateway.woken(gateway.FETCHER)
         return self._reporting(self._fetch)
 
     def ksr_timer_tick(self, msg: object, data: str = "") -> int:
@@ -87,23 +91,24 @@ class Handler(Requests):
         problem = self._problem
         self._reporting(self._tick)
         if problem and not self._problem:
+            self._said.clear()
             gateway.warn("database: works again")
         return CONTINUE
 
     def ksr_core_event(self, msg: object, data: str = "") -> int:
         """Something that Kamailio's core tells, once: its first worker is ready."""
-        proxy.core_event(data)
+        bindings.core_event(data)
         return CONTINUE
 
     def ksr_tcpops_event(self, msg: object, data: str = "") -> int:
         """A connection is closed over which somebody registered."""
-        proxy.connection_closed()
+        bindings.connection_closed()
         return CONTINUE
 
     def ksr_xhttp_event(self, msg: object, data: str = "") -> int:
         """An HTTP request: a WebSocket's handshake (RFC 7118), or XCAP (RFC 4825)."""
         if not http.is_websocket("/ws"):
-            http.answering(self._http)
+            http.answering(self._http, self._complain)
         return CONTINUE
 
     def _http(self) -> None:
@@ -129,18 +134,18 @@ class Handler(Requests):
 
     def _end_lost_registrations(self) -> None:
         """Bindings whose connections are closed are none any more."""
-        while closed := proxy.take_closed():
+        while closed := bindings.take_closed():
             try:
                 for presentity in registrar.received_over(self.database, closed):
-                    self._execute(self._again(partial(self._synchronize, presentity, partial(proxy.remove_lost, presentity))))
+                    self._execute(self._again(partial(self._synchronize, presentity, partial(bindings.remove_lost, presentity))))
             except Unavailable:
-                proxy.queue_closed(closed)
+                bindings.queue_closed(closed)
                 raise
 
     def _notify(self) -> None:
         self._take_changes()
         for _ in range(ROUNDS):
-            self._unsettled += answers.take(self.settings.pa.notify_batch * 5)
+            self._unsettled += answers.take(self.settings.pa.notify_batch * ANSWERS_FOR_EACH)
             settling = list(self._unsettled)
             effects, more = self._again(partial(notify.notify, self.database, self.settings, self.packages, settling, time.time()))
             self._unsettled.clear()
@@ -152,7 +157,7 @@ class Handler(Requests):
     def _tick(self) -> None:
         self._look_for_changes()
         answers.tick()
-        proxy.tick_closed()
+        bindings.tick_closed()
         self.database.tidy()
         now = time.time()
         registrar.forget(self.database, now)

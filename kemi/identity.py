@@ -10,7 +10,7 @@ from kemi.errors import NotFound
 from kemi.settings import Network, Settings
 
 KEPT = 8192
-"""Answers kept, in number."""
+"""URIs, or source addresses, for which the answer is kept."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,12 @@ def reaches(settings: Settings, address: str) -> bool:
     return domain in settings.b2b.reachable or "*" in settings.b2b.reachable
 
 
-def is_trusted(networks: tuple[Network, ...]) -> Callable[[str], bool]:
-    """Make the function that tells whether a source address is one whose From is believed (KP_TRUSTED)."""
+def make_is_trusted(networks: tuple[Network, ...]) -> Callable[[str], bool]:
+    """The function that tells whether a source address is one whose From is believed (KP_TRUSTED)."""
 
     @lru_cache(maxsize=KEPT)
-    def test(address: str) -> bool:
+    def is_trusted(address: str) -> bool:
         source = ipaddress.ip_address(address)
         return any(source in network for network in networks)
 
-    return test
+    return is_trusted

@@ -157,8 +157,7 @@ def answer(settings: Settings, verdict: Verdict, senders: Sequence[str], recipie
 def _documents(database: Database, settings: Settings, owner: str, name: str, now: float) -> list[Rules]:
     draft = bool(settings.pa.draft_rules)
     if not settings.xcap.xcap_root:
-        rows = database.execute("policy_message_documents", {"owner": owner, "name": name}).rows()
-        return [_read(bytes(body), each, draft) for each, body in rows]
+        return [_read(body, each, draft) for each, body in rules.message_documents(database, owner, name)]
     name = name or settings.pa.im_rules_file
     reading = fetched.document(database, settings, AUID, owner, now, name)
     if reading.state is State.UNKNOWN:
@@ -178,7 +177,7 @@ def _parsed(body: bytes, name: str, draft: bool) -> Rules:
     return Rules(ruleset, *rules.depends_on(ruleset))
 
 
-_kept = lru_cache(maxsize=512)(_parsed)
+_kept = lru_cache(maxsize=rules.KEPT)(_parsed)
 
 
 def _unreadable(name: str) -> Rules:

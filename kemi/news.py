@@ -59,6 +59,7 @@ class News(NamedTuple):
 
         Args:
             interval: seconds that the server leaves between two NOTIFYs anyway.
+            now: when this one is sent, seconds since the epoch.
         """
         subscription, document = self.subscription, self.document
         shows = document is not None and not self.is_suppressed
@@ -75,14 +76,19 @@ class News(NamedTuple):
         )
 
     def request(self, served: str, now: float) -> SendRequest:
-        """The next NOTIFY; `served` is the value of Allow-Events."""
+        """The next NOTIFY.
+
+        Args:
+            served: value of Allow-Events.
+            now: seconds since the epoch.
+        """
         shown = None if self.is_suppressed else self.document
         subscription = self.subscription
         return dialog.notify(subscription, subscription.local_cseq + 1, shown, self.entity_tag, served, now)
 
 
 def view_of(subscription: Subscription, packages: Packages) -> View | None:
-    """Which document this watcher gets; None: who is blocked, or not decided about, gets none."""
+    """Which document this watcher gets; None where it gets none: it is blocked, not decided about, or of a package not served."""
     package = packages.get(subscription.package)
     if package is None or not subscription.sees_document:
         return None

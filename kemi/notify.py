@@ -23,7 +23,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from kemi import dialog, sip, store, watcher, watcher_store
+from kemi import dialog, remote_target, sip, store, watcher, watcher_store
 from kemi.client_profile import Profile, profile_of
 from kemi.database import Database, Row, Unavailable
 from kemi.effects import Effect, Log, SendRequest, Wake
@@ -71,13 +71,21 @@ class Answer(NamedTuple):
         return cls(tag, int(cseq), int(status), target, min(seconds, MAX_RETRY_AFTER), event)
 
 
-def notify(
-    database: Database, settings: Settings, packages: Packages, answers: Sequence[Answer], now: float
-) -> tuple[list[Effect], bool]:
+class Round(NamedTuple):
+    """What a round has come to: what to send and log, and whether another one may find more."""
+
+    effects: list[Effect]
+    has_more: bool
+
+
+def notify(database: Database, settings: Settings, packages: Packages, answers: Sequence[Answer], now: float) -> Round:
     """One round: settle `answers`, then claim and build what is due.
 
-    Returns:
-        What to send and log, and whether another round may find more.
+    Args:
+        now: seconds since the epoch.
+
+    Raises:
+        Unavailable: the database does not work; what was not settled or told then is, the next time.
     """
     try:
         with database.transaction():
@@ -96,7 +104,7 @@ def notify(
     lists = [each for each in claimed if each.package.endswith(LIST) and not each.list_id]
     at_once = lists[: settings.rls.max_notifications_at_once]
     effects += _tell_lists(database, settings, packages, at_once, now)
-    return effects, passed_on > 0 or len(lists) > len(at_once) or len(claimed) == settings.pa.notify_batch
+    return Round(effects, passed_on > 0 or len(lists) > len(at_once) or len(claimed) == settings.pa.notify_batch)
 
 
 def _claim(database: Database, settings: Settings, now: float) -> tuple[list[Subscription], int]:
@@ -169,6 +177,7 @@ def _put_off(database: Database, settings: Settings, packages: Packages, subscri
 
 
 def _tell(database: Database, settings: Settings, packages: Packages, claimed: list[Subscription], now: float) -> list[Effect]:
+    """Do what the deadlines of these mean, and record it: end, tell, or leave in peace who has heard it already."""
     silent = [each for each in claimed if each.in_flight_since is not None]
     effects = _without_answer(database, settings, packages, silent, now) if silent else []
     free = [each for each in claimed if each.in_flight_since is None]
@@ -319,19 +328,20 @@ def settle(database: Database, settings: Settings, packages: Packages, answers: 
 
     2xx: answered, its Contact is the new remote target. An ending status, or silence: the row goes. Any other: that NOTIFY is
     lost, the subscription lives; Retry-After says when to try again. What was terminated goes with its last NOTIFY, whatever
-    the answer.
+    the answer. Answers to an older NOTIFY say nothing: the watcher may have moved since, and somebody else be where it was.
     """
     if not answers:
         return []
     store.lock(database, [(each.id,) for each in answers])
     spared = _spared(database, settings, answers)
-    gone = {each.id: f"NOTIFY answered {each.status}" for each in answers if is_ended_by(each.status) and each not in spared}
-    good = [(each.id, each.cseq, each.contact if settings.pa.notify_is_refresh else "") for each in answers if _is_good(each)]
-    bad = [(each.id, each.cseq, _retry_at(each, now)) for each in answers if not _is_good(each) and each.id not in gone]
-    settled = store.answered(database, good).rows() if good else []
+    ending = {each.id: f"NOTIFY answered {each.status}" for each in answers if is_ended_by(each.status) and each not in spared}
+    good = [(each.id, each.cseq, remote_target.of_answer(each.contact, settings)) for each in answers if _is_good(each)]
+    bad = [(each.id, each.cseq, _retry_at(each, now)) for each in answers if not _is_good(each)]
+    settled = store.answered(database, good, remote_target.ourselves(settings)).rows() if good else []
     _acknowledge(database, settings, packages, settled, [each for each in answers if each.event], now)
-    settled += store.failed(database, bad).rows() if bad else []
-    for tag, state, due_at, _package in settled:
+    failed = store.failed(database, bad).rows() if bad else []
+    gone = {tag: ending[tag] for tag, *_ in failed if tag in ending}
+    for tag, state, due_at, _package in (*settled, *failed):
         if state == State.TERMINATED.value and not due_at:
             gone.setdefault(tag, "ended")
     return remove(database, settings, packages, gone, now) if gone else []

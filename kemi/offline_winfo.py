@@ -17,7 +17,7 @@ from kemi.effects import Effect, Log, Status
 from kemi.event_package import WATCHER_INFORMATION, Packages
 from kemi.report import report_change, wakes
 from kemi.settings import Settings
-from kemi.subscription import State, Subscription
+from kemi.subscription import State, Subscription, WatcherEvent
 
 
 def store(database: Database, settings: Settings, packages: Packages, subscription: Subscription, now: float) -> bool:
@@ -51,7 +51,7 @@ def _entry(subscription: Subscription, now: float, expires_at: float) -> watcher
         uri=subscription.watcher,
         display_name=subscription.display_name,
         status=watcher.Status(subscription.state.value),
-        event=watcher.Event.TIMEOUT if is_over else watcher.Event.SUBSCRIBE,
+        event=WatcherEvent.TIMEOUT if is_over else WatcherEvent.SUBSCRIBE,
         subscribed_at=now,
         expires_at=expires_at,
     )

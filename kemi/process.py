@@ -19,8 +19,8 @@ from kemi.presence import registrar
 from kemi.runtime_settings import Watch, restored
 
 CONTINUE = 1
-RETRY_AFTER = 5
-"""Seconds, when the database cannot do its work."""
+SAID_AGAIN = 60.0
+"""Seconds until a process says of the database once more what it has said."""
 
 T = TypeVar("T")
 
@@ -30,14 +30,15 @@ class Process:
 
     def __init__(self, configured: settings.Settings, secret: bytes) -> None:
         self.settings = self._start = configured
-        self._changes: int | str = 0
+        self._changes: int | str = 0  # what Kamailio has for $shv(changed) as long as nothing is changed
         self._watch = Watch(configured)
         self.secret = secret
         self.realm = identity.realm(configured)
         self.packages = packages.served(configured)
-        self._is_trusted = identity.is_trusted(configured.trusted)
+        self._is_trusted = identity.make_is_trusted(configured.trusted)
         self._database: Database | None = None
         self._problem = ""  # with the database, when there was last work that nobody waits for
+        self._said: dict[str, float] = {}  # of the database, and when
         self.main_process = os.getpid()
 
     @property
@@ -90,8 +91,8 @@ class Process:
         except SipError as refusal:
             self._refuse(refusal)
         except Unavailable as problem:
-            gateway.error(f"database: {problem}")
-            gateway.refuse(ServiceUnavailable("", RETRY_AFTER))
+            self._complain(str(problem))
+            gateway.refuse(ServiceUnavailable("", gateway.RETRY_AFTER))
         except Exception:
             gateway.error(traceback.format_exc())
             gateway.refuse(SipError())
@@ -110,11 +111,18 @@ class Process:
         try:
             work()
         except Unavailable as problem:
-            if str(problem) != self._problem:
-                gateway.error(f"database: {problem}")
+            self._complain(str(problem))
             self._problem = str(problem)
         except Exception:
             gateway.error(traceback.format_exc())
         else:
             self._problem = ""
         return CONTINUE
+
+    def _complain(self, problem: str) -> None:
+        """Say what is wrong with the database; once, for each request that meets it would say the same, and nothing of itself."""
+        now = time.monotonic()
+        self._said = {said: since for said, since in self._said.items() if since > now - SAID_AGAIN}
+        if problem not in self._said:
+            self._said[problem] = now
+            gateway.error(f"database: {problem}")

@@ -30,6 +30,7 @@ REMEMBERED = PERIODS**2
 silence that is longer than what it is averaged over."""
 
 DECIMALS = 10
+"""Digits behind the point that the grammar allows (RFC 6446 section 9.2)."""
 
 _RATE = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,10})?")
 _UNITS = 10**DECIMALS
@@ -109,19 +110,13 @@ def _lowered(rate: Rate | None, *ceilings: Rate | None) -> Rate | None:
 
 
 def as_text(rates: Rates) -> str:
-    """The rates for a column, as they are written in header fields; "" for NO_RATES."""
+    """The rates as Subscription-State reflects them, e.g. "max-rate=0.5" (RFC 6446 sections 5.2, 6.2, 7.2); "" for NO_RATES."""
     return ";".join(f"{name}={rate.text}" for name, rate in zip(NAMES, rates, strict=True) if rate)
 
 
 def from_text(text: str) -> Rates:
     """The rates that `as_text` wrote."""
     return _given(dict(part.split("=") for part in text.split(";"))) if text else NO_RATES
-
-
-def reflected(rates: Rates) -> str:
-    """What follows in Subscription-State, e.g. ";max-rate=0.5", "" for NO_RATES (RFC 6446 sections 5.2, 6.2, 7.2)."""
-    text = as_text(rates)
-    return f";{text}" if text else ""
 
 
 def least_gap(rates: Rates, remaining: float) -> float:

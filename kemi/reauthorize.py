@@ -29,8 +29,8 @@ from kemi.effects import Effect, Log, Wake
 from kemi.event_package import Authorization, Decision, Packages, interval_of
 from kemi.report import report_change, report_end, wakes
 from kemi.settings import Settings
-from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, authorized, decided, due
-from kemi.watcher import Entry, Event
+from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, WatcherEvent, authorized, decided, due
+from kemi.watcher import Entry
 
 LIMIT = 500
 """Presentities looked after in one sweep; the next one is a second later."""
@@ -141,7 +141,7 @@ def _let_in(before: Subscription, authorization: Authorization, now: float) -> S
     state = STATE_BY_DECISION.get(authorization.decision, State.TERMINATED)
     if state is State.TERMINATED or (state is State.PENDING and before.reason is Reason.GIVEUP):
         return after
-    again = after._replace(state=state, reason=None, watcher_event=Event.SUBSCRIBE.value, created_at=now)
+    again = after._replace(state=state, reason=None, watcher_event=WatcherEvent.SUBSCRIBE.value, created_at=now)
     return due(again._replace(watcher_id=watcher.next_id(before.watcher_id, now)), now)
 
 
@@ -168,7 +168,7 @@ def _due_later(subscription: Subscription, interval: float, now: float) -> Subsc
 
 
 def _done_waiting(waiting: Entry, decision: Decision, now: float) -> Entry:
-    event = Event.REJECTED if decision is Decision.BLOCK else Event.APPROVED
+    event = WatcherEvent.REJECTED if decision is Decision.BLOCK else WatcherEvent.APPROVED
     return waiting._replace(status=watcher.Status.TERMINATED, event=event, expires_at=now + watcher.TOLD_WITHIN)
 
 

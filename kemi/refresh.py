@@ -1,6 +1,7 @@
 """SUBSCRIBE in a dialog: refresh or end the subscription (RFC 6665 sections 4.2.1.4, 4.4.1).
 
-The row says that a NOTIFY is due, and the notifier sends it (`kemi.notify`), since one may be in flight.
+The row says that a NOTIFY is due, and the notifier sends it (`kemi.notify`), since one may be in flight. Who has moved is told at
+once: that one went to where it was.
 
 Suppress-If-Match (RFC 5839 section 6.3): a condition that holds for the document of now is answered 204, without a NOTIFY; where
 the state changes too, the NOTIFY has no body.
@@ -73,7 +74,7 @@ def _refreshed(
     """The subscription as this SUBSCRIBE leaves it, with a NOTIFY due."""
     after = due(before, now)._replace(remote_cseq=request.cseq, branch=request.branch, notified_tag="", suppress=asked.condition)
     if authorization.decision in STATE_BY_DECISION:
-        after = _moved(after, request, asked.contact, settings)._replace(
+        after = _moved(after, request, asked.contact, settings, now)._replace(
             accept=asked.accept,
             expires_at=now + asked.lifetime,
             event_parameters=asked.parameters,
@@ -158,14 +159,19 @@ def _wake(subscription: Subscription) -> list[Effect]:
     return [Wake(blocked=subscription.in_flight_since is not None)] if subscription.due_at is not None else []
 
 
-def _moved(subscription: Subscription, request: sip.Request, contact: str, settings: Settings) -> Subscription:
-    """The subscription with its remote target refreshed; the route set stays (RFC 3261 section 12.2.2)."""
+def _moved(subscription: Subscription, request: sip.Request, contact: str, settings: Settings, now: float) -> Subscription:
+    """The subscription with its remote target refreshed; the route set stays (RFC 3261 section 12.2.2).
+
+    A NOTIFY that is in flight to another place is not waited for: nobody may be there any more.
+    """
     direct = request._replace(record_route=None)
     flow, connection = ("", 0) if subscription.route_set else remote_target.flow_of(direct, contact, settings)
     user_agent = request.user_agent or subscription.user_agent
-    return subscription._replace(
+    moved = subscription._replace(
         remote_target=contact, socket=request.socket, flow=flow, connection=connection, user_agent=user_agent
     )
+    has_left = (moved.remote_target, flow, connection) != (subscription.remote_target, subscription.flow, subscription.connection)
+    return due(moved._replace(in_flight_since=None), now) if has_left else moved
 
 
 def _find(database: Database, request: sip.Request) -> Subscription:
@@ -198,7 +204,7 @@ def accepted(subscription: Subscription, lifetime: int, packages: Packages, supp
 
 
 def log_line(word: str, subscription: Subscription, lifetime: int) -> Log:
-    """What became of a subscription."""
+    """What became of a subscription; `lifetime` is what was granted, in seconds."""
     return Log(
         f"subscription {word}: id={subscription.id} event={subscription.package} resource={subscription.resource} "
         f"watcher={subscription.watcher} state={subscription.state.value} expires={lifetime}"

@@ -12,7 +12,11 @@ KEPT = 1024
 
 
 def contact_of(request: sip.Request, settings: Settings) -> str:
-    """The one URI in Contact (RFC 3261 section 8.1.1.8), checked to be somewhere that a NOTIFY may go."""
+    """The one URI in Contact (RFC 3261 section 8.1.1.8), checked to be somewhere that a NOTIFY may go.
+
+    Raises:
+        BadRequest: 400, there is none, or more than one, or it is one that leads nowhere or to this server.
+    """
     contacts = sip.split_list(sip.one_line(request.contact or ""))
     if len(contacts) != 1 or contacts[0] == "*":
         raise BadRequest("exactly one Contact is needed")
@@ -26,11 +30,34 @@ def contact_of(request: sip.Request, settings: Settings) -> str:
     if request.uri[:5].lower() == "sips:" and uri.scheme != "sips":
         raise BadRequest("a subscription to a sips URI needs a sips Contact")
     own = request.socket.partition(":")[2]
-    if f"{uri.host}:{uri.port or 5060}" == own and uri.host not in settings.domains:
+    if _place(uri) == own and uri.host not in settings.domains:
         raise BadRequest("Contact is this server")
     if _is_loopback(uri.host) and not _is_loopback(own.rpartition(":")[0]) and not _is_loopback(request.source_address):
         raise BadRequest("Contact is a loopback address")
     return text
+
+
+def of_answer(contact: str, settings: Settings) -> str:
+    """The Contact of a 2xx to NOTIFY, if the next one may go there, else "" (RFC 3261 section 12.2.1.2).
+
+    What a SUBSCRIBE is refused for leads nowhere here either. Whether a dialog goes through our own location table says its last
+    SUBSCRIBE: an answer brings none there, and takes none away (`store.answered`).
+    """
+    if not contact or not settings.pa.notify_is_refresh:
+        return ""
+    uri = sip.parse_uri(contact)
+    is_here = uri.host in settings.domains or f"sip:{_place(uri)}" == ourselves(settings)
+    is_local = _is_loopback(uri.host) and not _is_loopback(settings.address)
+    return "" if is_here or is_local else contact
+
+
+def _place(uri: sip.Uri) -> str:
+    return f"{uri.host}:{uri.port or 5060}"
+
+
+def ourselves(settings: Settings) -> str:
+    """The next hop of what our own location table has to find."""
+    return f"sip:{sip.bracketed(settings.address)}:{settings.port}"
 
 
 @lru_cache(maxsize=KEPT)
@@ -55,7 +82,7 @@ def flow_of(request: sip.Request, contact: str, settings: Settings) -> tuple[str
         return "", 0
     host = sip.parse_uri(contact).host
     if host in settings.domains:
-        return f"sip:{sip.bracketed(settings.address)}:{settings.port}", 0
+        return ourselves(settings), 0
     source = f"{sip.bracketed(request.source_address)}:{request.source_port}"
     if request.transport != "udp":
         return f"sip:{source};transport={request.transport}", request.connection

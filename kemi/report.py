@@ -17,14 +17,19 @@ from kemi.watcher import Entry
 def report_change(
     database: Database, settings: Settings, packages: Packages, watched: Iterable[tuple[str, str]], now: float
 ) -> Result | None:
-    """Mark watcher information of `watched`, as (resource, package), due; before the change itself is written."""
+    """Mark watcher information due; before the change itself is written.
+
+    Args:
+        watched: whose watchers change, as (resource, package).
+        now: seconds since the epoch.
+    """
     telling = {(resource, package + WATCHER_INFORMATION) for resource, package in watched}
     rows = sorted(each for each in telling if each[1] in packages)
     return store.mark_telling(database, rows, now, settings.pa.notify_interval) if rows else None
 
 
 def report_end(database: Database, settings: Settings, packages: Packages, ended: Sequence[Entry], now: float) -> Result | None:
-    """Mark watcher information due, and remember the subscriptions that end."""
+    """Mark watcher information due, and remember the subscriptions that end at `now`, seconds since the epoch."""
     watched = [each for each in ended if each.package + WATCHER_INFORMATION in packages]
     if not watched:
         return None

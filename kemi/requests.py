@@ -27,7 +27,7 @@ from kemi.errors import (
     TemporarilyUnavailable,
 )
 from kemi.event_package import LIST, Decision, allow_events
-from kemi.gateway import authentication, outgoing, proxy
+from kemi.gateway import authentication, bindings, outgoing, proxy
 from kemi.message import Verdict
 from kemi.options import is_wake
 from kemi.presence import online, policy, publication, publish, registrar, rules, subscribed
@@ -67,10 +67,9 @@ class Requests(Process):
     def __init__(self, configured: settings.Settings, secret: bytes) -> None:
         super().__init__(configured, secret)
         self._handled: Status | None = None
-        self._fetching = Fetching(self._do, gateway.wake_fetcher, gateway.warn, rules.read, appeared.elsewhere)
-        self._subscriber = Asking(
-            secret, self._execute, self._again, outgoing.take_answers, subscribed.show, gateway.wake_subscriber
-        )
+        wake_fetcher, wake_subscriber = partial(gateway.wake, gateway.FETCHER), partial(gateway.wake, gateway.SUBSCRIBER)
+        self._fetching = Fetching(self._do, wake_fetcher, gateway.warn, rules.read, appeared.elsewhere)
+        self._subscriber = Asking(secret, self._execute, self._again, outgoing.take_answers, subscribed.show, wake_subscriber)
 
     def _refuse(self, refusal: SipError) -> None:
         """What is refused for want of a document of another server is asked for again soon: it is fetched at once."""
@@ -261,7 +260,7 @@ class Requests(Process):
             raise Forbidden("only the user itself may register here")
         if not gateway.begin_transaction():
             return False
-        with proxy.registration(who) as save:
+        with bindings.registration(who) as save:
             effects = self._again(partial(self._synchronize, who, save))
         self._execute(effects)
         return True
@@ -319,13 +318,9 @@ class Requests(Process):
             raise TemporarilyUnavailable("the user is not registered")
 
     def _other(self, method: str) -> None:
-        if method == "OPTIONS" and not proxy.is_loaded():
-            gateway.refuse(proxy.NOT_LOADED)  # that is what was asked: nothing to write down
-        elif method == "OPTIONS":
-            _refuse_required(target.SUPPORTED)
-            if is_wake(gateway.request_uri(), gateway.text("$si"), gateway.text("$Ri")):
-                self._execute([Wake(blocked=True)])
-            gateway.reply(200, "OK", self._capabilities())
+        """A request for this server or a user's devices that changes no subscription, publication or binding of ours."""
+        if method == "OPTIONS":
+            self._answer_options()
         elif method == "MESSAGE":
             self._forward_message()
         elif method == "NOTIFY" and proxy.is_from_ourselves():
@@ -334,6 +329,16 @@ class Requests(Process):
             raise SubscriptionDoesNotExist("no subscription of this server")
         elif method != "NOTIFY":
             raise MethodNotAllowed(ALLOW)
+
+    def _answer_options(self) -> None:
+        """Whether this server is ready, and what it can do (RFC 3261 section 11); presencectl wakes the notifier so."""
+        if not bindings.is_loaded():
+            gateway.refuse(bindings.NOT_LOADED)  # that is what was asked: nothing to write down
+            return
+        _refuse_required(target.SUPPORTED)
+        if is_wake(gateway.request_uri(), gateway.text("$si"), gateway.text("$Ri")):
+            self._execute([Wake(blocked=True)])
+        gateway.reply(200, "OK", self._capabilities())
 
     def _capabilities(self) -> list[tuple[str, str]]:
         """Header fields of a response to OPTIONS (RFC 3903 section 7, RFC 6665 section 4.4.4)."""

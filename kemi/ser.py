@@ -17,7 +17,7 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from kemi import gateway, message, offline_winfo
 from kemi.database import Unavailable
@@ -27,6 +27,9 @@ from kemi.event_package import WATCHER_INFORMATION, Decision
 from kemi.gateway import authentication
 from kemi.handler import Handler
 from kemi.parameters import NAME
+from kemi.settings import Settings
+
+T = TypeVar("T")
 
 TRUE: Final = 1
 FALSE: Final = -1
@@ -51,14 +54,32 @@ def unknown(name: str, *_arguments: object) -> int:
     return FALSE
 
 
+class OfMessage(Generic[T]):
+    """What is known of the message that is worked on; of any other nothing is."""
+
+    def __init__(self) -> None:
+        self._number = -1
+        self._value: T | None = None
+
+    def keep(self, value: T) -> None:
+        """From now on this is known of the message that is worked on."""
+        self._number, self._value = gateway.message_number(), value
+
+    @property
+    def kept(self) -> T | None:
+        """What was kept of the message that is worked on; None: nothing."""
+        return self._value if self._number == gateway.message_number() else None
+
+
 class Script(Handler):
-    """The callbacks, and the functions for scripts; one object in each of Kamailio's processes."""
+    """The callbacks, and the functions for scripts; one object in each of Kamailio's processes.
 
-    _message = -1
-    """Number of the message that `_word` and `_handled` are about."""
+    `_word` says what became of the subscription of a SUBSCRIBE that was handled, one of WORDS; "" of one that came again.
+    """
 
-    _word = ""
-    """What became of its subscription, one of WORDS; "" where no SUBSCRIBE was handled, or one that came again."""
+    def __init__(self, configured: Settings, secret: bytes) -> None:
+        super().__init__(configured, secret)
+        self._word = OfMessage[str]()
 
     if not TYPE_CHECKING:
 
@@ -98,8 +119,7 @@ class Script(Handler):
     def check_subscription_status(self, msg: object, status: str) -> int:
         """Whether the SUBSCRIBE that was just handled left its subscription with this status."""
         wanted = status.strip().lower()
-        known = self._word if self._message == gateway.message_number() else ""
-        return TRUE if known == (wanted if wanted in WORDS else PENDING) else FALSE
+        return TRUE if self._word.kept == (wanted if wanted in WORDS else PENDING) else FALSE
 
     def store_winfo(self, msg: object, domain: str = DOMAIN) -> int:
         """Remember the watcher of the SUBSCRIBE that was just handled, for a presentity that is away."""
@@ -156,13 +176,12 @@ class Script(Handler):
         return True
 
     def _options(self) -> bool:
-        self._other("OPTIONS")
+        self._answer_options()
         return True
 
     def _remember(self, otherwise: str) -> None:
         """What became of the SUBSCRIBE, for the functions that follow; `otherwise` where it did not get to a subscription."""
-        self._message = gateway.message_number()
-        self._word = self._handled.word if self._handled is not None else otherwise
+        self._word.keep(self._handled.word if self._handled is not None else otherwise)
 
     def _handle(self, method: str, domain: str, work: Callable[[], bool]) -> int:
         if not gateway.begin_transaction():
@@ -193,7 +212,7 @@ class Script(Handler):
         return self.realm.presentity(uri or "")
 
     def _store_watcher(self) -> bool:
-        handled = self._handled if self._message == gateway.message_number() else None
+        handled = self._handled if self._word.kept is not None else None
         if handled is None or handled.word == REJECTED:
             raise Mistake("store_winfo: no SUBSCRIBE was accepted before it")
         return offline_winfo.store(self.database, self.settings, self.packages, handled.subscription, time.time())

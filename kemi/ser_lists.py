@@ -21,37 +21,31 @@ it is for no list, or cannot be read as one (LEFT)                 only with "1"
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from kemi import gateway, ser, sip, store, subscribe
 from kemi.asked import asked_of
 from kemi.errors import ExtensionRequired, NotFound, SipError, SubscriptionDoesNotExist
 from kemi.gateway import authentication
 from kemi.rls import recipient_list, service, source, target
-from kemi.ser import END, FALSE, TRUE, Mistake
+from kemi.ser import END, FALSE, TRUE, Mistake, OfMessage
+from kemi.settings import Settings
 
 LEFT: Final = frozenset({400, 404, 406, 421, 481, 489})
 """Refusals that are left to others, as `handle_subscription`, where the script wants that."""
 
 
-class Chosen(NamedTuple):
-    """The list that a query has found.
+class Script(ser.Script):
+    """The callbacks, and the functions of `kemi.ser` and for lists; one object in each of Kamailio's processes.
 
-    Args:
-        message: number of the message that it was found for.
-        body: what names it, "": the URI does (`Subscription.body`).
+    `_chosen` is what names the list that a query has found (`Subscription.body`), "": the URI does. `_known` is who sent the
+    message: a password is checked once, as a nonce count that comes twice is refused.
     """
 
-    message: int
-    body: str
-
-
-class Script(ser.Script):
-    """The callbacks, and all functions for scripts; one object in each of Kamailio's processes."""
-
-    _chosen: Chosen | None = None
-    _known: tuple[int, tuple[str, ...]] = (-1, ())
-    """Who sent a message, by its number: a password is checked once, a nonce count that comes twice is refused."""
+    def __init__(self, configured: Settings, secret: bytes) -> None:
+        super().__init__(configured, secret)
+        self._chosen = OfMessage[str | None]()
+        self._known = OfMessage[tuple[str, ...]]()
 
     def is_simple_rls_target(self, msg: object, template: str = "") -> int:
         """Whether the Request-URI is that of the sender's own list: the template with the sender's name for $uid.
@@ -71,7 +65,7 @@ class Script(ser.Script):
 
     def have_flat_list(self, msg: object) -> int:
         """Whether a query has found a list for the request that is worked on."""
-        return TRUE if self._body() is not None else FALSE
+        return TRUE if self._chosen.kept is not None else FALSE
 
     def handle_rls_subscription(self, msg: object, send_errors: str = "1") -> int:
         """SUBSCRIBE to the list that a query has found, else to that of the Request-URI or of the request itself; or in a dialog.
@@ -86,12 +80,11 @@ class Script(ser.Script):
         return TRUE if result is None else result
 
     def _identities(self, source: str, from_uri: str, in_script: bool = False) -> tuple[str, ...]:
-        number, senders = self._known
-        if in_script and number == gateway.message_number() and not authentication.named(self.realm):
-            return senders
+        if in_script and (known := self._known.kept) and not authentication.named(self.realm):
+            return known
         found = super()._identities(source, from_uri, in_script)
         if in_script and found:
-            self._known = gateway.message_number(), found
+            self._known.keep(found)
         return found
 
     def _is_simple(self, template: str) -> bool:
@@ -109,7 +102,7 @@ class Script(ser.Script):
 
     def _query(self, look: Callable[[str], str | None]) -> int:
         """Look for a list, and remember it."""
-        self._chosen = None
+        self._chosen.keep(None)
         result = self._answering(partial(self._look, look))
         return END if result is None else result
 
@@ -124,7 +117,7 @@ class Script(ser.Script):
             body = None
         if body is None:
             return FALSE
-        self._chosen = Chosen(gateway.message_number(), body)
+        self._chosen.keep(body)
         return TRUE
 
     def _asker(self) -> str | None:
@@ -141,11 +134,6 @@ class Script(ser.Script):
 
     def _service(self, who: str) -> str | None:
         return "" if source.is_list(self.database, self._there, self._target(), who, time.time()) else None
-
-    def _body(self) -> str | None:
-        """What names the list that was found for this message."""
-        chosen = self._chosen
-        return chosen.body if chosen is not None and chosen.message == gateway.message_number() else None
 
     def _handle_list(self, send_errors: str) -> int:
         if send_errors not in ("0", "1") or gateway.text("$rm") != "SUBSCRIBE":
@@ -182,7 +170,7 @@ class Script(ser.Script):
         """What names the list, for a new subscription; None: the request brings it, or it is in a dialog."""
         if request.to_tag or recipient_list.is_asked(request.require):
             return None
-        body = self._body()
+        body = self._chosen.kept
         if body is None and (body := self._service(who)) is None:
             raise NotFound("there is no such list")
         if not target.supports_lists(request):

@@ -10,21 +10,21 @@ request: nothing is decided by what is there, nor by what the usual root has, wh
 after that is answered 500.
 """
 
-from typing import Final
-
 from kemi import gateway, ser_lists
-from kemi.ser import FALSE, TRUE, Mistake
+from kemi.ser import FALSE, TRUE, Mistake, OfMessage
+from kemi.settings import Settings
 from kemi.xcap import roots
-
-NONE: Final = (-1, "")
-"""No message, no root."""
 
 
 class Script(ser_lists.Script):
-    """The callbacks, and all functions for scripts; one object in each of Kamailio's processes."""
+    """The callbacks, and all functions for scripts; one object in each of Kamailio's processes.
 
-    _set: tuple[int, str | None] = NONE
-    """Number of the message that a root was set for, and the root; None: it is none that may be asked."""
+    `_set` is the root that was set for a message, "" where it is none that may be asked.
+    """
+
+    def __init__(self, configured: Settings, secret: bytes) -> None:
+        super().__init__(configured, secret)
+        self._set = OfMessage[str]()
 
     def set_xcap_root(self, msg: object, root: str) -> int:
         """Documents of the request that is worked on are below this root.
@@ -32,7 +32,7 @@ class Script(ser_lists.Script):
         False: it is neither `xcap.xcap_root` nor one of `xcap.other_roots`, and the request will be refused.
         """
         allowed = roots.allowed(self.settings, root)
-        self._set = gateway.message_number(), allowed or None
+        self._set.keep(allowed)
         if not allowed:
             gateway.error(f"set_xcap_root: {root!r} is neither xcap.xcap_root nor one of xcap.other_roots")
         return TRUE if allowed else FALSE
@@ -43,9 +43,9 @@ class Script(ser_lists.Script):
 
     @property
     def _root(self) -> str:
-        number, root = self._set
-        if number != gateway.message_number():
-            return ""
+        root = self._set.kept
         if root is None:
+            return ""
+        if not root:
             raise Mistake("set_xcap_root: the root is none that may be asked")
         return root

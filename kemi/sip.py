@@ -14,16 +14,26 @@ from typing import NamedTuple
 from kemi.errors import BadRequest, SipError, UnsupportedUriScheme
 
 MAX_URI = 512
+"""Characters of a URI."""
+
 MAX_NAME = 128
 """Characters of a display name that are kept: it stands in watcher information, which many may share."""
 
 MAX_PORT = 65535
+MAX_FORWARDS = 70
+"""Of a request of ours, and of one that says nothing (RFC 3261 section 8.1.1.6)."""
+
 KEPT = 8192
+"""Values whose parsed form is kept."""
+
 FEW_KEPT = 256
-"""Of values that clients say alike, and that may be long: what is made of one may be twenty times its size."""
+"""The same of values that are few and may be long, as Event: the parsed form may take twenty times as much memory."""
 
 SCHEMES = ("sip", "sips", "pres", "im")
+"""Schemes of URIs that may name a presentity."""
+
 MAX_EXPIRES = 2**32 - 1
+"""Seconds (RFC 3261 section 20.19)."""
 
 _URI = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?:(?P<user>[A-Za-z0-9_.!~*'()%&=+$,;?/:-]*)@)?"
@@ -273,14 +283,18 @@ def display_name(text: str) -> str:
 
 
 def entity_tag(text: str, name: str) -> str:
-    """The one entity-tag, or *, of Suppress-If-Match; "" for none (RFC 5839 section 7.2).
+    """The one entity-tag of SIP-If-Match or, * too, of Suppress-If-Match (RFC 3903 section 11.3.2, RFC 5839 section 7.2).
+
+    Args:
+        name: of the header field, for the refusal.
 
     Raises:
-        BadRequest: 400, it is a list or no token.
+        BadRequest: 400, it is empty, a list, or a quoted string.
     """
-    if text and not _TOKEN.match(text.strip()):
+    tag = text.strip()
+    if not _TOKEN.match(tag):
         raise BadRequest(f"{name} is not exactly one entity-tag")
-    return text.strip()
+    return tag
 
 
 def names_package(value: str, package: str) -> bool:

@@ -138,12 +138,15 @@ def lock(database: Database, rows: Sequence[tuple[str]]) -> None:
     database.execute("subscription_lock", {}, rows)
 
 
-def answered(database: Database, rows: Sequence[tuple[str, int, str]]) -> Result:
+def answered(database: Database, rows: Sequence[tuple[str, int, str]], ourselves: str) -> Result:
     """Settle NOTIFYs answered 2xx, as (id, cseq, new remote target or ''), one statement for all.
 
     Gives (id, state, due_at, package) of each.
+
+    Args:
+        ourselves: next hop of dialogs that go through our own location table; the remote target of these stays.
     """
-    return database.execute("subscription_answered", {}, rows)
+    return database.execute("subscription_answered", {"ourselves": ourselves}, rows)
 
 
 def failed(database: Database, rows: Sequence[tuple[str, int, float]]) -> Result:

@@ -26,13 +26,11 @@ from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, an
 RETRY_AFTER = 60
 """Seconds a watcher is asked to wait when a limit is reached."""
 
-
 TAG = "kp-"
 """Beginning of our tag in every dialog: answers to our NOTIFYs are told from others without a look into the database."""
 
 LIST_TAG = "kp-list-"
 """The same in dialogs of lists."""
-
 
 ABLE_TAG = "kp-able-"
 """The same where it is about a single resource, and the client supports lists."""
@@ -129,7 +127,7 @@ def _open(database: Database, settings: Settings, packages: Packages, subscripti
         raise Forbidden("the presentity's rules refuse this watcher")
     subscription = opened.subscription
     if opened.created.count == 0:
-        _explain_missing_row(database, settings, store.load(database, subscription.id), subscription)
+        _require_retransmission(database, settings, store.load(database, subscription.id), subscription)
         return [refresh.accepted(subscription, lifetime, packages)]
     word = "fetched" if lifetime == 0 else "created"
     reply = refresh.accepted(subscription, lifetime, packages)
@@ -173,8 +171,12 @@ def _insert(database: Database, settings: Settings, packages: Packages, subscrip
 
 def _create(database: Database, settings: Settings, subscription: Subscription) -> Result:
     """Insert it, unless there are too many; or it is one to a single resource, and a list of ours has that URI."""
-    has_lists = not settings.xcap.xcap_root
-    return store.create(database, subscription, settings.pa.max_watchers, settings.pa.max_subscriptions, has_lists)
+    return store.create(database, subscription, settings.pa.max_watchers, settings.pa.max_subscriptions, _has_lists(settings))
+
+
+def _has_lists(settings: Settings) -> bool:
+    """Whether the services of our own documents are lists; else those of another server are."""
+    return not settings.xcap.xcap_root
 
 
 def _hold(database: Database, settings: Settings, subscription: Subscription) -> _Opened:
@@ -239,9 +241,17 @@ def _gather_watchers(database: Database, settings: Settings, subscription: Subsc
         watcher_store.dump(database, watched, subscription.resource, subscription.created_at)
 
 
-def _explain_missing_row(database: Database, settings: Settings, existing: Subscription | None, subscription: Subscription) -> None:
-    """A retransmission finds its own row and is answered again; anything else is refused."""
-    is_list = existing is None and not settings.xcap.xcap_root and store.is_list(database, subscription.resource)
+def _require_retransmission(
+    database: Database, settings: Settings, existing: Subscription | None, subscription: Subscription
+) -> None:
+    """No row was inserted: a retransmission, which finds its own row, is answered again; anything else is refused.
+
+    Raises:
+        ExtensionRequired: 421, the resource is a list, and the client supports none.
+        LoopDetected: 482, the row was made by the same SUBSCRIBE on another path.
+        ServiceUnavailable: 503, a limit is reached; or the resource has just become a list, which is found when it is tried again.
+    """
+    is_list = existing is None and _has_lists(settings) and store.is_list(database, subscription.resource)
     if is_list and is_able_tag(subscription.id):
         raise ServiceUnavailable("this became a list a moment ago", 1)
     if is_list:

@@ -57,6 +57,19 @@ class Reason(Enum):
     NORESOURCE = "noresource"
 
 
+class WatcherEvent(Enum):
+    """What has led to the status of a watcher, in watcher information (RFC 3858 section 3)."""
+
+    SUBSCRIBE = "subscribe"
+    APPROVED = "approved"
+    DEACTIVATED = "deactivated"
+    PROBATION = "probation"
+    REJECTED = "rejected"
+    TIMEOUT = "timeout"
+    GIVEUP = "giveup"
+    NORESOURCE = "noresource"
+
+
 class Removed(NamedTuple):
     """What is left of a subscription whose row was deleted; as in `Subscription`."""
 
@@ -68,7 +81,7 @@ class Removed(NamedTuple):
     display_name: str
     created_at: float
     expires_at: float
-    state: "State"
+    state: State
 
     @property
     def was_reported(self) -> bool:
@@ -120,7 +133,7 @@ class Subscription(NamedTuple):
     next_at: float
     watcher_id: str = ""
     display_name: str = ""
-    watcher_event: str = "subscribe"
+    watcher_event: str = WatcherEvent.SUBSCRIBE.value
     sequence: int = 0
     event_parameters: str = ""
     version: int = 0
@@ -213,7 +226,8 @@ def decided(subscription: Subscription, authorization: Authorization, now: float
         return ended(subscription, Reason.REJECTED, now)
     if state is subscription.state:
         return subscription
-    return subscription._replace(state=state, watcher_event="approved" if state is State.ACTIVE else "subscribe")
+    event = WatcherEvent.APPROVED if state is State.ACTIVE else WatcherEvent.SUBSCRIBE
+    return subscription._replace(state=state, watcher_event=event.value)
 
 
 def ended(subscription: Subscription, reason: Reason, now: float) -> Subscription:

@@ -20,10 +20,10 @@ import hashlib
 from enum import Enum
 from typing import NamedTuple
 
-from kemi.subscription import Reason, Removed, State, Subscription
+from kemi.subscription import Reason, Removed, State, Subscription, WatcherEvent
 
 FOR_EVER = 100 * 365 * 86400
-"""Seconds."""
+"""Seconds of what has no end."""
 
 TOLD_WITHIN = 604800.0
 """Seconds that a watcher that has ended is kept until all were told of it: no subscription is longer without a full document."""
@@ -36,19 +36,6 @@ class Status(Enum):
     ACTIVE = "active"
     WAITING = "waiting"
     TERMINATED = "terminated"
-
-
-class Event(Enum):
-    """What led to the status (RFC 3858 section 3)."""
-
-    SUBSCRIBE = "subscribe"
-    APPROVED = "approved"
-    DEACTIVATED = "deactivated"
-    PROBATION = "probation"
-    REJECTED = "rejected"
-    TIMEOUT = "timeout"
-    GIVEUP = "giveup"
-    NORESOURCE = "noresource"
 
 
 class Watcher(NamedTuple):
@@ -68,7 +55,7 @@ class Watcher(NamedTuple):
     uri: str
     display_name: str
     status: Status
-    event: Event
+    event: WatcherEvent
     subscribed_at: float
     expires_at: float
     sequence: int
@@ -84,7 +71,7 @@ class Entry(NamedTuple):
     uri: str
     display_name: str
     status: Status
-    event: Event
+    event: WatcherEvent
     subscribed_at: float
     expires_at: float
 
@@ -116,10 +103,10 @@ def ended(subscription: Subscription | Removed, reason: Reason, now: float, wait
     kept = (waiting_expiration or FOR_EVER) if waits else TOLD_WITHIN
     return Entry(
         id_of(subscription.id, subscription.watcher_id), subscription.resource, subscription.package, subscription.watcher,
-        subscription.display_name, status, Event(reason.value), subscription.created_at, now + kept,
+        subscription.display_name, status, WatcherEvent(reason.value), subscription.created_at, now + kept,
     )  # fmt: skip
 
 
 def gave_up(waiting: Entry, now: float) -> Entry:
     """A waiting watcher that nobody decided about in time."""
-    return waiting._replace(status=Status.TERMINATED, event=Event.GIVEUP, expires_at=now + TOLD_WITHIN)
+    return waiting._replace(status=Status.TERMINATED, event=WatcherEvent.GIVEUP, expires_at=now + TOLD_WITHIN)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from kemi.database import Database, Result, Row
 from kemi.event_package import WATCHER_INFORMATION
-from kemi.watcher import TOLD_WITHIN, Entry, Event, Status, Watcher, id_of
+from kemi.subscription import WatcherEvent
+from kemi.watcher import TOLD_WITHIN, Entry, Status, Watcher, id_of
 
 _STATUSES = {each.value: each for each in Status}
-_EVENTS = {each.value: each for each in Event}
+_EVENTS = {each.value: each for each in WatcherEvent}
 
 
 def _watcher(row: Row) -> Watcher:

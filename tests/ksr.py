@@ -22,7 +22,7 @@ COMPACT = {"o": "event", "k": "supported", "c": "content-type", "l": "content-le
 CORE = {"pv", "hdr"}
 FUNCTIONS: dict[str, dict[str, tuple[type, ...]]] = {
     "pv": {"get": (str,), "seti": (str, int), "sets": (str, str)},
-    "hdr": {"append": (str,), "remove": (str,), "append_to_reply": (str,), "is_present": (str,)},
+    "hdr": {"append": (str,), "insert": (str,), "remove": (str,), "append_to_reply": (str,), "is_present": (str,)},
     "tm": {
         "t_newtran": (), "t_relay": (), "t_check_trans": (), "t_lookup_cancel": (), "t_reply": (int, str),
         "t_uac_send": (str, str, str, str, str, str),
@@ -219,10 +219,13 @@ class KSR(Xhttp, Registrar):
 
     # Header fields: changes are seen when they are applied
 
-    def _hdr_append(self, lines: str) -> int:
-        for name, values in fields(lines).items():
-            self._changes.append(lambda message, name=name, values=values: message.headers.extend((name, one) for one in values))  # type: ignore[misc]
+    def _hdr_append(self, lines: str, at: int = 10_000) -> int:
+        added: list[tuple[str, str | bytes]] = [(name, each) for name, values in fields(lines).items() for each in values]
+        self._changes.append(lambda message: message.headers.__setitem__(slice(at, at), added))
         return 1
+
+    def _hdr_insert(self, lines: str) -> int:
+        return self._hdr_append(lines, 0)
 
     def _hdr_remove(self, name: str) -> int:
         def change(message: Message) -> None:
@@ -237,13 +240,11 @@ class KSR(Xhttp, Registrar):
         return 1
 
     def _hdr_is_present(self, name: str) -> int:
-        found = any(COMPACT.get(key.lower(), key.lower()) == name.lower() for key, _value in self.message.headers)
-        return 1 if found else -1
+        return 1 if self.message.all(name) else -1
 
     def _textopsx_msg_apply_changes(self) -> int:
-        for change in self._changes:
-            change(self.message)
-        self._changes = []
+        while self._changes:
+            self._changes.pop(0)(self.message)
         return 1
 
     # Transactions and answers
@@ -291,8 +292,7 @@ class KSR(Xhttp, Registrar):
     def _tm_t_lookup_cancel(self) -> int:
         return -1
 
-    def _tmx_t_precheck_trans(self) -> int:
-        return -1
+    _tmx_t_precheck_trans = _tm_t_lookup_cancel
 
     # Between processes
 

@@ -25,6 +25,8 @@ What local subscribers see (`shown`) outlives a dialog until `expires_at`, so th
 from enum import Enum
 from typing import NamedTuple
 
+from kemi.sip import MAX_FORWARDS
+
 TIMER_N = 32.0
 """Seconds: 64*T1 (RFC 6665 section 4.1.2.4)."""
 
@@ -136,7 +138,7 @@ class Outgoing(NamedTuple):
     etag: str = ""
     version: int = -1
     is_list: bool = False
-    max_forwards: int = 70
+    max_forwards: int = MAX_FORWARDS
     path: str = ""
     source: str = ""
     trace: str = ""

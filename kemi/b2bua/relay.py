@@ -23,8 +23,6 @@ from kemi.settings import Settings
 RETRY_AFTER = 60
 """Seconds a watcher is asked to wait when a limit is reached."""
 
-MAX_FORWARDS = 70
-
 
 class Wish(NamedTuple):
     """What a SUBSCRIBE says of its way here.
@@ -34,7 +32,7 @@ class Wish(NamedTuple):
     """
 
     from_tag: str
-    max_forwards: int = MAX_FORWARDS
+    max_forwards: int = sip.MAX_FORWARDS
     path: str = ""
 
 
@@ -90,6 +88,6 @@ def want(
         if known is None:
             if outside.reached(database, settings, key):
                 raise ServiceUnavailable("too many subscriptions to users elsewhere", RETRY_AFTER)
-            forwards = min(wish.max_forwards, MAX_FORWARDS) - 1
+            forwards = min(wish.max_forwards, sip.MAX_FORWARDS) - 1
             one = outside.new(key, now)._replace(max_forwards=forwards, path=wish.path)
             store.create(database, one)

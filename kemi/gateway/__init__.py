@@ -9,7 +9,7 @@ import binascii
 import re
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import KSR
 
@@ -33,23 +33,36 @@ MAX_FIELD = 4096
 BUFFER = 8192
 """Octets of Kamailio's buffer for lists: what a shorter message has fits into it."""
 
+RETRY_AFTER = 5
+"""Seconds after which a client may try again, where the database cannot do its work."""
+
 TRANSACTION_IS_THERE = -10
 """Result of t_newtran where a script has made the transaction before."""
 
-NOTIFY_GROUP = "notify"
-FETCH_GROUP = "fetch"
 CHANGED = "$shv(changed)"
+"""The parameters that were changed while the server runs (`kemi.runtime_settings`)."""
+
 PATH = "$(hdr(Presence-Path)[*])"
 """Servers that a subscription came through (`kemi.b2bua.relay`)."""
 
-WOKEN = "$shv(woken)"
-FETCHING = "$shv(fetching)"
-ASKING = "$shv(asking)"
 HURRY = "$shv(hurry)"
 """Until when, seconds since the epoch, every answer to a NOTIFY is settled at once (`answers`)."""
 
 HURRY_SECONDS = 3
 """How long after a change that had to wait for answers; what is answered later waits for the tick."""
+
+
+class Task(NamedTuple):
+    """Work of a group of `async` workers: the callback, the group, and the mark that is 1 while a worker is called for it."""
+
+    callback: str
+    group: str
+    mark: str
+
+
+NOTIFIER = Task("ksr_notify", "notify", "$shv(woken)")
+FETCHER = Task("ksr_fetch", "fetch", "$shv(fetching)")
+SUBSCRIBER = Task("ksr_ask", "notify", "$shv(asking)")
 
 _FIELDS = {
     "from_uri": "$fu",
@@ -121,6 +134,12 @@ def field(name: str) -> str | None:
     return found
 
 
+def values_of(name: str, most: int) -> list[str]:
+    """The values of a header field, one for each line that has it; those behind the first `most` are not looked at."""
+    number = min(int(value(f"$hdrc({name})") or 0), most)
+    return [text(f"$(hdr({name})[{index}])") for index in range(number)]
+
+
 def _refuse_hidden(missing: Iterable[str]) -> None:
     """A list that is missing is one that did not fit into BUFFER, if it is there."""
     if any(name in _LISTS and KSR.hdr.is_present(_LISTS[name]) > 0 for name in missing):
@@ -128,7 +147,11 @@ def _refuse_hidden(missing: Iterable[str]) -> None:
 
 
 def _fields(variables: Mapping[str, str]) -> dict[str, Any]:
-    """The same of many, without those that are missing, or do not fit into BUFFER."""
+    """Header field values by key, as `field` gives them; without those that are missing, or do not fit into BUFFER.
+
+    Args:
+        variables: Kamailio's name for each value, by key.
+    """
     fields = {}
     try:
         for name, variable in variables.items():
@@ -249,7 +272,7 @@ def execute(effects: Iterable[Effect]) -> list[Answer]:
                 KSR.pv.seti(HURRY, int(time.time()) + HURRY_SECONDS)
             wake()
         elif isinstance(effect, WakeSubscriber):
-            wake_subscriber()
+            wake(SUBSCRIBER)
         elif isinstance(effect, Log):
             log(effect)
     return unsent
@@ -311,9 +334,9 @@ def begin_transaction() -> bool:
 
 
 def max_forwards() -> int:
-    """Of the request as it came, 70 where it says nothing."""
+    """Max-Forwards of the request as it came; that of a new request where it says nothing."""
     number = text("$hdr(Max-Forwards)").strip()
-    return int(number) if re.fullmatch("[0-9]{1,3}", number) else 70
+    return int(number) if re.fullmatch("[0-9]{1,3}", number) else sip.MAX_FORWARDS
 
 
 def message_number() -> int:
@@ -345,43 +368,19 @@ def _socket_for(uri: str, socket: str) -> str:
     return f"{SOCKETS.get(transport, transport)}:{address}" if transport == sip.transport_of(uri) else ""
 
 
-def wake() -> None:
-    """Have a worker of the group `notify` look for work, unless one is called already.
+def wake(task: Task = NOTIFIER) -> None:
+    """Have a worker do this task, unless one is called already.
 
     The mark is taken away before that worker looks, so a commit made before this call is seen in any case.
     """
-    if value(WOKEN) != 1:
-        KSR.pv.seti(WOKEN, 1)
-        getattr(KSR, "async").task_group_data("ksr_notify", NOTIFY_GROUP, "")
+    if value(task.mark) != 1:
+        KSR.pv.seti(task.mark, 1)
+        getattr(KSR, "async").task_group_data(task.callback, task.group, "")
 
 
-def woken() -> None:
-    """The notifier is about to look: from now on it has to be called again."""
-    KSR.pv.seti(WOKEN, 0)
-
-
-def wake_fetcher() -> None:
-    """Have the group `fetch` look for documents to fetch, unless it is called already."""
-    if value(FETCHING) != 1:
-        KSR.pv.seti(FETCHING, 1)
-        getattr(KSR, "async").task_group_data("ksr_fetch", FETCH_GROUP, "")
-
-
-def fetcher_woken() -> None:
-    """The group `fetch` is about to look."""
-    KSR.pv.seti(FETCHING, 0)
-
-
-def wake_subscriber() -> None:
-    """Have a worker of the group `notify` look for SUBSCRIBEs of ours to send, unless one is called already."""
-    if value(ASKING) != 1:
-        KSR.pv.seti(ASKING, 1)
-        getattr(KSR, "async").task_group_data("ksr_ask", NOTIFY_GROUP, "")
-
-
-def subscriber_woken() -> None:
-    """That worker is about to look."""
-    KSR.pv.seti(ASKING, 0)
+def woken(task: Task = NOTIFIER) -> None:
+    """A worker is about to do this task: from now on one has to be called again."""
+    KSR.pv.seti(task.mark, 0)
 
 
 def pass_changes(changes: str) -> None:

@@ -25,13 +25,15 @@ class Passing:
     def pass_on(self, tag: str) -> None:
         """Hand on the response that Kamailio is working on, if it is a final one to a NOTIFY. Anybody may have sent it.
 
+        CSeq is what Kamailio has read already: behind a field that it cannot read, as a date in Retry-After, `$hdr` finds none.
+
         Args:
             tag: of From, the id of the subscription.
         """
-        status, cseq = int(value("$rs")), text("$hdr(CSeq)").split()
-        if status >= 200 and cseq[1:] == ["NOTIFY"] and sip.is_cseq_number(cseq[0]):
+        status, cseq = int(value("$rs")), text("$cs")
+        if status >= 200 and text("$rm") == "NOTIFY" and sip.is_cseq_number(cseq):
             self._number += 1
-            KSR.mqueue.mq_add(ANSWERS, tag, _written(status, cseq[0]))
+            KSR.mqueue.mq_add(ANSWERS, tag, _written(status, cseq))
             if status >= 300 or self._number % AT_ONCE == 0 or value(HURRY) >= time.time():
                 wake()
 

@@ -9,7 +9,7 @@ from kemi.account import Account
 from kemi.database import Database
 from kemi.digest import Credentials, Outcome
 from kemi.errors import Forbidden, ServiceUnavailable, SipError
-from kemi.gateway import field, text, value
+from kemi.gateway import field, text, value, values_of
 from kemi.identity import Realm
 from kemi.settings import Settings
 
@@ -94,7 +94,7 @@ def _authenticate(database: Database, settings: Settings, realm: Realm, domain: 
     given = credentials(domain)
     if given is not None and _is_for_our_users(realm, given.uri):
         account = account_store.load(database, given.username, domain)
-        outcome = check(domain, _ha1(settings, account), given)
+        outcome = check(domain, ha1_of(settings, account), given)
         if outcome is Outcome.RIGHT and account is not None:
             return f"sip:{given.username}@{domain}"
         if outcome is Outcome.WRONG:
@@ -103,18 +103,18 @@ def _authenticate(database: Database, settings: Settings, realm: Realm, domain: 
     return None
 
 
-def _ha1(settings: Settings, account: Account | None) -> str:
-    """What to check a password against; for an unknown user something that fits none, at the same cost."""
-    is_long = settings.auth.algorithm == "SHA-256"
+def ha1_of(settings: Settings, account: Account | None) -> str:
+    """What to check a password against; for an unknown user one that no password has, at the same cost."""
     if account is None:
-        return secrets.token_hex(32 if is_long else 16)
-    return account.ha1_sha256 if is_long else account.ha1
+        account = Account("", "", secrets.token_hex(16), secrets.token_hex(32))
+    return account.ha1_for(settings.auth.algorithm)
 
 
 def _is_for_our_users(realm: Realm, uri: str) -> bool:
-    """Credentials made for another server are not taken (RFC 8760 section 2.6)."""
+    """Credentials made for another server are not taken (RFC 8760 section 2.6). A registrar has more names than one."""
+    is_ours = realm.is_registrar if text("$rm") == "REGISTER" else realm.is_served
     try:
-        return realm.is_served(sip.parse_uri(uri))
+        return is_ours(sip.parse_uri(uri))
     except SipError:
         return False
 
@@ -138,12 +138,7 @@ def asserted_identities() -> list[str]:
 
 def credentials(realm: str) -> Credentials | None:
     """What the client sent for this realm, None where it sent nothing."""
-    return digest.of_realm(_credentials("Authorization"), realm)
-
-
-def _credentials(name: str) -> list[str]:
-    number = min(value(f"$hdrc({name})") or 0, MAX_CREDENTIALS)
-    return [text(f"$(hdr({name})[{index}])") for index in range(number)]
+    return digest.of_realm(values_of("Authorization", MAX_CREDENTIALS), realm)
 
 
 def forget(realm: Realm, is_trusted: bool) -> None:
@@ -151,7 +146,7 @@ def forget(realm: Realm, is_trusted: bool) -> None:
 
     That is credentials for our domains (RFC 3261 section 22.3), and what a source asserts that is not trusted (RFC 3325 section 5).
     """
-    given = {name: _credentials(name) for name in ("Authorization", "Proxy-Authorization")}
+    given = {name: values_of(name, MAX_CREDENTIALS) for name in ("Authorization", "Proxy-Authorization")}
     kept = {name: [each for each in values if not _is_for_us(realm, each)] for name, values in given.items()}
     changed = [name for name in given if given[name] != kept[name]]
     changed += [] if is_trusted else [name for name in ASSERTIONS if KSR.hdr.is_present(name) > 0]
@@ -170,11 +165,12 @@ def _is_for_us(realm: Realm, given: str) -> bool:
 def check(realm: str, ha1: str, given: Credentials) -> Outcome:
     """Check the credentials in Authorization: response, nonce, nonce count (RFC 7616 section 3.4).
 
-    KEMI looks at Proxy-Authorization unless it is a REGISTER, so there the credentials are shown under that name.
+    KEMI looks at Proxy-Authorization unless it is a REGISTER, and takes the first of this realm: that has to be the one that was
+    looked at here.
     """
-    if text("$rm") != "REGISTER":
-        KSR.hdr.append(f"Proxy-Authorization: {given.value}\r\n")
-        KSR.textopsx.msg_apply_changes()
+    name = "Authorization" if text("$rm") == "REGISTER" else "Proxy-Authorization"
+    KSR.hdr.insert(f"{name}: {given.value}\r\n")
+    KSR.textopsx.msg_apply_changes()
     result = KSR.auth.pv_auth_check(realm, ha1, HA1_AND_CHALLENGE, 0)
     if result in OLD_NONCE:
         KSR.pv.sets(CHALLENGE, f"{text(CHALLENGE).rstrip()}, stale=true\r\n")

@@ -28,9 +28,6 @@ from kemi.settings import Settings
 USED = "nonces"
 """Table of nonce counts that were used."""
 
-RETRY_AFTER = 5
-"""Seconds, when the database cannot do its work."""
-
 
 def is_websocket(path: str) -> bool:
     """Accept a WebSocket for SIP on its path (RFC 7118 section 4); False: the request is none, or there are none here."""
@@ -64,19 +61,19 @@ def read_request(limit: int) -> HttpRequest:
     reads = method in READING
     length = 0 if reads else int(value("$cl") or 0)
     return HttpRequest(
-        method,
-        path,
-        query,
-        text("$hdr(Host)"),
-        text("$si"),
-        text("$pr").lower() == "tls",
-        length,
-        gateway.read_body("tcp") if 0 < length <= limit else b"",
-        None if reads else field("$cT"),
-        None if reads else _whole("Content-Encoding", "$(hdr(Content-Encoding)[*])"),
-        None if reads else _whole("Content-Range", "$hdr(Content-Range)"),
-        _whole("If-Match", "$(hdr(If-Match)[*])"),
-        _whole("If-None-Match", "$(hdr(If-None-Match)[*])"),
+        method=method,
+        path=path,
+        query=query,
+        host=text("$hdr(Host)"),
+        source=text("$si"),
+        is_secure=text("$pr").lower() == "tls",
+        length=length,
+        body=gateway.read_body("tcp") if 0 < length <= limit else b"",
+        content_type=None if reads else field("$cT"),
+        content_encoding=None if reads else _whole("Content-Encoding", "$(hdr(Content-Encoding)[*])"),
+        content_range=None if reads else _whole("Content-Range", "$hdr(Content-Range)"),
+        if_match=_whole("If-Match", "$(hdr(If-Match)[*])"),
+        if_none_match=_whole("If-None-Match", "$(hdr(If-None-Match)[*])"),
     )
 
 
@@ -131,7 +128,8 @@ class Doorkeeper:
         elif 0 < settings.auth.max_rate < authentication.requests_this_second(request.source):
             raise ServiceUnavailable("too many requests", 1)
         domain = _domain_of(realm, request)
-        given = next(filter(None, map(http_digest.parse, _authorizations())), None)
+        values = gateway.values_of("Authorization", authentication.MAX_CREDENTIALS)
+        given = next(filter(None, map(http_digest.parse, values)), None)
         if given is None:
             return self._challenge(settings, domain, request.is_secure)
         return self._proved(database, settings, realm, request, domain, given)
@@ -139,24 +137,26 @@ class Doorkeeper:
     def _proved(
         self, database: Database, settings: Settings, realm: Realm, request: HttpRequest, domain: str, given: Credentials
     ) -> tuple[str, ...] | HttpReply:
-        is_stale = False
+        """Who has these credentials; the challenge where they do not count. That is stale where only the nonce does not.
+
+        Args:
+            domain: the realm to ask for, unless the credentials are for another one of ours.
+        """
+        is_old, is_usable = False, request.is_secure
         if given.is_digest:
             domain = given.realm if given.realm in realm.domains else domain
             made = http_digest.made_at(self._secret, given.nonce)
-            is_stale = made is not None and made < max(self._started, time.time() - NONCE_LIFETIME)
-            usable = made is not None and given.realm == domain and given.algorithm == settings.auth.algorithm.upper()
-        else:
-            usable = request.is_secure
-        if usable:
-            known = account_store.load(database, given.username, domain)
-            if _is_right(request, settings, known, domain, given):
-                is_stale = is_stale or (given.is_digest and _is_used(given))
-                if not is_stale:
-                    return (realm.address_of_record(f"sip:{given.username}@{domain}"),)
-            else:
-                is_stale = False
-                gateway.warn(f"authentication failed: user={given.username} realm={domain} source={request.source}")
-        return self._challenge(settings, domain, request.is_secure, is_stale)
+            is_old = made is not None and made < max(self._started, time.time() - NONCE_LIFETIME)
+            is_usable = made is not None and given.realm == domain and given.algorithm == settings.auth.algorithm.upper()
+        if not is_usable:
+            return self._challenge(settings, domain, request.is_secure, is_old)
+        known = account_store.load(database, given.username, domain)
+        if not _is_right(request, settings, known, domain, given):
+            gateway.warn(f"authentication failed: user={given.username} realm={domain} source={request.source}")
+            return self._challenge(settings, domain, request.is_secure)
+        if is_old or (given.is_digest and _is_used(given)):
+            return self._challenge(settings, domain, request.is_secure, is_stale=True)
+        return (realm.address_of_record(f"sip:{given.username}@{domain}"),)
 
     def _challenge(self, settings: Settings, domain: str, is_secure: bool, is_stale: bool = False) -> HttpReply:
         nonce = http_digest.nonce(self._secret, time.time(), secrets.token_hex(8))
@@ -177,11 +177,6 @@ def _asserted(realm: Realm, identities: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _authorizations() -> list[str]:
-    number = min(value("$hdrc(Authorization)") or 0, authentication.MAX_CREDENTIALS)
-    return [text(f"$(hdr(Authorization)[{index}])") for index in range(number)]
-
-
 def _domain_of(realm: Realm, request: HttpRequest) -> str:
     """The realm to ask for: the domain that the path names, else the one that Host is in, else the first."""
     path = request.path.lower().replace("%40", "@")
@@ -198,8 +193,7 @@ def _is_right(request: HttpRequest, settings: Settings, known: Account | None, d
     Raises:
         BadRequest: 400, these credentials were made for another request (RFC 7616 section 3.4.6).
     """
-    is_long = settings.auth.algorithm == "SHA-256"
-    ha1 = secrets.token_hex(32) if known is None else known.ha1_sha256 if is_long else known.ha1
+    ha1 = authentication.ha1_of(settings, known)
     if not given.is_digest:
         tried = account.ha1(given.username, domain, given.password, settings.auth.algorithm)
         return secrets.compare_digest(tried, ha1)
@@ -217,16 +211,20 @@ def _is_used(given: Credentials) -> bool:
 # Answers
 
 
-def answering(work: Callable[[], None]) -> None:
-    """Run a request's work; what escapes becomes its answer."""
+def answering(work: Callable[[], None], complain: Callable[[str], None]) -> None:
+    """Run a request's work; what escapes becomes its answer.
+
+    Args:
+        complain: says what is wrong with the database.
+    """
     try:
         work()
     except SipError as refusal:
         gateway.warn(f"refused: {refusal.status} {text('$rm')} {text('$hu')} source={text('$si')} why={refusal}")
         answer(HttpReply(refusal.status, refusal.reason, refusal.headers))
     except Unavailable as problem:
-        gateway.error(f"database: {problem}")
-        answer(HttpReply(503, "Service Unavailable", (("Retry-After", str(RETRY_AFTER)),)))
+        complain(str(problem))
+        answer(HttpReply(503, "Service Unavailable", (("Retry-After", str(gateway.RETRY_AFTER)),)))
     except Exception:
         gateway.error(traceback.format_exc())
         answer(HttpReply(500, "Internal Server Error"))

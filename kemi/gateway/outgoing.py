@@ -8,17 +8,20 @@ import KSR
 from kemi import sip
 from kemi.b2bua.outgoing import TAG, Answered
 from kemi.errors import SipError
-from kemi.gateway import one_log_line, text, value, wake_subscriber
+from kemi.gateway import SUBSCRIBER, one_log_line, text, value, values_of, wake
 from kemi.notify import Answer
 
 SUBSCRIBED = "subscribed"
 """The queue."""
 
 MAX_CHALLENGES = 8
+"""WWW-Authenticate and Proxy-Authenticate header fields that are looked at, of each."""
+
 MAX_CHALLENGE = 1024
 """Characters; a longer one is not looked at."""
 
 MAX_SECONDS = 604800
+"""Of Expires, Retry-After, Min-Expires; more counts as so many."""
 
 
 def is_answer() -> bool:
@@ -33,7 +36,7 @@ def pass_answer() -> None:
     numbers = [_leading_digits(text(f"$hdr({name})")) for name in ("Expires", "Retry-After", "Min-Expires")]
     lines = [" ".join((text("$cs"), str(value("$rs")), *numbers)), text("$tt"), text("$(hdr(Contact)[*])"), *_challenges()]
     KSR.mqueue.mq_add(SUBSCRIBED, text("$ft"), "\n".join(map(one_log_line, lines)))
-    wake_subscriber()
+    wake(SUBSCRIBER)
 
 
 def _leading_digits(found: str) -> str:
@@ -45,9 +48,7 @@ def _leading_digits(found: str) -> str:
 def _challenges() -> list[str]:
     found = []
     for name in ("WWW-Authenticate", "Proxy-Authenticate"):
-        number = min(int(value(f"$hdrc({name})") or 0), MAX_CHALLENGES)
-        values = (text(f"$(hdr({name})[{index}])") for index in range(number))
-        found += [f"{name}: {each}" for each in values if len(each) <= MAX_CHALLENGE]
+        found += [f"{name}: {each}" for each in values_of(name, MAX_CHALLENGES) if len(each) <= MAX_CHALLENGE]
     return found
 
 
@@ -55,7 +56,7 @@ def queue_answers(answers: Iterable[Answer]) -> None:
     """Hand on what could not be sent, as if it had been answered so."""
     for each in answers:
         KSR.mqueue.mq_add(SUBSCRIBED, each.id, f"{each.cseq} {each.status} - - -\n\n")
-    wake_subscriber()
+    wake(SUBSCRIBER)
 
 
 def has_answers() -> bool:

@@ -30,7 +30,7 @@ from kemi.packages import dialog_aggregation, dialog_info
 from kemi.packages.dialog_aggregation import Report
 from kemi.packages.dialog_info import DialogInfo
 from kemi.presence import policy, store
-from kemi.presence.parsed import MAX_KEPT
+from kemi.presence.parsed import LARGEST_KEPT
 from kemi.settings import Settings
 from kemi.subscription import Subscription
 
@@ -94,7 +94,7 @@ def merge(documents: Mapping[str, bytes], entity: str) -> str:
 
 def _parse(body: bytes) -> DialogInfo | None:
     try:
-        return _kept(body) if len(body) <= MAX_KEPT else dialog_info.parse(body)
+        return _kept(body) if len(body) <= LARGEST_KEPT else dialog_info.parse(body)
     except SipError:
         return None
 

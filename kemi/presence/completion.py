@@ -8,13 +8,11 @@ closed, as which other clients read a tuple that does not say open. A document w
 from lxml import etree
 
 from kemi.presence import pidf
-from kemi.presence.pidf import NOTE, PIDF, TUPLE
+from kemi.presence.pidf import NOTE, STATUS, TIMESTAMP, TUPLE
 
 CONTACT, BASIC = "contact", "basic"
 """What can be needed."""
 
-_STATUS, _BASIC = f"{{{PIDF}}}status", f"{{{PIDF}}}basic"
-_CONTACT, _TIMESTAMP = f"{{{PIDF}}}contact", f"{{{PIDF}}}timestamp"
 _DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
@@ -40,21 +38,21 @@ def complete(body: bytes, entity: str, needed: str) -> bytes:
 
 def _add_basic(element: etree._Element) -> bool:
     """Composition writes one status in each tuple, and basic first in it."""
-    status = element.find(_STATUS)
-    if status is None or status.find(_BASIC) is not None:
+    status = element.find(STATUS)
+    if status is None or status.find(pidf.BASIC) is not None:
         return False
-    basic = etree.Element(_BASIC)
-    basic.text = "closed"
+    basic = etree.Element(pidf.BASIC)
+    basic.text = pidf.CLOSED
     status.insert(0, basic)
     return True
 
 
 def _add_contact(element: etree._Element, entity: str) -> bool:
     """Before notes and timestamp, as the schema has it."""
-    if element.find(_CONTACT) is not None:
+    if element.find(pidf.CONTACT) is not None:
         return False
-    contact = etree.Element(_CONTACT)
+    contact = etree.Element(pidf.CONTACT)
     contact.text = f"sip:{entity.removeprefix('pres:')}" if entity.startswith("pres:") else entity
-    later = next((child for child in element if child.tag in (NOTE, _TIMESTAMP)), None)
+    later = next((child for child in element if child.tag in (NOTE, TIMESTAMP)), None)
     element.insert(len(element) if later is None else element.index(later), contact)
     return True

@@ -7,8 +7,8 @@ from kemi.database import Database
 from kemi.effects import Effect, Log, Wake
 from kemi.event_package import Packages
 from kemi.presence import consequences, store
+from kemi.presence.publication import RETRANSMITTED_FOR
 from kemi.settings import Settings
-from kemi.subscription import TIMER_F
 
 LIMIT = 500
 """Presentities looked after in one sweep; the next one is a second later."""
@@ -16,7 +16,7 @@ LIMIT = 500
 
 def expire(database: Database, settings: Settings, packages: Packages, now: float) -> list[Effect]:
     """Remove what has expired at `now`, seconds since the epoch; one transaction a presentity."""
-    before = now - 2 * TIMER_F
+    before = now - RETRANSMITTED_FOR
     any_expired, forgettable = store.deadlines(database, now, before)
     if forgettable:
         store.forget_removals(database, before)

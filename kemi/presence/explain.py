@@ -121,7 +121,7 @@ def explain(
     counts = policy.authorize(database, settings, (watcher,), presentity, now, package)[watcher]
     because = _because(database, settings, watcher, presentity)
     by_rules = None
-    if trial is not None or settings.pa.auth == "xcap":
+    if trial is not None or settings.pa.asks_rules:
         by_rules = _by_rules(database, settings, watcher, presentity, now, trial, package)
     says = counts if by_rules is None or because in (OWN, MANAGEMENT) else by_rules.explanation.authorization
     seen = _seen(database, settings, packages, presentity, says, now) if package == NAME else None

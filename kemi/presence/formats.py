@@ -20,10 +20,10 @@ from typing import NamedTuple
 from lxml import etree
 
 from kemi.presence import pidf
-from kemi.presence.pidf import MEDIA_TYPE, NOTE, PIDF, TUPLE
+from kemi.presence.pidf import BASIC, CLOSED, CONTACT, MEDIA_TYPE, NOTE, OPEN, STATUS, TUPLE
 
-_BASIC = f"{{{PIDF}}}status/{{{PIDF}}}basic"
-_CONTACT = f"{{{PIDF}}}contact"
+_BASIC = f"{STATUS}/{BASIC}"
+"""The path from a tuple."""
 
 _XPIDF_PROLOG = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE presence PUBLIC "-//IETF//DTD RFCxxxx XPIDF 1.0//EN" "xpidf.dtd">\n'
@@ -37,7 +37,7 @@ class _Tuple(NamedTuple):
     """What the old formats have room for.
 
     Args:
-        basic: open, closed, or "" where it is not said.
+        basic: OPEN, CLOSED, or "" where it is not said.
         address: contact, or the presentity's own URI.
         priority: "" where there is none.
     """
@@ -68,7 +68,7 @@ def _lpidf(body: bytes) -> bytes:
     entity, tuples = _read(body)
     lines = [f"To: <{_percent_encoded(entity)}>\r\n"]
     for each in tuples:
-        if each.basic != "closed":
+        if each.basic != CLOSED:
             quality = f";q={each.priority}" if each.priority else ""
             lines.append(f"Contact: <{_percent_encoded(each.address)}>{quality}\r\n")
     return "".join(lines).encode("ascii")
@@ -83,11 +83,11 @@ def _xpidf(body: bytes) -> bytes:
     entity, tuples = _read(body)
     presence = etree.Element("presence")
     etree.SubElement(presence, "presentity", uri=f"{entity};method=SUBSCRIBE")
-    for each in tuples or [_Tuple("none", "closed", entity, "1", ())]:
+    for each in tuples or [_Tuple("none", CLOSED, entity, "1", ())]:
         atom = etree.SubElement(presence, "atom", id=each.id)
         priority = {"priority": each.priority} if each.priority else {}
         address = etree.SubElement(atom, "address", uri=each.address, **priority)
-        etree.SubElement(address, "status", status="open" if each.basic == "open" else "closed")
+        etree.SubElement(address, "status", status=OPEN if each.basic == OPEN else CLOSED)
         for note in each.notes:
             etree.SubElement(atom, "note").text = note
     written: bytes = etree.tostring(presence, encoding="utf-8")
@@ -102,7 +102,7 @@ def _read(body: bytes) -> tuple[str, list[_Tuple]]:
 
 
 def _tuple(element: etree._Element, entity: str) -> _Tuple:
-    contact = element.find(_CONTACT)
+    contact = element.find(CONTACT)
     return _Tuple(
         id=element.get("id") or "",
         basic=element.findtext(_BASIC, ""),

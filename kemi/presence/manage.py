@@ -5,7 +5,6 @@ and `pa.max_publications` and `pa.max_publish_expiration` do not limit it. It is
 transaction. SQL: 2 statements.
 """
 
-import hashlib
 from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from kemi.event_package import Packages
 from kemi.presence import consequences, pidf, store
 from kemi.presence.consequences import Caused
 from kemi.presence.package import NAME
-from kemi.presence.publication import Operation, Publication, SourceKind, check_body, timestamp
+from kemi.presence.publication import Operation, Publication, SourceKind, check_body, entity_tag_of_document, timestamp
 from kemi.report import wakes
 from kemi.settings import Settings
 from kemi.watcher import FOR_EVER
@@ -69,7 +68,7 @@ def publish(
         SipError: the document cannot be published: 413, 415.
     """
     check_body(packages[NAME], body, content_type, settings.pa.max_body)
-    etag = hashlib.blake2b(repr((presentity, now)).encode() + body, digest_size=10).hexdigest()
+    etag = entity_tag_of_document(presentity, body, now)
     publication = Publication(
         presentity=presentity, package=NAME, id=ID, etag=etag, content_type=content_type, body=body, published_at=now,
         created_at=now, expires_at=now + (lifetime or FOR_EVER), qualified=False, source=SOURCE,

@@ -9,7 +9,8 @@ from kemi.presence.package import NAME
 from kemi.presence.parsed import parse
 from kemi.presence.publication import Publication
 
-BASIC = f"{{{pidf.PIDF}}}status/{{{pidf.PIDF}}}basic"
+BASIC = f"{pidf.STATUS}/{pidf.BASIC}"
+"""The path from a tuple."""
 
 
 def is_online(database: Database, presentity: str, now: float) -> bool:
@@ -35,4 +36,4 @@ def _is_open(publication: Publication) -> bool:
         document = parse(publication.body, publication.content_type)
     except SipError:
         return False
-    return any(pidf.basic(basic) == "open" for each in document.tuples for basic in each.findall(BASIC)[:1])
+    return any(pidf.basic(basic) == pidf.OPEN for each in document.tuples for basic in each.findall(BASIC)[:1])

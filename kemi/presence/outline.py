@@ -6,9 +6,7 @@ from typing import NamedTuple
 from lxml import etree
 
 from kemi.presence import pidf
-from kemi.presence.pidf import DATA_MODEL, PIDF, PidfDocument
-
-OPEN, CLOSED = "open", "closed"
+from kemi.presence.pidf import CLOSED, DATA_MODEL, OPEN, PIDF, PidfDocument
 
 
 class Note(NamedTuple):

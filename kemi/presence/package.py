@@ -56,7 +56,7 @@ def render(database: Database, settings: Settings, views: Sequence[View], now: f
     for view in views:
         told = tuple(map(_input, publications[view.resource])) if view.decision is Decision.ALLOW else ()
         needed, _, permissions = view.aspect.partition("\n")
-        make = _kept if sum(len(each.body) for each in told) <= parsed.MAX_KEPT else _made
+        make = _kept if sum(len(each.body) for each in told) <= parsed.LARGEST_KEPT else _made
         made = make(told, view.entity, view.content_type, needed if settings.pa.client_profiles else "", permissions, offline)
         documents[view] = made.document
         clashing |= {(view.resource, NAME, each) for each in made.newly_qualified}
@@ -66,7 +66,7 @@ def render(database: Database, settings: Settings, views: Sequence[View], now: f
 
 
 def foresee(database: Database, resource: str, now: float) -> None:
-    """`render` will ask for what this one published."""
+    """Ask ahead for what `render` will need of this presentity (`Database.foresee`)."""
     store.foresee_many(database, NAME, [resource], now)
 
 
@@ -76,7 +76,7 @@ def rewrite(body: bytes, content_type: str, entity: str, media_type: str) -> Doc
         parsed.parse(body, content_type)
     except SipError:
         return None
-    make = _kept if len(body) <= parsed.MAX_KEPT else _made
+    make = _kept if len(body) <= parsed.LARGEST_KEPT else _made
     return make((_Input(entity, body, content_type, False),), entity, media_type, "", "", Offline.EMPTY).document
 
 
@@ -121,7 +121,7 @@ def _as_published(told: tuple[_Input, ...], entity: str, content_type: str, need
     return plain.told(told[0].body, told[0].content_type, entity, with_others=not permissions)
 
 
-_kept = lru_cache(maxsize=512)(_made)
+_kept = lru_cache(maxsize=parsed.KEPT)(_made)
 """The documents that were made last; equal inputs are the same document."""
 
 
@@ -145,7 +145,7 @@ def _filtered(entity: str, sources: Sequence[Source], body: bytes, permissions: 
 
 def _tag(body: bytes, content_type: str) -> str:
     """The same for the same document of the same type, and for no other (RFC 5839 section 6.1)."""
-    return hashlib.blake2b(body, digest_size=8, person=content_type.encode()[-16:]).hexdigest()
+    return hashlib.blake2b(body, digest_size=8, person=content_type.encode()[-hashlib.blake2b.PERSON_SIZE :]).hexdigest()
 
 
 PRESENCE = EventPackage(

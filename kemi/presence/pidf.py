@@ -35,8 +35,15 @@ CPIM = "urn:ietf:params:xml:ns:cpim-pidf"
 PRESENCE = f"{{{PIDF}}}presence"
 TUPLE = f"{{{PIDF}}}tuple"
 NOTE = f"{{{PIDF}}}note"
+STATUS = f"{{{PIDF}}}status"
+BASIC = f"{{{PIDF}}}basic"
+CONTACT = f"{{{PIDF}}}contact"
+TIMESTAMP = f"{{{PIDF}}}timestamp"
 PERSON = f"{{{DATA_MODEL}}}person"
 DEVICE = f"{{{DATA_MODEL}}}device"
+
+OPEN, CLOSED = "open", "closed"
+"""Values of basic (RFC 3863 section 4.1.4)."""
 
 # Many times what clients send. Declarations have their own limits because each one is in scope for all that is below it:
 # whoever writes out parts of the document pays elements times octets of declarations.
@@ -338,7 +345,7 @@ def text(element: etree._Element) -> str:
 def basic(element: etree._Element) -> str:
     """open or closed, however it was spelt (RFC 3863 section 4.1.4)."""
     value = text(element).strip().lower()
-    return value if value in ("open", "closed") else ""
+    return value if value in (OPEN, CLOSED) else ""
 
 
 def uri(element: etree._Element) -> str:

@@ -16,8 +16,11 @@ from typing import Final
 from kemi.presence import pidf
 from kemi.presence.pidf import DATA_MODEL, MEDIA_TYPE, PIDF, RPID
 
-MAX_KEPT: Final = 8192
-"""Octets of a document of which it is worth keeping whether its prefixes are usual."""
+KEPT: Final = 256
+"""Combinations of declarations and names of which it is kept whether they are usual."""
+
+LARGEST_KEPT: Final = 8192
+"""Octets of a document whose combination is kept."""
 
 _NAME: Final = r"[A-Za-z_][\w.-]*"
 _ATTRIBUTES: Final = rf'(?:\s+{_NAME}(?::{_NAME})?="[^"<]*")*\s*'
@@ -86,7 +89,7 @@ def told(body: bytes, content_type: str, entity: str, with_others: bool = True) 
         return ""
     declarations, content = found["before"] + found["after"], found.end("after")
     ids = _IDENTIFIED.findall(document, content)
-    are_usual = _usual if len(body) <= MAX_KEPT else _are_usual
+    are_usual = _usual if len(body) <= LARGEST_KEPT else _are_usual
     is_plain = (
         "<!" not in document
         and document.find("&", 0, content) < 0
@@ -124,5 +127,5 @@ def _are_usual(declarations: str, names: tuple[tuple[str, str], ...]) -> bool:
     )
 
 
-_usual = lru_cache(maxsize=256)(_are_usual)
+_usual = lru_cache(maxsize=KEPT)(_are_usual)
 """A client says the same in most of its documents."""

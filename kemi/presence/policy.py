@@ -59,6 +59,9 @@ PACKAGE: Final = fetched.PRESENCE
 
 NO_RULES: Final = "no rules"
 
+KEPT: Final = 512
+"""Permissions whose parsed form is kept."""
+
 MAX_IDENTITIES: Final = 8
 """So many identities of a watcher are kept besides its address; RFC 3325 knows one."""
 
@@ -121,15 +124,19 @@ def authorize(
     says = {each: Authorization(Decision.ALLOW) for each in watchers if each == resource}
     says |= {each: Authorization(decision) for each, decision in known.decisions.items()}
     left = {each: known.identities.get(each, ()) for each in watchers if each not in says}
-    if settings.pa.auth == "xcap" and left:
+    if settings.pa.asks_rules and left:
         return says | _by_rules(database, settings, left, resource, now, package)
-    otherwise = Authorization(Decision.ALLOW if settings.pa.auth == "none" else Decision.CONFIRM)
-    return says | dict.fromkeys(left, otherwise)
+    return says | dict.fromkeys(left, _without_rules(settings))
+
+
+def _without_rules(settings: Settings) -> Authorization:
+    """What is said of a watcher that nothing else is said of, where no rules are asked."""
+    return Authorization(Decision.ALLOW if settings.pa.auth == "none" else Decision.CONFIRM)
 
 
 def said(database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float) -> Said:
     """What management says of watchers; and what else they are called, where rules are asked. One statement."""
-    if settings.pa.auth == "xcap":
+    if settings.pa.asks_rules:
         return decision_store.said(database, PACKAGE, resource, watchers, now)
     return Said(decision_store.made(database, PACKAGE, resource, watchers), {})
 
@@ -142,7 +149,7 @@ def identified(database: Database, settings: Settings, identities: Sequence[str]
     Args:
         identities: the address that the watcher is known by first.
     """
-    if settings.pa.auth == "xcap" and len(identities) > 1:
+    if settings.pa.asks_rules and len(identities) > 1:
         longest = max(settings.pa.max_subscription_expiration, settings.rls.max_expiration)
         decision_store.remember(database, identities[0], identities[1 : MAX_IDENTITIES + 1], longest, now)
 
@@ -159,8 +166,8 @@ def authorize_members(
     says = {each: Authorization(Decision.ALLOW) for each in resources if each == watcher}
     says |= {each: Authorization(decision) for each, decision in known.decisions.items()}
     left = [each for each in resources if each not in says]
-    if settings.pa.auth != "xcap" or not left:
-        return says | dict.fromkeys(left, Authorization(Decision.ALLOW if settings.pa.auth == "none" else Decision.CONFIRM))
+    if not settings.pa.asks_rules or not left:
+        return says | dict.fromkeys(left, _without_rules(settings))
     loaded = {} if settings.xcap.xcap_root else rules.load_many(database, settings, left, package)
     identities = known.identities.get("", ())
     for each in left:
@@ -170,7 +177,7 @@ def authorize_members(
 
 
 def _said_of_many(database: Database, settings: Settings, resources: Sequence[str], watcher: str, now: float) -> Said:
-    if settings.pa.auth == "xcap":
+    if settings.pa.asks_rules:
         return decision_store.said_of_many(database, PACKAGE, resources, watcher, now)
     return Said(decision_store.made_of_many(database, PACKAGE, resources, watcher), {})
 
@@ -229,7 +236,7 @@ def _published(database: Database, presentity: str, now: float) -> Iterator[Pidf
             continue
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=KEPT)
 def permissions_of(text: str) -> Permissions:
     """What `Authorization.permissions` says, other than "" (`pres_rules.written`)."""
     (rule,) = pres_rules.parse(text.encode()).rules
@@ -253,7 +260,7 @@ def published(
 
     SQL: none without pa.auth = xcap; 1 statement where nobody watches, 2 where the rules do not ask for the sphere.
     """
-    if settings.pa.auth != "xcap" or package_name != PACKAGE or not _is_watched(database, presentity):
+    if not settings.pa.asks_rules or package_name != PACKAGE or not rules.matter(database, presentity):
         return []
     if not rules.has_sphere(database, roots.of(database, settings, presentity), presentity, now):
         return []
@@ -269,16 +276,11 @@ def rules_changed(
         owner: canonical URI of the user whose document it is.
         auid: application usage of the document; those that rules do not depend on have no effect.
     """
-    if settings.pa.auth != "xcap" or settings.xcap.xcap_root:
+    if not settings.pa.asks_rules or settings.xcap.xcap_root:
         return []
     if auid == fetched.LISTS and not rules.refer_to_lists(database, settings, owner, now):
         return []
     return _judge(database, settings, packages, fetched.asking(packages, auid), owner, now)
-
-
-def _is_watched(database: Database, presentity: str) -> bool:
-    ((watched,),) = database.execute("policy_watched", {"resource": presentity}).rows()
-    return bool(watched)
 
 
 def _judge(

@@ -27,7 +27,20 @@ from collections.abc import Container, Mapping, Sequence
 from lxml import etree
 
 from kemi.presence import namespaces, pidf
-from kemi.presence.pidf import DATA_MODEL, DEVICE, NOTE, PERSON, PIDF, RPID, TUPLE, PidfDocument
+from kemi.presence.pidf import (
+    BASIC,
+    CONTACT,
+    DATA_MODEL,
+    DEVICE,
+    NOTE,
+    PERSON,
+    PIDF,
+    RPID,
+    STATUS,
+    TIMESTAMP,
+    TUPLE,
+    PidfDocument,
+)
 from kemi.xcap import uri
 from kemi.xcap.errors import escaped
 from kemi.xcap.pres_rules import ALL, Member, Permissions, UserInput
@@ -35,13 +48,13 @@ from kemi.xcap.pres_rules import ALL, Member, Permissions, UserInput
 OMA = "urn:oma:xml:prs:pidf:oma-pres"
 GEOPRIV = "urn:ietf:params:xml:ns:pidf:geopriv10"
 
-_STATUS, _CONTACT, _CLASS = f"{{{PIDF}}}status", f"{{{PIDF}}}contact", f"{{{RPID}}}class"
+_CLASS = f"{{{RPID}}}class"
 _DEVICE_ID, _USER_INPUT = f"{{{DATA_MODEL}}}deviceID", f"{{{RPID}}}user-input"
 _SERVICE_DESCRIPTION = f"{{{OMA}}}service-description"
 _SERVICE_ID = f"{_SERVICE_DESCRIPTION}/{{{OMA}}}service-id"
 
 _ALWAYS: Mapping[str, frozenset[str]] = {
-    TUPLE: frozenset({_STATUS, f"{{{PIDF}}}basic", _CONTACT, f"{{{RPID}}}service-class", f"{{{PIDF}}}timestamp"}),
+    TUPLE: frozenset({STATUS, BASIC, CONTACT, f"{{{RPID}}}service-class", TIMESTAMP}),
     PERSON: frozenset({f"{{{DATA_MODEL}}}timestamp"}),
     DEVICE: frozenset({f"{{{DATA_MODEL}}}timestamp", _DEVICE_ID}),
 }
@@ -132,9 +145,9 @@ def _fits(component: etree._Element, member: Member) -> bool:
         case "service-id":
             return member.value in _texts(component, _SERVICE_ID)
         case "service-uri":
-            return any(uri.equivalent(text, member.value) for text in _texts(component, _CONTACT))
+            return any(uri.equivalent(text, member.value) for text in _texts(component, CONTACT))
         case "service-uri-scheme":
-            return any(uri.scheme_of(uri.plain(text)) == member.value for text in _texts(component, _CONTACT))
+            return any(uri.scheme_of(uri.plain(text)) == member.value for text in _texts(component, CONTACT))
         case "deviceID":
             return any(uri.equivalent(text, member.value) for text in _texts(component, _DEVICE_ID))
         case _:
@@ -165,7 +178,7 @@ def _prune(parent: etree._Element, kind: str, permissions: Permissions, kept: Co
         is_comment = not isinstance(child.tag, str)
         if is_comment or not _is_granted(child.tag, kind, permissions, kept):
             parent.remove(child)
-        elif child.tag == _STATUS:
+        elif child.tag == STATUS:
             _prune(child, kind, permissions, kept)
         elif child.tag == _USER_INPUT:
             _reduce(child, permissions.user_input)

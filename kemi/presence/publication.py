@@ -11,7 +11,6 @@ yes           any   0         remove
 """
 
 import hashlib
-import re
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import NamedTuple
@@ -19,9 +18,12 @@ from typing import NamedTuple
 from kemi import sip
 from kemi.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
 from kemi.event_package import EventPackage
+from kemi.subscription import TIMER_F
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ENTITY_TAG = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+\Z")
+
+RETRANSMITTED_FOR = 2 * TIMER_F
+"""Seconds after a PUBLISH in which the same one may come again; its sender gives up after the half of it."""
 
 
 class Operation(Enum):
@@ -86,6 +88,9 @@ def timestamp(moment: float) -> str:
 def operation_of(entity_tag: str | None, has_body: bool, lifetime: int) -> Operation:
     """Read the table above.
 
+    Args:
+        lifetime: granted seconds.
+
     Raises:
         BadRequest: 400, an initial publication without a body.
     """
@@ -104,12 +109,7 @@ def entity_tag_of(value: str | None) -> str | None:
     Raises:
         BadRequest: 400, it is empty, a list, or a quoted string.
     """
-    if value is None:
-        return None
-    tag = value.strip()
-    if not _ENTITY_TAG.match(tag):
-        raise BadRequest("SIP-If-Match is not exactly one entity-tag")
-    return tag
+    return None if value is None else sip.entity_tag(value, "SIP-If-Match")
 
 
 def entity_tag_for(request: sip.Request, secret: bytes) -> str:
@@ -124,3 +124,13 @@ def entity_tag_for(request: sip.Request, secret: bytes) -> str:
         )
     )  # fmt: skip
     return hashlib.blake2b(identity.encode() + b"\n" + request.body, key=secret, digest_size=10).hexdigest()
+
+
+def entity_tag_of_document(presentity: str, body: bytes, now: float) -> str:
+    """The entity-tag of what came by no PUBLISH: another one each time.
+
+    Args:
+        presentity: canonical URI.
+        now: when it came, seconds since the epoch.
+    """
+    return hashlib.blake2b(repr((presentity, now)).encode() + body, digest_size=10).hexdigest()

@@ -26,10 +26,9 @@ from kemi.errors import (
 )
 from kemi.event_package import EventPackage, Packages
 from kemi.presence import consequences, store
-from kemi.presence.publication import Operation, Publication, check_body, entity_tag_of, operation_of
+from kemi.presence.publication import RETRANSMITTED_FOR, Operation, Publication, check_body, entity_tag_of, operation_of
 from kemi.report import wakes
 from kemi.settings import Settings
-from kemi.subscription import TIMER_F
 
 RETRY_AFTER = 60
 """Seconds a publisher is asked to wait when a presentity has its most publications."""
@@ -99,7 +98,7 @@ def _save(
             judged, marked = consequences.of_change(database, settings, packages, publication.package, publication.presentity, now)
     if written.count:
         return publication, [*wakes(marked), *judged]
-    if store.published_since(database, publication, now - 2 * TIMER_F):
+    if store.published_since(database, publication, now - RETRANSMITTED_FOR):
         return publication, []
     if operation is not Operation.CREATE:
         raise ConditionalRequestFailed("no publication has this entity-tag")

@@ -129,7 +129,7 @@ def document(presentity: str, name: str, contact: str, percentage: int, now: flo
     Args:
         name: of the publication; the tuple's id is made from it and does not tell it.
         percentage: priority of the contact.
-        now: when it was registered.
+        now: when it was registered, seconds since the epoch.
     """
     return (
         f'<presence xmlns="{pidf.PIDF}" entity="{escape(presentity)}"><tuple id="r{_hash(name)}">'

@@ -12,11 +12,10 @@ from lxml import etree
 
 from kemi.presence import pidf, privacy
 from kemi.presence.outline import name_of
-from kemi.presence.pidf import DEVICE, NOTE, PERSON, PIDF, TUPLE
+from kemi.presence.pidf import DEVICE, NOTE, PERSON, STATUS, TUPLE
 
 ALL = "everything"
 
-_STATUS = f"{{{PIDF}}}status"
 _COMPONENTS: Mapping[str, str] = {TUPLE: "provide-services", PERSON: "provide-persons", DEVICE: "provide-devices"}
 _NOTHING = "no permission is about it"
 
@@ -77,7 +76,7 @@ def _inside(before: etree._Element, after: etree._Element) -> list[Removed]:
         return []
     part, kind = _part(before), str(before.tag)
     found: list[Removed] = []
-    for one, other in ((before, after), (before.find(_STATUS), after.find(_STATUS))):
+    for one, other in ((before, after), (before.find(STATUS), after.find(STATUS))):
         found += _missing(one, other, part, kind)
     return found
 
@@ -92,7 +91,7 @@ def _missing(before: etree._Element | None, after: etree._Element | None, part: 
         needs = privacy.needed(child.tag, kind)
         if not kept[child.tag]:
             yield Removed(part, name_of(child), needs)
-        elif child.tag != _STATUS and (gone := _reduced(child, kept[child.tag].pop(0))):
+        elif child.tag != STATUS and (gone := _reduced(child, kept[child.tag].pop(0))):
             yield Removed(part, f"{etree.QName(child).localname}: {' '.join(gone)}", needs)
 
 

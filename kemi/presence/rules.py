@@ -44,8 +44,14 @@ GENEROUS: Final[Mapping[str, frozenset[str]]] = {
 """Application usages of documents whose allowing rules show everything where they have no transformations, by
 `pa.rules_without_transformations`."""
 
+KEPT = 512
+"""Documents whose parsed rules are kept."""
+
+LARGE_KEPT = 16
+"""The same of large ones."""
+
 LARGE = 16384
-"""Octets of a document of which only few are kept."""
+"""Octets above which a document is a large one."""
 
 
 class Rules(NamedTuple):
@@ -95,6 +101,18 @@ def has_sphere(database: Database, settings: Settings, owner: str, now: float) -
     else:
         found = _load(database, settings, owner, now, DIALOG)
     return any(make().has_sphere for _, make in found)
+
+
+def matter(database: Database, owner: str) -> bool:
+    """Whether anybody watches a user, waits to, or was refused as a member of a list: else no rules are asked. One statement."""
+    ((watched,),) = database.execute("policy_watched", {"resource": owner}).rows()
+    return bool(watched)
+
+
+def message_documents(database: Database, owner: str, name: str) -> list[tuple[str, bytes]]:
+    """(name, body) of a user's own documents with rules for messages: the one of this name, "" for all. One statement."""
+    rows = database.execute("policy_message_documents", {"owner": owner, "name": name}).rows()
+    return [(each, bytes(body)) for each, body in rows]
 
 
 def refer_to_lists(database: Database, settings: Settings, owner: str, now: float) -> bool:
@@ -193,8 +211,8 @@ def depends_on(ruleset: Ruleset[P]) -> tuple[bool, frozenset[str]]:
     return any(isinstance(each, Sphere) for each in conditions), anchors
 
 
-_kept = lru_cache(maxsize=512)(_read)
-_kept_if_large = lru_cache(maxsize=16)(_read)
+_kept = lru_cache(maxsize=KEPT)(_read)
+_kept_if_large = lru_cache(maxsize=LARGE_KEPT)(_read)
 
 
 def _unreadable(name: str, note: str) -> Rules:

@@ -4,15 +4,13 @@ There is one for a presentity at most, composed and told like any other; no PUBL
 subscription says something (`kemi.b2bua`), which ends it. Called inside a transaction of the caller's. SQL: 2 statements.
 """
 
-import hashlib
-
 from kemi.database import Database
 from kemi.effects import Effect, Log
 from kemi.errors import SipError
 from kemi.event_package import Packages
 from kemi.presence import consequences, pidf, store
 from kemi.presence.package import NAME
-from kemi.presence.publication import Operation, Publication, SourceKind
+from kemi.presence.publication import Operation, Publication, SourceKind, entity_tag_of_document
 from kemi.report import wakes
 from kemi.settings import Settings
 from kemi.watcher import FOR_EVER
@@ -29,7 +27,7 @@ def show(
         presentity: canonical URI, locked.
         now: seconds since the epoch.
     """
-    etag = hashlib.blake2b(repr((presentity, now)).encode() + body, digest_size=10).hexdigest()
+    etag = entity_tag_of_document(presentity, body, now)
     publication = Publication(
         presentity=presentity, package=NAME, id=ID, etag=etag, content_type=content_type, body=body, published_at=now,
         created_at=now, expires_at=now + FOR_EVER, qualified=False, source=SOURCE,

@@ -134,7 +134,7 @@ def rules_changed(database: Database, settings: Settings, packages: Packages, ap
 
     So they are by another list: rules may refer to it.
     """
-    has_rules = settings.pa.auth == "xcap"
+    has_rules = settings.pa.asks_rules
 
     def changed(auid: str, owner: str, now: float) -> list[Effect]:
         names = fetched.asking(packages, auid) if has_rules or auid != fetched.LISTS else []

@@ -49,9 +49,9 @@ FROM subscription WHERE id = :id FOR UPDATE;
 -- name: subscription_refresh
 UPDATE subscription SET decision = :decision, state = :state, reason = :reason, accept = :accept, expires_at = :expires_at,
     remote_target = :remote_target, remote_cseq = :remote_cseq, branch = :branch, socket = :socket, flow = :flow, connection = :connection,
-    user_agent = :user_agent, due_at = :due_at, notified_tag = :notified_tag, next_at = :next_at, watcher_event = :watcher_event,
-    event_parameters = :event_parameters, suppress = :suppress, rates = :rates, recent = :recent, least_gap = :least_gap,
-    repeat_at = :repeat_at, permissions = :permissions, judge_at = :judge_at, body = :body
+    user_agent = :user_agent, due_at = :due_at, in_flight_since = :in_flight_since, notified_tag = :notified_tag, next_at = :next_at,
+    watcher_event = :watcher_event, event_parameters = :event_parameters, suppress = :suppress, rates = :rates, recent = :recent,
+    least_gap = :least_gap, repeat_at = :repeat_at, permissions = :permissions, judge_at = :judge_at, body = :body
 WHERE id = :id;
 
 -- name: subscription_number
@@ -128,7 +128,7 @@ ORDER BY LENGTH(package) - LENGTH(REPLACE(package, '.winfo', '')), id FOR UPDATE
 UPDATE subscription SET in_flight_since = NULL,
     next_at = CASE WHEN due_at < expires_at AND (repeat_at IS NULL OR due_at < repeat_at) THEN due_at
                    WHEN repeat_at < expires_at THEN repeat_at ELSE expires_at END,
-    remote_target = CASE WHEN answered.column3 = '' THEN remote_target ELSE answered.column3 END
+    remote_target = CASE WHEN answered.column3 = '' OR flow = :ourselves THEN remote_target ELSE answered.column3 END
 FROM (VALUES :rows) AS answered
 WHERE subscription.id = answered.column1 AND subscription.local_cseq = answered.column2
 RETURNING id, state, due_at, package;

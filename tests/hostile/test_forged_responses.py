@@ -1,4 +1,4 @@
-"""Responses to requests that were never sent: anybody may send one over UDP, and no worker or notifier is lost by it."""
+"""Responses to requests that were never sent, which anybody may send, and broken ones: no worker or notifier is lost by them."""
 
 import pytest
 
@@ -20,6 +20,22 @@ def test_a_forged_response_holds_no_notify_back(target: Server, attacker: Attack
         f"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP {attacker.address};branch=z9hG4bKforged\r\nFrom: <sip:x@y>;tag={TAGS[method]}\r\n"
         f"To: <sip:a@b>;tag=1\r\nCall-ID: forged\r\nCSeq: {number} {method}\r\nContent-Length: 0\r\n\r\n".encode()
     )
+    assert alice.publish(pidf(user=alice.user)).status == 200
+    assert b"open" in bob.notify().body
+    alice.close()
+    bob.close()
+
+
+@pytest.mark.rfc("PA-008")
+@pytest.mark.parametrize("field", ["Retry-After: Mon, 21 Jul 1997 18:48:34 GMT", "Retry-After: 99999999999", "no header field"])
+def test_an_answer_counts_that_is_broken_behind_its_cseq(target: Server, field: str) -> None:
+    """Kamailio reads no header field by name then; the transaction is over all the same, and the subscription is not."""
+    user = f"broken-{len(field)}"
+    alice, bob = UserAgent(target.address, f"alice-{user}"), UserAgent(target.address, f"bob-{user}")
+    bob.answer_notify, bob.answer_headers = 503, f"{field}\r\n"
+    bob.subscribe(alice.aor)
+    bob.notify()
+    bob.answer_notify, bob.answer_headers = 200, ""
     assert alice.publish(pidf(user=alice.user)).status == 200
     assert b"open" in bob.notify().body
     alice.close()

@@ -15,6 +15,7 @@ from tests.useragent import Message, UserAgent, pidf
 DOMAIN, PASSWORD = "example.org", 'pass"word'
 ALICE = f"sip:alice@{DOMAIN}"
 FOREIGN = 'Digest username="bob", realm="elsewhere.example", nonce="1", uri="sip:x", response="00"'
+FAKE = f'Digest username="alice", realm="{DOMAIN}", nonce="x", uri="{ALICE}", response="00"'
 
 pytestmark = [pytest.mark.interop, pytest.mark.parametrize("engine", ["sqlite"], indirect=True)]
 
@@ -32,25 +33,31 @@ class Client:
 
     def ask(self, method: str, *before: str, uri: str = "") -> Message:
         """Send a request, with credentials once there was a challenge; `before` are header lines that come first."""
-        self.cseq += 1
         uri = uri or (f"sip:{DOMAIN}" if method == "REGISTER" else ALICE)
-        lines = [*before, *([self.credentials(method, uri)] if self.nonce else []), "Event: presence", "Expires: 600"]
-        lines += [f"Contact: <{self.agent.contact}>"] if method != "PUBLISH" else ["Content-Type: application/pidf+xml"]
-        body = pidf(user=self.agent.user) if method == "PUBLISH" else b""
-        answer = self.agent.request(method, uri, *lines, to=f"<{ALICE}>", cseq=self.cseq, body=body)
+        answer = self.send(method, *before, *([self.credentials(method, uri)] if self.nonce else []), uri=uri)
         if answer.status == 401:
             self.nonce, self.count = parameter(answer.get("WWW-Authenticate"), "nonce"), 0
         return answer
 
-    def credentials(self, method: str, uri: str) -> str:
-        """The Authorization line for the next use of the nonce."""
+    def send(self, method: str, *before: str, uri: str = "") -> Message:
+        """Send a request; `before` are header lines that come first."""
+        self.cseq += 1
+        uri = uri or (f"sip:{DOMAIN}" if method == "REGISTER" else ALICE)
+        lines = [*before, "Event: presence", "Expires: 600"]
+        lines += [f"Contact: <{self.agent.contact}>"] if method != "PUBLISH" else ["Content-Type: application/pidf+xml"]
+        body = pidf(user=self.agent.user) if method == "PUBLISH" else b""
+        return self.agent.request(method, uri, *lines, to=f"<{ALICE}>", cseq=self.cseq, body=body)
+
+    def credentials(self, method: str, uri: str, qop: str = "auth") -> str:
+        """The Authorization line for the next use of the nonce; no qop: as RFC 2069 has it."""
         self.count += 1
         count, cnonce = f"{self.count:08x}", secrets.token_hex(4)
         ha1 = self.hash(f"{self.agent.user}:{DOMAIN}:{self.password}")
-        response = self.hash(f"{ha1}:{self.nonce}:{count}:{cnonce}:auth:{self.hash(f'{method}:{uri}')}")
+        used = f"{count}:{cnonce}:{qop}:" if qop else ""
+        response = self.hash(f"{ha1}:{self.nonce}:{used}{self.hash(f'{method}:{uri}')}")
         return (
             f'Authorization: Digest username="{self.agent.user}", realm="{DOMAIN}", nonce="{self.nonce}", uri="{uri}", '
-            f'response="{response}", algorithm={self.algorithm}, qop=auth, cnonce="{cnonce}", nc={count}'
+            f'response="{response}", algorithm={self.algorithm}' + (f', qop={qop}, cnonce="{cnonce}", nc={count}' if qop else "")
         )
 
     def hash(self, text: str) -> str:
@@ -131,6 +138,53 @@ def test_a_retransmission_gets_the_same_answer(alice: Client, method: str) -> No
 def test_credentials_for_others_stand_beside_ours(alice: Client, method: str, header: str) -> None:
     assert alice.ask(method, f"{header}: {FOREIGN}").status == 401
     assert alice.ask(method, f"{header}: {FOREIGN}").status == 200
+
+
+@pytest.mark.rfc("SEC-024")
+@pytest.mark.parametrize(("uri", "status"), [(f"sip:sip.{DOMAIN}", 200), ("sip:192.0.2.7", 200), ("sip:elsewhere.example", 404)])
+def test_a_registrar_may_be_known_by_a_name_below_its_domain_or_by_an_address(alice: Client, uri: str, status: int) -> None:
+    alice.ask("REGISTER")
+    assert alice.ask("REGISTER", uri=uri).status == status
+
+
+@pytest.mark.rfc("SEC-024")
+def test_credentials_for_another_server_are_not_taken(alice: Client) -> None:
+    alice.ask("REGISTER")
+    assert alice.send("REGISTER", alice.credentials("REGISTER", "sip:elsewhere.example")).status == 401
+
+
+@pytest.mark.rfc("SEC-024")
+@pytest.mark.parametrize("method", ["PUBLISH", "REGISTER"])
+@pytest.mark.parametrize(
+    ("header", "realm", "fake"),
+    [
+        ("Proxy-Authorization", DOMAIN, FAKE),
+        ("Authorization", DOMAIN.upper(), FAKE),
+        ("Authorization", DOMAIN, FAKE.replace('username="alice", ', "")),
+        ("Authorization", DOMAIN.upper(), FAKE.replace("Digest ", 'Digest opaque=", ')),
+        ("Authorization", DOMAIN.upper(), FAKE.replace("Digest", "Other")),
+    ],
+)
+def test_credentials_for_another_server_are_not_taken_beside_others(
+    alice: Client, method: str, header: str, realm: str, fake: str
+) -> None:
+    """Whoever got them there sends them here, with others to be looked at."""
+    alice.ask(method)
+    caught = alice.credentials(method, "sip:alice@elsewhere.example").replace(f'realm="{DOMAIN}"', f'realm="{realm}"')
+    assert alice.send(method, caught.replace("Authorization", header), f"Authorization: {fake}").status == 401
+    assert alice.send(method, caught + ', x uri="sip:alice@example.org"').status == 401
+
+
+@pytest.mark.rfc("SEC-023")
+@pytest.mark.parametrize("method", ["PUBLISH", "REGISTER"])
+@pytest.mark.parametrize("count", ["", ", nc={:08x}", ', NC = "{:08x}"'])
+def test_without_qop_a_nonce_serves_once(alice: Client, method: str, count: str) -> None:
+    """A nonce count is in no hash then: anybody can write the next one."""
+    alice.ask(method)
+    given = alice.credentials(method, ALICE, qop="")
+    answers = [alice.send(method, given + count.format(number)) for number in (1, 2)]
+    assert [each.status for each in answers] == [200, 401]
+    assert "stale=true" in answers[1].get("WWW-Authenticate")
 
 
 @pytest.mark.rfc("SEC-022")

@@ -60,6 +60,22 @@ def test_notify_finds_the_binding_of_a_gruu(server: Server, transport: str) -> N
     assert watcher.notify().get("Subscription-State").startswith("terminated")
 
 
+def test_a_watcher_with_a_gruu_may_answer_by_its_address(server: Server) -> None:
+    """The Contact of its 2xx is that of the binding: the NOTIFYs go through the location table all the same."""
+    watcher = UserAgent(server.address, "gail", answer_headers="Contact: <sip:gail@192.0.2.7:5060>\r\n")
+    gruu = public_gruu(register(watcher))
+    answer = subscribe(watcher, "sip:gabe@example.org", gruu)
+    publisher = UserAgent(server.address, "gabe")
+    published = publisher.publish(pidf("open", "gabe"))
+    first = watcher.notify()
+    while b"<basic>closed</basic>" in first.body:
+        first = watcher.notify()
+    assert publisher.publish(pidf("open", "gabe", note="away"), etag=published.get("SIP-ETag")).status == 200
+    second = watcher.notify()
+    assert_reached(second, answer, watcher)
+    assert b"away" in second.body
+
+
 def test_a_binding_behind_nat_is_reached_on_its_connection(server: Server) -> None:
     """The Contact registered over TCP is an address that nobody can reach (RFC 5626 section 5.3)."""
     watcher = UserAgent(server.address, "gill", transport="tcp")

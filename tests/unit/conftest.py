@@ -15,6 +15,7 @@ from tests.unit.kamailio import Server
 
 MEET_KAMAILIO = (
     "gateway",
+    "gateway.bindings",
     "gateway.proxy",
     "gateway.authentication",
     "gateway.http",

@@ -16,7 +16,10 @@ MAX_LINES, MAX_FUNCTION, MAX_NESTING, MAX_PUBLIC_METHODS = 400, 40, 3, 10
 
 CLICKING = ("b2b", "documents", "explain", "lists", "output", "presence", "rules", "server", "trace", "users", "watching")
 ONLY_IMPORTERS = {
-    "KSR": {"kemi.gateway", *(f"kemi.gateway.{part}" for part in ("answers", "authentication", "http", "outgoing", "proxy"))},
+    "KSR": {
+        "kemi.gateway",
+        *(f"kemi.gateway.{part}" for part in ("answers", "authentication", "bindings", "http", "outgoing", "proxy")),
+    },
     "sqlite3": {"kemi.database"},
     "psycopg": {"kemi.postgresql"},
     "httpx": {"kemi.xcap.fetch"},
@@ -172,7 +175,7 @@ def test_modules_of_the_root_import_no_package() -> None:
 
 def test_nothing_but_the_shell_imports_the_gateway_or_the_handler() -> None:
     wrong = {module_of(path): name for path in PRODUCT for name in imports_of(path) if name in ("kemi.gateway", "kemi.handler")}
-    parts = {f"kemi.gateway.{part}" for part in ("proxy", "authentication", "http", "outgoing", "answers")}
+    parts = {f"kemi.gateway.{part}" for part in ("answers", "authentication", "bindings", "http", "outgoing", "proxy")}
     shell = {f"kemi.{name}" for name in ("process", "requests", "handler", "script", "ser", "ser_lists", "ser_xcap")}
     assert set(wrong) <= {*shell, *parts}
 

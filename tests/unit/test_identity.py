@@ -140,5 +140,5 @@ def test_the_realm_of_a_challenge_is_the_domain_of_who_is_asked(uri: str, realm:
 )
 def test_sources_that_are_believed(address: str, trusted: bool) -> None:
     networks = tuple(ipaddress.ip_network(each) for each in ("192.0.2.7", "10.0.0.0/8", "2001:db8::/32"))
-    assert identity.is_trusted(networks)(address) is trusted
-    assert identity.is_trusted(())(address) is False
+    assert identity.make_is_trusted(networks)(address) is trusted
+    assert identity.make_is_trusted(())(address) is False

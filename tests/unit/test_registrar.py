@@ -1,4 +1,4 @@
-"""REGISTER in a double of Kamailio: when it is answered, and what a closed connection does (handler, gateway.proxy)."""
+"""REGISTER in a double of Kamailio: when it is answered, and what a closed connection does (handler, gateway.bindings)."""
 
 from dataclasses import replace
 from types import ModuleType

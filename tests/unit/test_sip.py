@@ -215,12 +215,12 @@ def test_a_display_name_is_read_as_it_is_meant(text: str, name: str) -> None:
 
 
 @pytest.mark.rfc("PA-044")
-@pytest.mark.parametrize(("text", "tag"), [("", ""), (" a7 ", "a7"), ("*", "*"), ("kp-a.7%!'`~+_", "kp-a.7%!'`~+_")])
+@pytest.mark.parametrize(("text", "tag"), [(" a7 ", "a7"), ("*", "*"), ("kp-a.7%!'`~+_", "kp-a.7%!'`~+_")])
 def test_an_entity_tag_is_any_token_without_the_spaces_around_it(text: str, tag: str) -> None:
     assert sip.entity_tag(text, "Suppress-If-Match") == tag
 
 
-@pytest.mark.parametrize("text", ["a, b", '"a"', "a b", " ", "a;b", "ä"])
+@pytest.mark.parametrize("text", ["", "a, b", '"a"', "a b", " ", "a;b", "ä"])
 def test_what_is_not_one_entity_tag(text: str) -> None:
     with pytest.raises(BadRequest):
         sip.entity_tag(text, "Suppress-If-Match")

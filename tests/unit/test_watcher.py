@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from kemi import watcher
 from kemi.parameters import known
-from kemi.subscription import Reason, State
-from kemi.watcher import FOR_EVER, TOLD_WITHIN, Event, Status
+from kemi.subscription import Reason, State, WatcherEvent
+from kemi.watcher import FOR_EVER, TOLD_WITHIN, Status
 from tests.unit.values import ALICE, BOB, NOW, subscription
 
 DAY = 86400
@@ -59,14 +59,14 @@ def test_without_a_limit_it_waits_for_ever() -> None:
 def test_who_is_given_up_is_over() -> None:
     waiting = watcher.ended(subscription(state=State.PENDING), Reason.TIMEOUT, NOW, DAY)
     over = watcher.gave_up(waiting, NOW + DAY)
-    assert (over.status, over.event, over.expires_at) == (Status.TERMINATED, Event.GIVEUP, NOW + DAY + TOLD_WITHIN)
+    assert (over.status, over.event, over.expires_at) == (Status.TERMINATED, WatcherEvent.GIVEUP, NOW + DAY + TOLD_WITHIN)
     assert over._replace(status=waiting.status, event=waiting.event, expires_at=waiting.expires_at) == waiting
 
 
 @pytest.mark.rfc("WINFO-005", "PA-028")
 def test_every_reason_is_an_event_and_the_words_are_those_of_the_rfc() -> None:
-    assert {each.value for each in Reason} <= {each.value for each in Event}
-    assert {each.value for each in Event} == {
+    assert {each.value for each in Reason} <= {each.value for each in WatcherEvent}
+    assert {each.value for each in WatcherEvent} == {
         "subscribe", "approved", "deactivated", "probation", "rejected", "timeout", "giveup", "noresource",
     }  # fmt: skip
     assert {each.value for each in Status} == {"pending", "active", "waiting", "terminated"}

@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from kemi import sip
 from kemi.event_package import VERSION
 from kemi.presence.package import PRESENCE
-from kemi.watcher import Event, Status, Watcher
+from kemi.subscription import WatcherEvent
+from kemi.watcher import Status, Watcher
 from kemi.watcher_information import DEFAULT_EXPIRES, WATCHERINFO, aspect, winfo_of, with_templates, write
 from tests.unit.values import ALICE, BOB, NOW, subscription
 from tests.watcherinfo import read
 
-WATCHER = Watcher(ALICE, "a7", BOB, "Bob", Status.ACTIVE, Event.SUBSCRIBE, NOW - 60, NOW + 600, 1, False)
+WATCHER = Watcher(ALICE, "a7", BOB, "Bob", Status.ACTIVE, WatcherEvent.SUBSCRIBE, NOW - 60, NOW + 600, 1, False)
 
 
 def document(*watchers: Watcher, kind: str = "full", version: int = 0, entity: str = ALICE, package: str = "presence") -> str:
@@ -30,8 +31,8 @@ def test_a_document_says_what_it_is_of() -> None:
 
 @pytest.mark.rfc("WINFO-004", "WINFO-005")
 @pytest.mark.parametrize("status", Status)
-@pytest.mark.parametrize("event", Event)
-def test_every_status_and_event_is_valid(status: Status, event: Event) -> None:
+@pytest.mark.parametrize("event", WatcherEvent)
+def test_every_status_and_event_is_valid(status: Status, event: WatcherEvent) -> None:
     (entry,) = read(document(WATCHER._replace(status=status, event=event))).watchers
     assert (entry.status, entry.event) == (status.value, event.value)
     assert (entry.expiration is None) == (status in (Status.WAITING, Status.TERMINATED))

@@ -11,6 +11,8 @@ from tests.verbs.world import World, state_of
 ENDING = [404, 405, 410, 416, *range(480, 486), 489, 501, 604]
 KEEPING = [300, 302, 400, 401, 403, 406, 407, 413, 415, 420, 423, 486, 488, 491, 500, 502, 503, 504, 600, 603, 606]
 
+GRUU, DEVICE = "sip:bob@example.org;gr=1", "sip:bob@198.51.100.7:5062"
+
 
 @pytest.fixture
 def first(world: World) -> SendRequest:
@@ -28,6 +30,16 @@ def test_an_answer_that_ends_the_subscription(world: World, first: SendRequest, 
     assert not world.has_subscription(first.id)
     world.publish(pidf("t2"))
     assert world.notifier() == []
+
+
+@pytest.mark.rfc("PA-007")
+def test_an_ending_answer_to_an_older_notify_says_nothing(world: World, first: SendRequest) -> None:
+    """The watcher has moved since, and somebody else may be where it was."""
+    (told,) = world.refresh(first.id, contact="<sip:bob@198.51.100.9>").sent or world.notifier()
+    assert told.cseq == 2
+    assert world.answer(first, 481) == []
+    assert world.answer(told) == []
+    assert world.has_subscription(first.id)
 
 
 @pytest.mark.rfc("PA-008")
@@ -100,6 +112,26 @@ def test_contact_in_a_2xx_is_the_new_remote_target(world: World, first: SendRequ
     world.answer(told)
     world.publish(pidf("t3"))
     assert [each.uri for each in world.notifier()] == ["sip:bob@198.51.100.9:5070"]
+
+
+@pytest.mark.rfc("SEC-014")
+@pytest.mark.parametrize(
+    "contact", ["sip:bob@127.0.0.1:25", "sip:bob@localhost", "sip:bob@192.0.2.1", "sip:bob@192.0.2.1:5060;transport=tcp"]
+)
+def test_a_2xx_leads_no_notify_to_where_no_contact_may_be(world: World, first: SendRequest, contact: str) -> None:
+    world.answer(first, contact=contact)
+    world.publish(pidf("t2"))
+    assert [each.uri for each in world.notifier()] == [first.uri]
+
+
+@pytest.mark.parametrize(("before", "answered"), [(GRUU, DEVICE), (DEVICE, GRUU)])
+def test_a_2xx_brings_no_dialog_to_the_location_table_and_takes_none_from_it(world: World, before: str, answered: str) -> None:
+    world.set(notify_interval=0)
+    (first,) = world.subscribe(contact=f"<{before}>").sent
+    world.answer(first, contact=answered)
+    world.publish(pidf("t2"))
+    (told,) = world.notifier()
+    assert (told.uri, told.next_hop) == (first.uri, first.next_hop)
 
 
 @pytest.mark.rfc("TRN-004")

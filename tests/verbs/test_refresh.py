@@ -7,6 +7,8 @@ import pytest
 from kemi.effects import Wake
 from kemi.errors import Forbidden, OutOfOrder, SubscriptionDoesNotExist
 from kemi.event_package import Decision, Document
+from kemi.notify import Answer
+from kemi.subscription import GRACE, TIMER_F
 from tests.unit.values import BOB, CAROL, PIDF, fields_of, pidf
 from tests.verbs.world import Refused, World, state_of
 
@@ -32,6 +34,29 @@ def test_a_refresh_is_told_after_the_answer_to_the_notify_in_flight(world: World
     assert Wake(blocked=True) in again.effects
     assert world.notifier() == []
     assert [each.cseq for each in world.answer(done.sent[0])] == [2]
+
+
+@pytest.mark.rfc("PA-001")
+@pytest.mark.parametrize(
+    "moved",
+    [
+        {"contact": "<sip:bob@198.51.100.7:5070>"},
+        {"contact": "<sip:bob@192.0.2.9>", "source_port": 5070},
+        {"transport": "tcp", "socket": "tcp:192.0.2.1:5060", "connection": 9},
+    ],
+)
+@pytest.mark.parametrize(("expires", "state"), [("600", "active;expires=600"), ("0", "terminated;reason=timeout")])
+def test_who_has_moved_is_told_though_a_notify_to_where_it_was_has_no_answer(
+    world: World, moved: dict[str, Any], expires: str, state: str
+) -> None:
+    done = world.subscribe()
+    world.now += TIMER_F
+    world.refresh(done.dialog, expires=expires, **moved)
+    (told,) = world.notifier()
+    assert (told.cseq, state_of(told)) == (2, state)
+    world.now += GRACE
+    assert world.notifier(Answer(done.dialog, 1, 500)) == []
+    assert world.has_subscription(done.dialog)
 
 
 @pytest.mark.rfc("PA-005")

@@ -53,6 +53,7 @@ def test_a_refresh_saves_what_it_may_change_and_nothing_else(world: World) -> No
         "accept",
         "expires_at",
         "remote_target",
+        "in_flight_since",
         "remote_cseq",
         "socket",
         "flow",

@@ -118,7 +118,7 @@ def test_an_entity_that_only_looks_like_it_is_composed() -> None:
 
 
 def test_what_is_larger_than_what_is_kept_is_looked_at_too() -> None:
-    large = TUPLE + PERSON + f"<v:x>{'x' * plain.MAX_KEPT}</v:x>"
+    large = TUPLE + PERSON + f"<v:x>{'x' * plain.LARGEST_KEPT}</v:x>"
     assert told(document(large)) == document(large).decode()
     assert told(document(large + "<r:mood/><r:mood/>")) == ""
 
