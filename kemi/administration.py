@@ -14,7 +14,7 @@ from kemi.database import Database
 from kemi.decision_store import MESSAGE, ManagementDecision
 from kemi.effects import Effect
 from kemi.event_package import WATCHER_INFORMATION, Decision, EventPackage, Packages, allow_events
-from kemi.settings import Settings
+from kemi.moment import Moment
 from kemi.store import subscription_of
 from kemi.subscription import Subscription
 
@@ -49,16 +49,7 @@ class Presentity(NamedTuple):
     watchers: int
 
 
-def decide(
-    database: Database,
-    settings: Settings,
-    packages: Packages,
-    package_name: str,
-    resource: str,
-    watcher: str,
-    decision: Decision | None,
-    now: float,
-) -> list[Effect]:
+def decide(at: Moment, package_name: str, resource: str, watcher: str, decision: Decision | None) -> list[Effect]:
     """Decide about a watcher, in the place of the presentity's rules.
 
     Args:
@@ -66,24 +57,23 @@ def decide(
         resource: canonical URI of the presentity.
         watcher: canonical URI.
         decision: None leaves the watcher to the rules again.
-        now: seconds since the epoch.
 
     Raises:
         ValueError: this package is not served, or takes no such decision about this watcher; or there is none to take away.
     """
-    require_served(packages, package_name)
-    package = packages[package_name]
+    require_served(at.packages, package_name)
+    package = at.packages[package_name]
     effects: list[Effect] = []
-    with database.transaction():
-        database.lock(resource)
+    with at.database.transaction():
+        at.database.lock(resource)
         if decision is None:
-            _remove(database, package_name, resource, watcher)
+            _remove(at.database, package_name, resource, watcher)
         else:
-            decided = ManagementDecision(resource, package_name, watcher, decision, now)
-            _refuse_useless(database, settings, package, decided)
-            decision_store.save(database, decided)
-        for name in reauthorize.asking_the_same(packages, package_name):
-            effects += reauthorize.apply(database, settings, packages, name, resource, now, watcher)
+            decided = ManagementDecision(resource, package_name, watcher, decision, at.now)
+            _refuse_useless(at, package, decided)
+            decision_store.save(at.database, decided)
+        for name in reauthorize.asking_the_same(at.packages, package_name):
+            effects += reauthorize.apply(at, name, resource, watcher)
     return effects
 
 
@@ -123,13 +113,13 @@ def _remove(database: Database, package: str, resource: str, watcher: str) -> No
         raise ValueError(f"nothing is decided about {watcher} for {resource}, {package}; {listed} shows what is")
 
 
-def _refuse_useless(database: Database, settings: Settings, package: EventPackage, decided: ManagementDecision) -> None:
+def _refuse_useless(at: Moment, package: EventPackage, decided: ManagementDecision) -> None:
     """See that the package asks for decisions by management: it has to say what they say, whatever that is."""
     if decided.watcher == decided.resource:
         raise ValueError("the presentity itself may always watch")
     for probe in (Decision.BLOCK, Decision.ALLOW):
-        decision_store.save(database, decided._replace(decision=probe))
-        if package.authorization(database, settings, decided.watcher, decided.resource, decided.decided_at).decision is not probe:
+        decision_store.save(at.database, decided._replace(decision=probe))
+        if package.authorization(at, decided.watcher, decided.resource).decision is not probe:
             raise ValueError(f"{package.name} takes no decisions of its own by management")
 
 

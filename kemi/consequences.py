@@ -8,39 +8,37 @@ any document                            who watches it is told (RFC 5875)
 
 from collections.abc import Callable, Mapping
 
-from kemi.database import Database
 from kemi.effects import Effect
-from kemi.event_package import Packages
+from kemi.moment import Moment
 from kemi.packages import xcap_diff
 from kemi.presence import hard_state, policy
 from kemi.report import report_document
 from kemi.rls import appeared
-from kemi.settings import Settings
 from kemi.xcap import fetched
 from kemi.xcap.path import Tree
 from kemi.xcap.serve import Change, Changed
 
-Consequence = Callable[[Database, Settings, Packages, Change, float], list[Effect]]
+Consequence = Callable[[Moment, Change], list[Effect]]
 """What a change causes, done in its transaction. It may refuse the change by raising an XcapError."""
 
 
-def rules_change(database: Database, settings: Settings, packages: Packages, change: Change, now: float) -> list[Effect]:
+def rules_change(at: Moment, change: Change) -> list[Effect]:
     """Who watches already is judged by the new rules, or by the lists that they refer to (RFC 5025 section 3.2.1)."""
     if change.selector.tree is not Tree.USERS or not change.followers.presentity:
         return []
-    return policy.rules_changed(database, settings, packages, change.selector.xui, now, change.selector.auid)
+    return policy.rules_changed(at, change.selector.xui, change.selector.auid)
 
 
-def lists_change(database: Database, settings: Settings, packages: Packages, change: Change, now: float) -> list[Effect]:
+def lists_change(at: Moment, change: Change) -> list[Effect]:
     """Lists that are made of the document are made anew; so is what rules that refer to it say.
 
     Who watches a new service as a presentity comes again. Lists are locked before members of lists, as those do who tell them.
     """
     selector, before = change.selector, change.before.body if change.before else None
     is_of_services = selector.auid == fetched.SERVICES
-    again = appeared.here(database, settings, packages, before, change.body, now) if is_of_services else []
-    marked = report_document(database, selector.auid, selector.xui, now) if change.followers.lists else []
-    judged = [] if is_of_services else rules_change(database, settings, packages, change, now)
+    again = appeared.here(at, before, change.body) if is_of_services else []
+    marked = report_document(at.database, selector.auid, selector.xui, at.now) if change.followers.lists else []
+    judged = [] if is_of_services else rules_change(at, change)
     return [*again, *judged, *marked]
 
 
@@ -52,12 +50,12 @@ CONSEQUENCES: Mapping[str, Consequence] = {
 """By application usage."""
 
 
-def follow(database: Database, settings: Settings, packages: Packages, now: float) -> Changed:
-    """What `serve` tells of every change; now is seconds since the epoch."""
+def follow(at: Moment) -> Changed:
+    """What `serve` tells of every change."""
 
     def changed(change: Change) -> list[Effect]:
         consequence = CONSEQUENCES.get(change.selector.auid)
-        effects = consequence(database, settings, packages, change, now) if consequence else []
-        return [*effects, *xcap_diff.changed(database, settings, packages, change, now)]
+        effects = consequence(at, change) if consequence else []
+        return [*effects, *xcap_diff.changed(at, change)]
 
     return changed

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from kemi import sip
-from kemi.database import Database
+from kemi.moment import Moment
 from kemi.settings import Settings
 
 if TYPE_CHECKING:
@@ -100,13 +100,13 @@ class Document(NamedTuple):
         return VERSION in self.content
 
 
-Authorize = Callable[[Database, Settings, Sequence[str], str, float], Mapping[str, Authorization]]
-Render = Callable[[Database, Settings, Sequence[View], float], Mapping[View, Document]]
-AuthorizeMembers = Callable[[Database, Settings, str, Sequence[str], float], Mapping[str, Authorization]]
-Foresee = Callable[[Database, str, float], None]
-Populate = Callable[[Database, Settings, "Subscription", float], list["Effect"]]
+Authorize = Callable[[Moment, Sequence[str], str], Mapping[str, Authorization]]
+Render = Callable[[Moment, Sequence[View]], Mapping[View, Document]]
+AuthorizeMembers = Callable[[Moment, str, Sequence[str]], Mapping[str, Authorization]]
+Foresee = Callable[[Moment, str], None]
+Populate = Callable[[Moment, "Subscription"], list["Effect"]]
 Rewrite = Callable[[bytes, str, str, str], Document | None]
-Awaits = Callable[[Database, Settings, "Subscription", float], float | None]
+Awaits = Callable[[Moment, "Subscription"], float | None]
 Merge = Callable[[Mapping[str, bytes], str], str]
 
 
@@ -130,20 +130,20 @@ class EventPackage:
         produces: body types of NOTIFY, the default first (RFC 6665 section 5.4.5).
         consumes: body types of PUBLISH; empty: the package is not published (RFC 3903 section 10.1).
         minimum_interval: seconds between two NOTIFYs of a dialog (RFC 6665 section 5.4.10); see `interval_of`.
-        authorize: (database, settings, watchers, resource, now) -> what the rules of now say of each watcher.
-        render: (database, settings, views, now) -> the document of each view, all of a batch in one go.
+        authorize: (at, watchers, resource) -> what the rules of now say of each watcher.
+        render: (at, views) -> the document of each view, all of a batch in one go.
         check_body: (body, content type); raises UnsupportedMediaType (415) for one that cannot be published.
         aspect: subscription -> what its document depends on besides resource, entity, type and decision.
         parameters: names of Event parameters that narrow a subscription (RFC 6665 section 5.4.3); others are ignored.
         negotiate: value of Accept -> the body type of NOTIFYs, None: none suits. None: one of `produces`.
-        authorize_members: (database, settings, watcher, resources, now) -> what the rules of each resource say of one watcher, in
+        authorize_members: (at, watcher, resources) -> what the rules of each resource say of one watcher, in
             a few statements. None: `authorize` is asked for each.
-        foresee: (database, resource, now): what `render` will ask for is sent ahead (`Database.foresee`).
-        populate: (database, settings, subscription, now): what a subscription has besides its row is written, when it is opened,
+        foresee: (at, resource): what `render` will ask for is sent ahead (`Database.foresee`).
+        populate: (at, subscription): what a subscription has besides its row is written, when it is opened,
             when it is refreshed, and when what it is made of changes. Its first NOTIFY is then left to the notifier.
         read_body: SUBSCRIBE with a body -> what the body asks for, in the package's own words (`Subscription.body`); raises
             UnsupportedMediaType (415) for one that is not understood. None: no body is (RFC 6665 section 5.4.4).
-        awaits: (database, settings, subscription, now) -> until when the one NOTIFY of a fetch waits for a state that others were
+        awaits: (at, subscription) -> until when the one NOTIFY of a fetch waits for a state that others were
             asked for just now, None: it does not wait. No function: no fetch waits.
         rewrite: (body, its Content-Type, entity, the type that is asked for) -> what somebody elsewhere has told, in another of
             `produces`; None: it cannot be written so. No function: nothing can.
@@ -193,9 +193,9 @@ class EventPackage:
         """Whether its subscriptions are to lists of resources."""
         return self.name.endswith(LIST)
 
-    def authorization(self, database: Database, settings: Settings, watcher: str, resource: str, now: float) -> Authorization:
+    def authorization(self, at: Moment, watcher: str, resource: str) -> Authorization:
         """What the rules of now say of one watcher (`authorize`)."""
-        return self.authorize(database, settings, (watcher,), resource, now)[watcher]
+        return self.authorize(at, (watcher,), resource)[watcher]
 
 
 Packages = Mapping[str, EventPackage]

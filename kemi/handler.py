@@ -12,6 +12,7 @@ from kemi.b2bua import store as outgoing_store
 from kemi.database import Database, Unavailable
 from kemi.errors import TemporarilyUnavailable
 from kemi.gateway import answers, bindings, http, outgoing, proxy
+from kemi.moment import Moment
 from kemi.presence import expire, registrar
 from kemi.process import CONTINUE
 from kemi.requests import Requests
@@ -113,7 +114,7 @@ class Handler(Requests):
 
     def _http(self) -> None:
         self._take_changes()
-        self._execute(self._web.answer(self.database, self.settings, self.packages, time.time()))
+        self._execute(self._web.answer(self._moment()))
 
     def _route(self) -> None:
         self._take_changes()
@@ -147,7 +148,7 @@ class Handler(Requests):
         for _ in range(ROUNDS):
             self._unsettled += answers.take(self.settings.pa.notify_batch * ANSWERS_FOR_EACH)
             settling = list(self._unsettled)
-            effects, more = self._again(partial(notify.notify, self.database, self.settings, self.packages, settling, time.time()))
+            effects, more = self._again(partial(notify.notify, self._moment(), settling))
             self._unsettled.clear()
             self._execute(effects)
             if not more:
@@ -159,20 +160,20 @@ class Handler(Requests):
         answers.tick()
         bindings.tick_closed()
         self.database.tidy()
-        now = time.time()
-        registrar.forget(self.database, now)
-        self._execute(self._again(lambda: sweep.sweep(self.database, self.settings, self.packages, now)))
-        self._execute(self._again(lambda: expire.expire(self.database, self.settings, self.packages, now)))
-        self._fetching.tick(self.database, self.settings, self.packages, now)
-        self._subscriber.tick(self.database, outgoing.has_answers(), now)
+        at = self._moment()
+        registrar.forget(self.database, at.now)
+        self._execute(self._again(lambda: sweep.sweep(at)))
+        self._execute(self._again(lambda: expire.expire(at)))
+        self._fetching.tick(at)
+        self._subscriber.tick(self.database, outgoing.has_answers(), at.now)
 
     def _fetch(self) -> None:
         self._take_changes()
-        self._fetching.run(self.database, self.settings, self.packages)
+        self._fetching.run(self._moment())
 
     def _ask(self) -> None:
         self._take_changes()
-        self._subscriber.run(self.database, self.settings, self.packages)
+        self._subscriber.run(self._moment)
 
 
 def resume(connection: Database, configured: settings.Settings) -> None:
@@ -190,4 +191,4 @@ def resume(connection: Database, configured: settings.Settings) -> None:
 def show_registrations(connection: Database, configured: settings.Settings, secret: bytes) -> None:
     """Stored registrations are shown as the settings of this start say."""
     registrar.forget(connection, time.time())
-    registrar.reconcile(connection, configured, packages.served(configured), secret, time.time())
+    registrar.reconcile(Moment(connection, configured, packages.served(configured), time.time()), secret)

@@ -41,6 +41,7 @@ from kemi.effects import Effect, Log, Reply
 from kemi.errors import Forbidden, NotFound, TemporarilyUnavailable, UnsupportedUriScheme
 from kemi.event_package import Decision
 from kemi.identity import Realm
+from kemi.moment import Moment
 from kemi.presence import policy, rules
 from kemi.settings import Settings
 from kemi.xcap import common_policy, fetched, im_rules
@@ -98,28 +99,25 @@ def recipient_of(realm: Realm, uri: str) -> str:
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), realm.presentity(uri))
 
 
-def authorize(
-    database: Database, settings: Settings, senders: Sequence[str], recipient: str, now: float, name: str = ""
-) -> Verdict:
+def authorize(at: Moment, senders: Sequence[str], recipient: str, name: str = "") -> Verdict:
     """What becomes of a message.
 
     Args:
         senders: who sent it: all identities that are proved, canonical URIs.
         recipient: canonical URI.
-        now: seconds since the epoch.
         name: the document that has the rules, as im-rules.xml; "": as usual.
     """
     if recipient in senders:
         return Verdict(Decision.ALLOW)
-    made = decided(database, senders, recipient)
+    made = decided(at.database, senders, recipient)
     if made is not None:
         return Verdict(made)
-    documents = _documents(database, settings, recipient, name, now)
+    documents = _documents(at, recipient, name)
     rulesets = [each.ruleset for each in documents]
-    sphere = policy.sphere_of(database, recipient, now) if any(each.has_sphere for each in documents) else None
-    lists = rules.lists(database, settings, recipient, documents, now)
-    context = Context(tuple(senders), sphere, now, lists.is_listed)
-    decision = im_rules.evaluate(rulesets, context, Decision(settings.pa.im_rules_default)).permissions
+    sphere = policy.sphere_of(at.database, recipient, at.now) if any(each.has_sphere for each in documents) else None
+    lists = rules.lists(at, recipient, documents)
+    context = Context(tuple(senders), sphere, at.now, lists.is_listed)
+    decision = im_rules.evaluate(rulesets, context, Decision(at.settings.pa.im_rules_default)).permissions
     is_complete = lists.is_complete and all(each.is_readable for each in rulesets)
     return Verdict(Decision.CONFIRM if decision is Decision.BLOCK and not is_complete else decision, is_complete)
 
@@ -154,12 +152,12 @@ def answer(settings: Settings, verdict: Verdict, senders: Sequence[str], recipie
 # Documents
 
 
-def _documents(database: Database, settings: Settings, owner: str, name: str, now: float) -> list[Rules]:
-    draft = bool(settings.pa.draft_rules)
-    if not settings.xcap.xcap_root:
-        return [_read(body, each, draft) for each, body in rules.message_documents(database, owner, name)]
-    name = name or settings.pa.im_rules_file
-    reading = fetched.document(database, settings, AUID, owner, now, name)
+def _documents(at: Moment, owner: str, name: str) -> list[Rules]:
+    draft = bool(at.settings.pa.draft_rules)
+    if not at.settings.xcap.xcap_root:
+        return [_read(body, each, draft) for each, body in rules.message_documents(at.database, owner, name)]
+    name = name or at.settings.pa.im_rules_file
+    reading = fetched.document(at, AUID, owner, name)
     if reading.state is State.UNKNOWN:
         return [_unreadable(name)]
     return [] if reading.state is State.MISSING else [_read(reading.body, name, draft)]

@@ -25,9 +25,10 @@ from typing import NamedTuple
 
 from kemi import dialog, remote_target, sip, store, watcher, watcher_store
 from kemi.client_profile import Profile, profile_of
-from kemi.database import Database, Row, Unavailable
+from kemi.database import Row, Unavailable
 from kemi.effects import Effect, Log, SendRequest, Wake
 from kemi.event_package import LIST, WATCHER_INFORMATION, Document, Packages, View, allow_events, interval_of
+from kemi.moment import Moment
 from kemi.news import News, news_of, view_of
 from kemi.report import report_end, wakes
 from kemi.settings import Settings
@@ -78,40 +79,37 @@ class Round(NamedTuple):
     has_more: bool
 
 
-def notify(database: Database, settings: Settings, packages: Packages, answers: Sequence[Answer], now: float) -> Round:
+def notify(at: Moment, answers: Sequence[Answer]) -> Round:
     """One round: settle `answers`, then claim and build what is due.
-
-    Args:
-        now: seconds since the epoch.
 
     Raises:
         Unavailable: the database does not work; what was not settled or told then is, the next time.
     """
     try:
-        with database.transaction():
-            effects = settle(database, settings, packages, answers, now)
-            claimed, passed_on = _claim(database, settings, now)
+        with at.database.transaction():
+            effects = settle(at, answers)
+            claimed, passed_on = _claim(at)
             telling = [each for each in claimed if not _is_of_list(each)]
             if telling:
-                effects += _tell(database, settings, packages, telling, now)
+                effects += _tell(at, telling)
     except Unavailable:
         raise
     except Exception:  # whatever it is, it is one answer's or one subscription's, and the others go on
-        effects = _settle_apart(database, settings, packages, answers, now)
-        with database.transaction():
-            claimed, passed_on = _claim(database, settings, now)
-        effects += _tell_apart(database, settings, packages, [each for each in claimed if not _is_of_list(each)], now)
+        effects = _settle_apart(at, answers)
+        with at.database.transaction():
+            claimed, passed_on = _claim(at)
+        effects += _tell_apart(at, [each for each in claimed if not _is_of_list(each)])
     lists = [each for each in claimed if each.package.endswith(LIST) and not each.list_id]
-    at_once = lists[: settings.rls.max_notifications_at_once]
-    effects += _tell_lists(database, settings, packages, at_once, now)
-    return Round(effects, passed_on > 0 or len(lists) > len(at_once) or len(claimed) == settings.pa.notify_batch)
+    at_once = lists[: at.settings.rls.max_notifications_at_once]
+    effects += _tell_lists(at, at_once)
+    return Round(effects, passed_on > 0 or len(lists) > len(at_once) or len(claimed) == at.settings.pa.notify_batch)
 
 
-def _claim(database: Database, settings: Settings, now: float) -> tuple[list[Subscription], int]:
+def _claim(at: Moment) -> tuple[list[Subscription], int]:
     """What is due, and how many lists have members among it."""
-    claimed = store.claim(database, now, settings.pa.notify_batch)
+    claimed = store.claim(at.database, at.now, at.settings.pa.notify_batch)
     members = [(each.id, each.list_id) for each in claimed if each.list_id]
-    return claimed, store.pass_on(database, members, now, settings.rls.timer_interval) if members else 0
+    return claimed, store.pass_on(at.database, members, at.now, at.settings.rls.timer_interval) if members else 0
 
 
 def _is_of_list(subscription: Subscription) -> bool:
@@ -119,15 +117,13 @@ def _is_of_list(subscription: Subscription) -> bool:
     return bool(subscription.list_id) or subscription.package.endswith(LIST)
 
 
-def _settle_apart(
-    database: Database, settings: Settings, packages: Packages, answers: Sequence[Answer], now: float
-) -> list[Effect]:
+def _settle_apart(at: Moment, answers: Sequence[Answer]) -> list[Effect]:
     """Each answer in a transaction of its own; one that cannot be taken in is left out."""
     effects: list[Effect] = []
     for each in answers:
         try:
-            with database.transaction():
-                effects += settle(database, settings, packages, [each], now)
+            with at.database.transaction():
+                effects += settle(at, [each])
         except Unavailable:
             raise
         except Exception as problem:
@@ -135,99 +131,93 @@ def _settle_apart(
     return effects
 
 
-def _tell_lists(
-    database: Database, settings: Settings, packages: Packages, lists: Sequence[Subscription], now: float
-) -> list[Effect]:
+def _tell_lists(at: Moment, lists: Sequence[Subscription]) -> list[Effect]:
     """Lists wait for their members, and hold nobody else back meanwhile; one that is made anew not even other lists."""
     anew = [[each] for each in lists if each.changes > each.told]
     others = [each for each in lists if each.changes <= each.told]
     effects: list[Effect] = []
     for together in (others, *anew):
-        effects += _tell_apart(database, settings, packages, together, now) if together else []
+        effects += _tell_apart(at, together) if together else []
     return effects
 
 
-def _tell_apart(
-    database: Database, settings: Settings, packages: Packages, claimed: Sequence[Subscription], now: float
-) -> list[Effect]:
+def _tell_apart(at: Moment, claimed: Sequence[Subscription]) -> list[Effect]:
     """A transaction of their own. Where it fails they are parted until it is known who cannot be told; the others are told."""
     try:
-        with database.transaction():
-            telling = store.claim_again(database, [(each.id,) for each in claimed], now)
-            return _tell(database, settings, packages, telling, now) if telling else []
+        with at.database.transaction():
+            telling = store.claim_again(at.database, [(each.id,) for each in claimed], at.now)
+            return _tell(at, telling) if telling else []
     except Unavailable as problem:
         return [Log(f"not told now: id={','.join(each.id for each in claimed)} why={problem}")]
     except Exception as problem:
         if len(claimed) > 1:
             halves = claimed[: len(claimed) // 2], claimed[len(claimed) // 2 :]
-            return [effect for half in halves for effect in _tell_apart(database, settings, packages, half, now)]
-        return [*_put_off(database, settings, packages, claimed[0], now), Log(f"not told: id={claimed[0].id} why={problem!r}")]
+            return [effect for half in halves for effect in _tell_apart(at, half)]
+        return [*_put_off(at, claimed[0]), Log(f"not told: id={claimed[0].id} why={problem!r}")]
 
 
-def _put_off(database: Database, settings: Settings, packages: Packages, subscription: Subscription, now: float) -> list[Effect]:
+def _put_off(at: Moment, subscription: Subscription) -> list[Effect]:
     """One that cannot be told keeps nobody else waiting: it is tried again later, and goes when its time is over."""
     try:
-        with database.transaction():
-            if subscription.expires_at <= now:
-                return remove(database, settings, packages, {subscription.id: "cannot be told"}, now)
-            store.put_off(database, subscription.id, now + PUT_OFF)
+        with at.database.transaction():
+            if subscription.expires_at <= at.now:
+                return remove(at, {subscription.id: "cannot be told"})
+            store.put_off(at.database, subscription.id, at.now + PUT_OFF)
     except Exception as problem:  # what others are told is written down already, and has to go out
         return [Log(f"not put off: id={subscription.id} why={problem!r}")]
     return []
 
 
-def _tell(database: Database, settings: Settings, packages: Packages, claimed: list[Subscription], now: float) -> list[Effect]:
+def _tell(at: Moment, claimed: list[Subscription]) -> list[Effect]:
     """Do what the deadlines of these mean, and record it: end, tell, or leave in peace who has heard it already."""
     silent = [each for each in claimed if each.in_flight_since is not None]
-    effects = _without_answer(database, settings, packages, silent, now) if silent else []
+    effects = _without_answer(at, silent) if silent else []
     free = [each for each in claimed if each.in_flight_since is None]
-    effects += _expired(database, settings, packages, free, now)
-    telling = [_as_of(each, packages, now) for each in free]
-    made, telling = _make_anew(database, settings, packages, telling, now)
+    effects += _expired(at, free)
+    telling = [_as_of(each, at.packages, at.now) for each in free]
+    made, telling = _make_anew(at, telling)
     effects += made
     news: list[News] = []
     quiet: list[tuple[str]] = []
-    for each in gather(database, settings, packages, telling, now):
-        if each.is_quiet(now):
+    for each in gather(at, telling):
+        if each.is_quiet(at.now):
             quiet.append((each.subscription.id,))
         else:
             news.append(each)
     if quiet:
-        store.quiet(database, quiet)
+        store.quiet(at.database, quiet)
     if news:
-        effects += record(database, settings, packages, news, now)
-    served = allow_events(packages)
-    requests = [each.request(served, now) for each in news]
-    lines = [line for each, request in zip(news, requests, strict=True) for line in too_large(each.subscription, request, settings)]
+        effects += record(at, news)
+    served = allow_events(at.packages)
+    requests = [each.request(served, at.now) for each in news]
+    lines = [
+        line for each, request in zip(news, requests, strict=True) for line in too_large(each.subscription, request, at.settings)
+    ]
     return [*effects, *requests, *lines]
 
 
-def _make_anew(
-    database: Database, settings: Settings, packages: Packages, telling: Sequence[Subscription], now: float
-) -> tuple[list[Effect], list[Subscription]]:
+def _make_anew(at: Moment, telling: Sequence[Subscription]) -> tuple[list[Effect], list[Subscription]]:
     """What subscriptions consist of is written anew where what they are made of has changed; they may end by that."""
     effects: list[Effect] = []
     after: list[Subscription] = []
     for each in telling:
-        populate = packages[each.package].populate if each.package in packages else None
+        populate = at.packages[each.package].populate if each.package in at.packages else None
         if populate is not None and each.changes > each.told and each.state is not State.TERMINATED:
-            effects += populate(database, settings, each, now)
-            known = store.load(database, each.id)
+            effects += populate(at, each)
+            known = store.load(at.database, each.id)
             is_over = known is not None and known.state is State.TERMINATED
-            each = ended(each, Reason.NORESOURCE, now) if is_over else each
+            each = ended(each, Reason.NORESOURCE, at.now) if is_over else each
         after.append(each)
     return effects, after
 
 
-def _without_answer(
-    database: Database, settings: Settings, packages: Packages, silent: Sequence[Subscription], now: float
-) -> list[Effect]:
+def _without_answer(at: Moment, silent: Sequence[Subscription]) -> list[Effect]:
     """Timer F is over: the subscription goes, without a farewell (RFC 6665 section 4.2.2), unless it outlasts that."""
-    kept = {each.id: each.local_cseq for each in silent if each.state is not State.TERMINATED and _outlasts(each, settings)}
+    kept = {each.id: each.local_cseq for each in silent if each.state is not State.TERMINATED and _outlasts(each, at.settings)}
     if kept:
-        store.failed(database, [(tag, cseq, 0.0) for tag, cseq in kept.items()])
+        store.failed(at.database, [(tag, cseq, 0.0) for tag, cseq in kept.items()])
     gone = {each.id: "no answer to NOTIFY" for each in silent if each.id not in kept}
-    return remove(database, settings, packages, gone, now) if gone else []
+    return remove(at, gone) if gone else []
 
 
 def _outlasts(subscription: Subscription, settings: Settings) -> bool:
@@ -239,14 +229,14 @@ def _profile(subscription: Subscription, settings: Settings) -> Profile:
     return profile_of(subscription.user_agent, settings.pa.client_profiles)
 
 
-def _expired(database: Database, settings: Settings, packages: Packages, free: Sequence[Subscription], now: float) -> list[Effect]:
+def _expired(at: Moment, free: Sequence[Subscription]) -> list[Effect]:
     """Report subscriptions whose time is over; watcher information of this round tells of them as ended, not as active too."""
-    expired = [each for each in free if each.expires_at <= now and each.state is not State.TERMINATED]
+    expired = [each for each in free if each.expires_at <= at.now and each.state is not State.TERMINATED]
     if not expired:
         return []
-    store.expired(database, [(each.id,) for each in expired])
-    entries = [watcher.ended(each, Reason.TIMEOUT, now, settings.pa.waiting_expiration) for each in expired]
-    marked = report_end(database, settings, packages, entries, now)
+    store.expired(at.database, [(each.id,) for each in expired])
+    entries = [watcher.ended(each, Reason.TIMEOUT, at.now, at.settings.pa.waiting_expiration) for each in expired]
+    marked = report_end(at, entries)
     lines = [Log(f"subscription expired: id={each.id} resource={each.resource} watcher={each.watcher}") for each in expired]
     return [*lines, *wakes(marked)]
 
@@ -258,35 +248,35 @@ def _as_of(subscription: Subscription, packages: Packages, now: float) -> Subscr
     return ended(subscription, Reason.TIMEOUT, now) if subscription.expires_at <= now else subscription
 
 
-def record(database: Database, settings: Settings, packages: Packages, news: Sequence[News], now: float) -> list[Effect]:
+def record(at: Moment, news: Sequence[News]) -> list[Effect]:
     """Write down that these are told, before they are."""
-    store.sent(database, now, answer_deadline(now), [_sent(each) for each in news])
+    store.sent(at.database, at.now, answer_deadline(at.now), [_sent(each) for each in news])
     lists = [each for each in news if each.document is not None and each.subscription.package.endswith(LIST)]
-    effects = _record_lists(database, settings, packages, lists, now) if lists else []
+    effects = _record_lists(at, lists) if lists else []
     counted = [each for each in news if each.is_counted]
     if counted:
-        after = [each.told(interval_of(packages.get(each.subscription.package), settings), now) for each in counted]
-        store.told(database, after)
+        after = [each.told(interval_of(at.packages.get(each.subscription.package), at.settings), at.now) for each in counted]
+        store.told(at.database, after)
     return effects
 
 
-def _record_lists(database: Database, settings: Settings, packages: Packages, lists: Sequence[News], now: float) -> list[Effect]:
+def _record_lists(at: Moment, lists: Sequence[News]) -> list[Effect]:
     """What is told of the members of lists is told; what a body had no room for is told next, but nothing after an end."""
     telling = [each for each in lists if not each.is_suppressed]
     parts = [part for each in telling for part in _parts(each)]
     telling += parts
     left = [(tag, "") for each in telling if each.document is not None for tag in each.document.left]
     if parts or left:
-        store.told_parts(database, [*((each.subscription.id, each.tag) for each in parts), *left], now)
-    counted = [each.told(0, now) for each in parts if each.is_counted]
+        store.told_parts(at.database, [*((each.subscription.id, each.tag) for each in parts), *left], at.now)
+    counted = [each.told(0, at.now) for each in parts if each.is_counted]
     if counted:
-        store.told(database, counted)
+        store.told(at.database, counted)
     going_on = [each for each in telling if each.document is not None and each.document.has_more]
     unfinished = [(each.subscription.id,) for each in going_on if each.subscription.state is not State.TERMINATED]
     if unfinished:
-        store.go_on(database, unfinished, now)
+        store.go_on(at.database, unfinished, at.now)
     gone = {each.subscription.id: "not in the list any more" for each in parts if not each.subscription.expires_at}
-    effects = remove(database, settings, packages, gone, now) if gone else []
+    effects = remove(at, gone) if gone else []
     return [*effects, Wake(blocked=True)] if unfinished else effects
 
 
@@ -308,22 +298,20 @@ def too_large(subscription: Subscription, request: SendRequest, settings: Settin
     return dialog.too_large(subscription, request, _profile(subscription, settings)) if len(request.body) >= dialog.SHORT else []
 
 
-def gather(
-    database: Database, settings: Settings, packages: Packages, subscriptions: Sequence[Subscription], now: float
-) -> list[News]:
+def gather(at: Moment, subscriptions: Sequence[Subscription]) -> list[News]:
     """What these subscriptions are to be told; each distinct document is made once."""
-    views = [view_of(each, packages) for each in subscriptions]
+    views = [view_of(each, at.packages) for each in subscriptions]
     wanted: dict[str, dict[View, None]] = defaultdict(dict)
     for each, view in zip(subscriptions, views, strict=True):
         if view is not None:
             wanted[each.package][view] = None
     documents: dict[View, Document] = {}
     for name, distinct in wanted.items():
-        documents |= packages[name].render(database, settings, list(distinct), now)
+        documents |= at.packages[name].render(at, list(distinct))
     return [news_of(each, view, documents) for each, view in zip(subscriptions, views, strict=True)]
 
 
-def settle(database: Database, settings: Settings, packages: Packages, answers: Sequence[Answer], now: float) -> list[Effect]:
+def settle(at: Moment, answers: Sequence[Answer]) -> list[Effect]:
     """Take what became of NOTIFYs into the table (RFC 6665 section 4.2.2, RFC 5057 section 5.1).
 
     2xx: answered, its Contact is the new remote target. An ending status, or silence: the row goes. Any other: that NOTIFY is
@@ -332,45 +320,43 @@ def settle(database: Database, settings: Settings, packages: Packages, answers: 
     """
     if not answers:
         return []
-    store.lock(database, [(each.id,) for each in answers])
-    spared = _spared(database, settings, answers)
+    store.lock(at.database, [(each.id,) for each in answers])
+    spared = _spared(at, answers)
     ending = {each.id: f"NOTIFY answered {each.status}" for each in answers if is_ended_by(each.status) and each not in spared}
-    good = [(each.id, each.cseq, remote_target.of_answer(each.contact, settings)) for each in answers if _is_good(each)]
-    bad = [(each.id, each.cseq, _retry_at(each, now)) for each in answers if not _is_good(each)]
-    settled = store.answered(database, good, remote_target.ourselves(settings)).rows() if good else []
-    _acknowledge(database, settings, packages, settled, [each for each in answers if each.event], now)
-    failed = store.failed(database, bad).rows() if bad else []
+    good = [(each.id, each.cseq, remote_target.of_answer(each.contact, at.settings)) for each in answers if _is_good(each)]
+    bad = [(each.id, each.cseq, _retry_at(each, at.now)) for each in answers if not _is_good(each)]
+    settled = store.answered(at.database, good, remote_target.ourselves(at.settings)).rows() if good else []
+    _acknowledge(at, settled, [each for each in answers if each.event])
+    failed = store.failed(at.database, bad).rows() if bad else []
     gone = {tag: ending[tag] for tag, *_ in failed if tag in ending}
     for tag, state, due_at, _package in (*settled, *failed):
         if state == State.TERMINATED.value and not due_at:
             gone.setdefault(tag, "ended")
-    return remove(database, settings, packages, gone, now) if gone else []
+    return remove(at, gone) if gone else []
 
 
 def _is_good(answer: Answer) -> bool:
     return 200 <= answer.status < 300
 
 
-def _spared(database: Database, settings: Settings, answers: Sequence[Answer]) -> list[Answer]:
+def _spared(at: Moment, answers: Sequence[Answer]) -> list[Answer]:
     """408s, a proxy's word for silence, to subscriptions that outlast that."""
-    late = [(each, store.load(database, each.id)) for each in answers if each.status == REQUEST_TIMEOUT]
-    return [answer for answer, subscription in late if subscription is not None and _outlasts(subscription, settings)]
+    late = [(each, store.load(at.database, each.id)) for each in answers if each.status == REQUEST_TIMEOUT]
+    return [answer for answer, subscription in late if subscription is not None and _outlasts(subscription, at.settings)]
 
 
-def _acknowledge(
-    database: Database, settings: Settings, packages: Packages, settled: Sequence[Row], rated: Sequence[Answer], now: float
-) -> None:
+def _acknowledge(at: Moment, settled: Sequence[Row], rated: Sequence[Answer]) -> None:
     """What a 2xx says besides: stored watchers have arrived, and at which rate to go on (RFC 6446 section 9.3)."""
     informed = [(tag,) for tag, _state, _due_at, package in settled if package.endswith(WATCHER_INFORMATION)]
     if informed:
-        watcher_store.forget_told(database, informed)
+        watcher_store.forget_told(at.database, informed)
     for answer in rated:
-        subscription = store.load(database, answer.id)
+        subscription = store.load(at.database, answer.id)
         if subscription is not None and sip.names_package(answer.event, subscription.package):
-            interval = interval_of(packages.get(subscription.package), settings)
-            gap = _profile(subscription, settings).least_gap
-            rated_now = subscription.rated(sip.parse_event(answer.event).parameters, interval, now, gap)
-            store.rate(database, rated_now.repeating(interval))
+            interval = interval_of(at.packages.get(subscription.package), at.settings)
+            gap = _profile(subscription, at.settings).least_gap
+            rated_now = subscription.rated(sip.parse_event(answer.event).parameters, interval, at.now, gap)
+            store.rate(at.database, rated_now.repeating(interval))
 
 
 def _retry_at(answer: Answer, now: float) -> float:
@@ -379,15 +365,15 @@ def _retry_at(answer: Answer, now: float) -> float:
     return now + answer.retry_after if answer.retry_after else 0.0
 
 
-def remove(database: Database, settings: Settings, packages: Packages, gone: Mapping[str, str], now: float) -> list[Effect]:
+def remove(at: Moment, gone: Mapping[str, str]) -> list[Effect]:
     """Delete subscriptions, given why by id, one log line each; an end that was not reported is reported."""
-    rows = store.remove(database, [(tag,) for tag in gone])
+    rows = store.remove(at.database, [(tag,) for tag in gone])
     lists = [(each.id,) for each in rows if each.package.endswith(LIST)]
     if lists:
-        store.forget_lists(database, lists)
+        store.forget_lists(at.database, lists)
     unreported = [each for each in rows if each.was_reported]
-    entries = [watcher.ended(each, Reason.TIMEOUT, now, settings.pa.waiting_expiration) for each in unreported]
-    marked = report_end(database, settings, packages, entries, now) if entries else None
+    entries = [watcher.ended(each, Reason.TIMEOUT, at.now, at.settings.pa.waiting_expiration) for each in unreported]
+    marked = report_end(at, entries) if entries else None
     lines = [
         Log(
             f"subscription removed: id={each.id} event={each.package} resource={each.resource} "

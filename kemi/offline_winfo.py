@@ -12,33 +12,32 @@ SQL: 1 statement to store, 2 to look for what is stored and who is told, 2 more 
 from collections.abc import Sequence
 
 from kemi import watcher, watcher_store
-from kemi.database import Database
 from kemi.effects import Effect, Log, Status
-from kemi.event_package import WATCHER_INFORMATION, Packages
+from kemi.event_package import WATCHER_INFORMATION
+from kemi.moment import Moment
 from kemi.report import report_change, wakes
 from kemi.settings import Settings
 from kemi.subscription import State, Subscription, WatcherEvent
 
 
-def store(database: Database, settings: Settings, packages: Packages, subscription: Subscription, now: float) -> bool:
+def store(at: Moment, subscription: Subscription) -> bool:
     """Store the watcher of this subscription.
 
     Args:
         subscription: as its SUBSCRIBE left it.
-        now: seconds since the epoch.
 
     Returns:
         False: watchers of its package are told to nobody (`pa.watcherinfo_notify`).
     """
-    return store_all(database, settings, packages, [subscription], now) > 0
+    return store_all(at, [subscription]) > 0
 
 
-def store_all(database: Database, settings: Settings, packages: Packages, subscriptions: Sequence[Subscription], now: float) -> int:
+def store_all(at: Moment, subscriptions: Sequence[Subscription]) -> int:
     """Store the watchers of these subscriptions, to one resource each. One statement; gives how many are stored."""
-    told = [each for each in subscriptions if each.package + WATCHER_INFORMATION in packages]
-    entries = [_entry(each, now, now + settings.pa.offline_winfo_expiration) for each in told]
+    told = [each for each in subscriptions if each.package + WATCHER_INFORMATION in at.packages]
+    entries = [_entry(each, at.now, at.now + at.settings.pa.offline_winfo_expiration) for each in told]
     if entries:
-        watcher_store.store(database, entries)
+        watcher_store.store(at.database, entries)
     return len(entries)
 
 
@@ -70,24 +69,21 @@ def is_worth_storing(settings: Settings, status: Status) -> bool:
     return bool(settings.pa.use_offline_winfo) and status.new and status.subscription.state is State.PENDING
 
 
-def tell(
-    database: Database, settings: Settings, packages: Packages, package: str, resource: str, now: float
-) -> tuple[bool, list[Effect]]:
+def tell(at: Moment, package: str, resource: str) -> tuple[bool, list[Effect]]:
     """Have stored watchers of `package` told to the presentity, which watches its watchers.
 
     Args:
         resource: canonical URI of the presentity.
-        now: seconds since the epoch.
 
     Returns:
         Whether nothing is left to be told. False: the presentity does not watch its watchers, what is stored is kept.
     """
-    if not watcher_store.has_stored(database, package, resource, now):
+    if not watcher_store.has_stored(at.database, package, resource, at.now):
         return True, []
-    with database.transaction():
-        database.lock(resource)
-        if not watcher_store.watches_itself(database, package, resource):
+    with at.database.transaction():
+        at.database.lock(resource)
+        if not watcher_store.watches_itself(at.database, package, resource):
             return False, []
-        marked = report_change(database, settings, packages, [(resource, package)], now)
-        told = watcher_store.dump(database, package, resource, now)
+        marked = report_change(at, [(resource, package)])
+        told = watcher_store.dump(at.database, package, resource, at.now)
     return True, [*wakes(marked), Log(f"stored watchers told: resource={resource} event={package} watchers={told.count}")]

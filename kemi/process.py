@@ -15,6 +15,7 @@ from kemi.database import Conflict, Database, Unavailable
 from kemi.effects import Effect, Log
 from kemi.errors import ServiceUnavailable, SipError
 from kemi.gateway import answers, outgoing
+from kemi.moment import Moment
 from kemi.presence import registrar
 from kemi.runtime_settings import Watch, restored
 
@@ -48,6 +49,10 @@ class Process:
             self._database = database.connect(self.settings)
         return self._database
 
+    def _moment(self) -> Moment:
+        """What verbs are given."""
+        return Moment(self.database, self.settings, self.packages, time.time())
+
     def _take_changes(self) -> None:
         """Parameters may have been changed while the server runs."""
         changes = gateway.value(gateway.CHANGED)
@@ -65,7 +70,7 @@ class Process:
             gateway.pass_changes(self._watch.text())
         self._take_changes()
         if taken:
-            self._execute(registrar.reconcile(self.database, self.settings, self.packages, self.secret, time.time()))
+            self._execute(registrar.reconcile(self._moment(), self.secret))
 
     def _do(self, verb: Callable[[], list[Effect]]) -> int:
         """Run a verb that nobody waits for."""

@@ -24,11 +24,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kemi import decision_store, store, watcher, watcher_store
-from kemi.database import Database, Result
+from kemi.database import Result
 from kemi.effects import Effect, Log, Wake
 from kemi.event_package import Authorization, Decision, Packages, interval_of
+from kemi.moment import Moment
 from kemi.report import report_change, report_end, wakes
-from kemi.settings import Settings
 from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, WatcherEvent, authorized, decided, due
 from kemi.watcher import Entry
 
@@ -58,51 +58,40 @@ class Change(NamedTuple):
         return (self.before.decision, self.before.permissions) != (self.after.decision, self.after.permissions)
 
 
-def reauthorize(
-    database: Database, settings: Settings, packages: Packages, package_name: str, resource: str, now: float
-) -> list[Effect]:
+def reauthorize(at: Moment, package_name: str, resource: str) -> list[Effect]:
     """Ask the rules again, in a transaction of its own.
 
     Args:
         package_name: whose subscriptions; nothing is done for a package that is not served.
         resource: canonical URI of the presentity.
-        now: seconds since the epoch.
     """
-    with database.transaction():
-        database.lock(resource)
-        return apply(database, settings, packages, package_name, resource, now)
+    with at.database.transaction():
+        at.database.lock(resource)
+        return apply(at, package_name, resource)
 
 
-def apply(
-    database: Database,
-    settings: Settings,
-    packages: Packages,
-    package_name: str,
-    resource: str,
-    now: float,
-    watcher: str | None = None,
-) -> list[Effect]:
+def apply(at: Moment, package_name: str, resource: str, watcher: str | None = None) -> list[Effect]:
     """The same in the transaction of the caller, who has locked the presentity and written the new rules.
 
     Args:
         watcher: canonical URI of the only one to ask about; None: all.
     """
-    package = packages.get(package_name)
+    package = at.packages.get(package_name)
     if package is None:
         return []
-    live = decision_store.live(database, package_name, resource, watcher or "")
-    waiting = decision_store.waiting(database, package_name, resource, watcher or "")
+    live = decision_store.live(at.database, package_name, resource, watcher or "")
+    waiting = decision_store.waiting(at.database, package_name, resource, watcher or "")
     watchers = dict.fromkeys([*(each.watcher for each in live), *(each.uri for each in waiting)])
-    says = package.authorize(database, settings, list(watchers), resource, now) if watchers else {}
-    interval = interval_of(package, settings)
-    after = [(each, _after(each, says[each.watcher], interval, now)) for each in live]
+    says = package.authorize(at, list(watchers), resource) if watchers else {}
+    interval = interval_of(package, at.settings)
+    after = [(each, _after(each, says[each.watcher], interval, at.now)) for each in live]
     changes = [Change(each, changed) for each, changed in after if changed != each]
-    changes = _within_limit(database, settings, package_name, resource, changes)
+    changes = _within_limit(at, package_name, resource, changes)
     decided_about = [each for each in waiting if says[each.uri].decision is not Decision.CONFIRM]
-    done = [_done_waiting(each, says[each.uri].decision, now) for each in decided_about]
-    marked = _report(database, settings, packages, changes, done, now)
+    done = [_done_waiting(each, says[each.uri].decision, at.now) for each in decided_about]
+    marked = _report(at, changes, done)
     if changes:
-        decision_store.apply(database, [each.after for each in changes])
+        decision_store.apply(at.database, [each.after for each in changes])
     changes = [each for each in changes if each.is_told]
     return [*_wake(changes), *(effect for result in marked for effect in wakes(result)), *_log(changes, done)]
 
@@ -113,23 +102,23 @@ def asking_the_same(packages: Packages, package_name: str) -> list[str]:
     return [name for name, each in packages.items() if each.rules is rules]
 
 
-def overdue(database: Database, settings: Settings, packages: Packages, now: float) -> list[Effect]:
+def overdue(at: Moment) -> list[Effect]:
     """Ask the rules again where the time has come to; one transaction a presentity and package."""
     effects: list[Effect] = []
-    for resource, name in decision_store.to_judge(database, now, LIMIT):
-        effects += reauthorize(database, settings, packages, name, resource, now)
+    for resource, name in decision_store.to_judge(at.database, at.now, LIMIT):
+        effects += reauthorize(at, name, resource)
     return effects
 
 
-def _within_limit(database: Database, settings: Settings, package_name: str, resource: str, changes: list[Change]) -> list[Change]:
+def _within_limit(at: Moment, package_name: str, resource: str, changes: list[Change]) -> list[Change]:
     """No more are let in than a presentity may have watchers; the others are asked for when their lists are refreshed.
 
     When the clock changes the rules again is noted of them all the same: else they would be asked for each second.
     """
-    most, new = settings.pa.max_watchers, [each for each in changes if each.is_new]
+    most, new = at.settings.pa.max_watchers, [each for each in changes if each.is_new]
     if not (most and new):
         return changes
-    free = max(0, most - decision_store.watchers(database, package_name, resource, most))
+    free = max(0, most - decision_store.watchers(at.database, package_name, resource, most))
     left = {each.before.id for each in new[free:]}
     later = [each._replace(after=each.before._replace(judge_at=each.after.judge_at)) for each in new[free:]]
     return [each for each in changes if each.before.id not in left] + [each for each in later if each.after != each.before]
@@ -172,25 +161,23 @@ def _done_waiting(waiting: Entry, decision: Decision, now: float) -> Entry:
     return waiting._replace(status=watcher.Status.TERMINATED, event=event, expires_at=now + watcher.TOLD_WITHIN)
 
 
-def _report(
-    database: Database, settings: Settings, packages: Packages, changes: Sequence[Change], done: Sequence[Entry], now: float
-) -> list[Result | None]:
+def _report(at: Moment, changes: Sequence[Change], done: Sequence[Entry]) -> list[Result | None]:
     """Report what changes before it is written, as `report` wants it."""
     marked = []
     moved = [each.after for each in changes if each.is_of_state and each.after.state is not State.TERMINATED]
     if moved:
-        marked.append(report_change(database, settings, packages, [(each.resource, each.package) for each in moved], now))
-        store.number(database, [(each.id,) for each in moved])
+        marked.append(report_change(at, [(each.resource, each.package) for each in moved]))
+        store.number(at.database, [(each.id,) for each in moved])
     if done:
-        watcher_store.remove(database, [(each.id,) for each in done])
-    expiration = settings.pa.waiting_expiration
+        watcher_store.remove(at.database, [(each.id,) for each in done])
+    expiration = at.settings.pa.waiting_expiration
     rejected = [
-        watcher.ended(each.before, each.after.reason or Reason.REJECTED, now, expiration)
+        watcher.ended(each.before, each.after.reason or Reason.REJECTED, at.now, expiration)
         for each in changes
         if each.is_of_state and each.after.state is State.TERMINATED
     ]
     if rejected or done:
-        marked.append(report_end(database, settings, packages, [*rejected, *done], now))
+        marked.append(report_end(at, [*rejected, *done]))
     return marked
 
 

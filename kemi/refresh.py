@@ -16,56 +16,48 @@ from kemi.database import Database, Result
 from kemi.effects import Effect, Log, Reply, Status, Wake
 from kemi.errors import Forbidden, OutOfOrder, SubscriptionDoesNotExist
 from kemi.event_package import Authorization, Decision, Packages, allow_events, interval_of
+from kemi.moment import Moment
 from kemi.report import report_change, report_end, wakes
 from kemi.settings import Settings
 from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, decided, due, ended
 
 
-def refresh(
-    database: Database,
-    settings: Settings,
-    packages: Packages,
-    asked: Asked,
-    request: sip.Request,
-    watcher_uri: str,
-    now: float,
-) -> list[Effect]:
+def refresh(at: Moment, asked: Asked, request: sip.Request, watcher_uri: str) -> list[Effect]:
     """Handle a SUBSCRIBE with a To-tag.
 
     Args:
         watcher_uri: canonical URI of who asks, authenticated.
-        now: seconds since the epoch.
 
     Raises:
         SipError: 481 no such dialog, 403 another event or watcher, 500 out of order.
     """
-    with database.transaction():
-        before = _find(database, request)
+    with at.database.transaction():
+        before = _find(at.database, request)
         _check_dialog(before, asked, request, watcher_uri)
         if (request.cseq, request.branch) == (before.remote_cseq, before.branch):
-            return [accepted(before, before.seconds_left(now), packages, _is_suppressed(before, asked))]
+            return [accepted(before, before.seconds_left(at.now), at.packages, _is_suppressed(before, asked))]
         asked = asked._replace(condition=_condition(before, asked))
-        authorization = asked.package.authorization(database, settings, watcher_uri, before.resource, now)
-        after = _refreshed(before, asked, request, settings, authorization, now)
-        populated = _populated(database, settings, asked, after, now)
-        marked = _report_refreshed(database, settings, packages, before, after, now)
-        suppressed = asked.condition != "" and _holds(database, settings, packages, before, after, asked, now)
-        after, removed = _save(database, settings, packages, after, suppressed, now)
+        authorization = asked.package.authorization(at, watcher_uri, before.resource)
+        after = _refreshed(before, asked, request, at.settings, authorization, at.now)
+        populated = _populated(at, asked, after)
+        marked = _report_refreshed(at, before, after)
+        suppressed = asked.condition != "" and _holds(at, before, after, asked)
+        after, removed = _save(at, after, suppressed)
     if authorization.decision is Decision.BLOCK:
         refusal = Reply(Forbidden.status, Forbidden.reason)
         return [refusal, *_wake(after), *wakes(marked), log_line("rejected", after, asked.lifetime), Status("rejected", after)]
     word = "ended" if asked.lifetime == 0 else "refreshed"
-    reply = accepted(after, asked.lifetime, packages, suppressed)
+    reply = accepted(after, asked.lifetime, at.packages, suppressed)
     line = log_line(word, after, asked.lifetime)
     return [reply, *_wake(after), *populated, *removed, *wakes(marked), line, Status(after.state.value, after)]
 
 
-def _populated(database: Database, settings: Settings, asked: Asked, after: Subscription, now: float) -> list[Effect]:
+def _populated(at: Moment, asked: Asked, after: Subscription) -> list[Effect]:
     """A list is made anew, as its documents and the rules of its members are now (RFC 4662 section 4.5)."""
     populate = asked.package.populate
     if populate is None or after.state is State.TERMINATED:
         return []
-    return populate(database, settings, after, now)
+    return populate(at, after)
 
 
 def _refreshed(
@@ -88,17 +80,15 @@ def _refreshed(
     return ended(after, Reason.TIMEOUT, now) if asked.lifetime == 0 else after
 
 
-def _report_refreshed(
-    database: Database, settings: Settings, packages: Packages, before: Subscription, after: Subscription, now: float
-) -> Result | None:
+def _report_refreshed(at: Moment, before: Subscription, after: Subscription) -> Result | None:
     """Report a change of state; a mere refresh is none."""
     if after.state is State.TERMINATED:
-        entry = watcher.ended(before, after.reason or Reason.TIMEOUT, now, settings.pa.waiting_expiration)
-        return report_end(database, settings, packages, [entry], now)
+        entry = watcher.ended(before, after.reason or Reason.TIMEOUT, at.now, at.settings.pa.waiting_expiration)
+        return report_end(at, [entry])
     if after.state is before.state:
         return None
-    marked = report_change(database, settings, packages, [(after.resource, after.package)], now)
-    store.number(database, [(after.id,)])
+    marked = report_change(at, [(after.resource, after.package)])
+    store.number(at.database, [(after.id,)])
     return marked
 
 
@@ -112,32 +102,22 @@ def _condition(before: Subscription, asked: Asked) -> str:
     return "" if outdated and asked.condition not in ("*", told) else asked.condition
 
 
-def _holds(
-    database: Database,
-    settings: Settings,
-    packages: Packages,
-    before: Subscription,
-    after: Subscription,
-    asked: Asked,
-    now: float,
-) -> bool:
+def _holds(at: Moment, before: Subscription, after: Subscription, asked: Asked) -> bool:
     """Whether nothing is to be told: the condition holds, and the state stays or the watcher leaves (RFC 5839 section 5.7)."""
     if after.state is not before.state and (asked.lifetime > 0 or after.reason is not Reason.TIMEOUT):
         return False
-    (news,) = notify.gather(database, settings, packages, [after], now)
+    (news,) = notify.gather(at, [after])
     return news.is_suppressed
 
 
-def _save(
-    database: Database, settings: Settings, packages: Packages, after: Subscription, suppressed: bool, now: float
-) -> tuple[Subscription, list[Effect]]:
+def _save(at: Moment, after: Subscription, suppressed: bool) -> tuple[Subscription, list[Effect]]:
     """Write the row; suppressed, there is nothing due, and of one that ended no row is left, nor of what it consists of."""
     if not suppressed or after.state is State.TERMINATED:
-        store.refresh(database, after)
+        store.refresh(at.database, after)
     if not suppressed:
         return after, []
     if after.state is State.TERMINATED:
-        return after._replace(due_at=None), notify.remove(database, settings, packages, {after.id: "ended"}, now)
+        return after._replace(due_at=None), notify.remove(at, {after.id: "ended"})
     waiting = after.in_flight_since is not None
     tag = after.suppress if after.suppress != "*" else ""
     quiet = after._replace(
@@ -146,7 +126,7 @@ def _save(
         next_at=after.next_at if waiting else after.expires_at,
         notified_tag=f"{after.state.value} {tag}",
     )
-    store.refresh(database, quiet)
+    store.refresh(at.database, quiet)
     return quiet, []
 
 

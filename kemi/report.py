@@ -9,32 +9,29 @@ from collections.abc import Iterable, Sequence
 from kemi import store, watcher_store
 from kemi.database import Database, Result
 from kemi.effects import Effect, Wake
-from kemi.event_package import WATCHER_INFORMATION, Packages
-from kemi.settings import Settings
+from kemi.event_package import WATCHER_INFORMATION
+from kemi.moment import Moment
 from kemi.watcher import Entry
 
 
-def report_change(
-    database: Database, settings: Settings, packages: Packages, watched: Iterable[tuple[str, str]], now: float
-) -> Result | None:
+def report_change(at: Moment, watched: Iterable[tuple[str, str]]) -> Result | None:
     """Mark watcher information due; before the change itself is written.
 
     Args:
         watched: whose watchers change, as (resource, package).
-        now: seconds since the epoch.
     """
     telling = {(resource, package + WATCHER_INFORMATION) for resource, package in watched}
-    rows = sorted(each for each in telling if each[1] in packages)
-    return store.mark_telling(database, rows, now, settings.pa.notify_interval) if rows else None
+    rows = sorted(each for each in telling if each[1] in at.packages)
+    return store.mark_telling(at.database, rows, at.now, at.settings.pa.notify_interval) if rows else None
 
 
-def report_end(database: Database, settings: Settings, packages: Packages, ended: Sequence[Entry], now: float) -> Result | None:
+def report_end(at: Moment, ended: Sequence[Entry]) -> Result | None:
     """Mark watcher information due, and remember the subscriptions that end at `now`, seconds since the epoch."""
-    watched = [each for each in ended if each.package + WATCHER_INFORMATION in packages]
+    watched = [each for each in ended if each.package + WATCHER_INFORMATION in at.packages]
     if not watched:
         return None
-    marked = report_change(database, settings, packages, [(each.resource, each.package) for each in watched], now)
-    watcher_store.record(database, watched, settings.pa.max_subscriptions, now)
+    marked = report_change(at, [(each.resource, each.package) for each in watched])
+    watcher_store.record(at.database, watched, at.settings.pa.max_subscriptions, at.now)
     return marked
 
 

@@ -29,6 +29,7 @@ from kemi.errors import (
 from kemi.event_package import LIST, Decision, allow_events
 from kemi.gateway import authentication, bindings, outgoing, proxy
 from kemi.message import Verdict
+from kemi.moment import Moment
 from kemi.options import is_wake
 from kemi.presence import online, policy, publication, publish, registrar, rules, subscribed
 from kemi.presence.package import PRESENCE
@@ -74,7 +75,7 @@ class Requests(Process):
     def _refuse(self, refusal: SipError) -> None:
         """What is refused for want of a document of another server is asked for again soon: it is fetched at once."""
         if isinstance(refusal, NotFetchedYet):
-            self._reporting(partial(source.ask, self.database, self._there, refusal.wanted, time.time()))
+            self._reporting(partial(source.ask, self._there(), refusal.wanted))
             self._fetching.asked(self.settings, is_known=False)
         super()._refuse(refusal)
 
@@ -100,7 +101,7 @@ class Requests(Process):
         """The same of a SUBSCRIBE: rules may name any of its identities, now and later."""
         identities = self._identities(source, from_uri, in_script)
         if len(identities) > 1:
-            self._again(partial(policy.identified, self.database, self.settings, identities, time.time()))
+            self._again(partial(policy.identified, self._moment(), identities))
         return next(iter(identities), None)
 
     def _event(self, method: str, in_script: bool = False) -> bool:
@@ -134,8 +135,8 @@ class Requests(Process):
             if not wanted.is_list:
                 self._require_user(wanted.resource)
             chosen = self._keep_root(wanted, chosen or "")
-        verb = partial(subscribe.subscribe, self.database, self.settings, self.packages, request, wanted.resource, watcher)
-        effects = self._again(partial(verb, wanted.tag, time.time(), chosen or ""))
+        verb = partial(subscribe.subscribe, self._moment(), request, wanted.resource, watcher, wanted.tag, chosen or "")
+        effects = self._again(verb)
         self._subscribed(wanted, effects)
         return is_accepted(effects)
 
@@ -153,7 +154,7 @@ class Requests(Process):
         """Whoever is elsewhere may be a list: where the client knows lists the server there is asked for one."""
         if is_elsewhere:
             return target.supports_lists(request) and relay.is_for_list(self.packages, request.event, request.accept)
-        return target.is_for_list(self.database, self._there, request, resource, watcher, time.time())
+        return target.is_for_list(self._there(), request, resource, watcher)
 
     def _subscribed(self, wanted: Wanted, effects: list[Effect]) -> None:
         """What was asked for is written: it is told, and who has more to do about it is woken."""
@@ -168,20 +169,19 @@ class Requests(Process):
         """The XCAP root that a script has chosen for the documents of this request (`kemi.xcap.roots`); "": the usual one."""
         return ""
 
-    @property
-    def _there(self) -> settings.Settings:
-        """The settings for documents of this request."""
-        return roots.at(self.settings, self._root)
+    def _there(self) -> Moment:
+        """What verbs are given that read documents of this request."""
+        return roots.below(self._moment(), self._root)
 
     def _keep_root(self, wanted: Wanted, chosen: str) -> str:
         """That root stays with the presentity, or with the list: which list it is then."""
-        root, now = self._root, time.time()
+        root, at = self._root, self._moment()
         if not root:
             return chosen
         if wanted.is_list:
             return source.below(root, chosen)
-        changed = partial(rules_changed(self.database, self.settings, self.packages), "pres-rules", wanted.resource, now)
-        self._execute(self._again(partial(roots.remember, self.database, self.settings, wanted.resource, root, changed, now)))
+        changed = partial(rules_changed(at), "pres-rules", wanted.resource, at.now)
+        self._execute(self._again(partial(roots.remember, at, wanted.resource, root, changed)))
         return chosen
 
     def _want(self, request: sip.Request, watcher: str, wanted: Wanted) -> None:
@@ -190,7 +190,7 @@ class Requests(Process):
         if package in self.packages:
             wish = relay.Wish(request.from_tag, gateway.max_forwards(), gateway.field(gateway.PATH) or "")
             key = (watcher, wanted.resource, package + LIST if wanted.is_list else package)
-            self._again(partial(relay.want, self.database, self.settings, *key, wish, self._subscriber.name, time.time()))
+            self._again(partial(relay.want, self._moment(), *key, wish, self._subscriber.name))
 
     def _pass_on(self) -> bool:
         """Our own SUBSCRIBE to a user of ours goes to the contacts that the registrar has; False: it is another one."""
@@ -206,13 +206,13 @@ class Requests(Process):
             return False
         if gateway.begin_transaction():
             request = gateway.read_request("NOTIFY")
-            self._execute(self._again(partial(self._subscriber.heard, self.database, self.settings, self.packages, request)))
+            self._execute(self._again(partial(self._subscriber.heard, self._moment(), request)))
         return True
 
     def _store_if_away(self, subscription: Subscription) -> None:
         """A presentity that is away is told later who came; before the answer, so that nobody who got one is forgotten."""
         if subscription.package == PRESENCE.name and not self._is_online(subscription.resource):
-            offline_winfo.store(self.database, self.settings, self.packages, subscription, time.time())
+            offline_winfo.store(self._moment(), subscription)
 
     def _is_online(self, presentity: str) -> bool:
         return online.is_online(self.database, presentity, time.time())
@@ -231,8 +231,7 @@ class Requests(Process):
         if publisher != presentity and publisher not in self.settings.pa.publishers:
             raise Forbidden("only the presentity itself may publish here")
         tag = publication.entity_tag_for(request, self.secret)
-        verb = partial(publish.publish, self.database, self.settings, self.packages, request, presentity, tag)
-        effects = self._again(partial(verb, time.time()))
+        effects = self._again(partial(publish.publish, self._moment(), request, presentity, tag))
         self._execute(effects)
         return is_accepted(effects)
 
@@ -267,7 +266,7 @@ class Requests(Process):
 
     def _synchronize(self, presentity: str, change: Callable[[], list[Binding]]) -> list[Effect]:
         """Change bindings, store and show them."""
-        return registrar.synchronize(self.database, self.settings, self.packages, self.secret, presentity, change, time.time())
+        return registrar.synchronize(self._moment(), self.secret, presentity, change)
 
     def _forward_message(self) -> None:
         """MESSAGE: it goes to the registered contacts of the recipient, if its rules let it through (RFC 3428).
@@ -302,7 +301,7 @@ class Requests(Process):
 
     def _verdict(self, senders: tuple[str, ...], recipient: str, document: str = "") -> Verdict:
         """What becomes of a message; documents of another server that are not known yet are fetched at once."""
-        ask = partial(message.authorize, self.database, self._there, senders, recipient, time.time(), document)
+        ask = partial(message.authorize, self._there(), senders, recipient, document)
         verdict = self._again(ask)
         self._fetching.asked(self.settings, verdict.is_complete)
         return verdict

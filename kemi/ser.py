@@ -14,7 +14,6 @@ KP_TRUSTED; from our own digest.
 """
 
 import re
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -215,12 +214,12 @@ class Script(Handler):
         handled = self._handled if self._word.kept is not None else None
         if handled is None or handled.word == REJECTED:
             raise Mistake("store_winfo: no SUBSCRIBE was accepted before it")
-        return offline_winfo.store(self.database, self.settings, self.packages, handled.subscription, time.time())
+        return offline_winfo.store(self._moment(), handled.subscription)
 
     def _tell_watchers(self, package: str) -> bool:
         if package + WATCHER_INFORMATION not in self.packages:
             raise Mistake(f"dump_stored_winfo: {package!r} has no watcher information; presence is an event package")
-        told, effects = offline_winfo.tell(self.database, self.settings, self.packages, package, self._target(), time.time())
+        told, effects = offline_winfo.tell(self._moment(), package, self._target())
         self._execute(effects)
         return told
 

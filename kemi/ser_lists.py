@@ -18,7 +18,6 @@ it is for no list, or cannot be read as one (LEFT)                 only with "1"
 401                                                                always         0, which ends the route
 """
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -129,11 +128,11 @@ class Script(ser.Script):
         return self._who(address, gateway.field("$fu") or "", in_script=True)
 
     def _own_list(self, name: str, who: str) -> str | None:
-        is_there = source.has_list(self.database, self._there, who, name, time.time())
+        is_there = source.has_list(self._there(), who, name)
         return source.Chosen(name=name).as_text() if is_there else None
 
     def _service(self, who: str) -> str | None:
-        return "" if source.is_list(self.database, self._there, self._target(), who, time.time()) else None
+        return "" if source.is_list(self._there(), self._target(), who) else None
 
     def _handle_list(self, send_errors: str) -> int:
         if send_errors not in ("0", "1") or gateway.text("$rm") != "SUBSCRIBE":

@@ -18,7 +18,8 @@ from kemi.asked import asked_of
 from kemi.database import Database, Result
 from kemi.effects import Effect, Status, Wake
 from kemi.errors import ExtensionRequired, Forbidden, LoopDetected, ServiceUnavailable
-from kemi.event_package import WATCHER_INFORMATION, Decision, Packages, Populate, allow_events, interval_of
+from kemi.event_package import WATCHER_INFORMATION, Decision, Populate, allow_events, interval_of
+from kemi.moment import Moment
 from kemi.report import report_change, report_end, wakes
 from kemi.settings import Settings
 from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, answer_deadline, authorized, fetched
@@ -66,71 +67,60 @@ def is_last(request: sip.Request) -> bool:
     return request.expires is not None and request.expires.strip().strip("0") == ""
 
 
-def subscribe(
-    database: Database,
-    settings: Settings,
-    packages: Packages,
-    request: sip.Request,
-    resource: str,
-    watcher_uri: str,
-    tag: str,
-    now: float,
-    chosen: str = "",
-) -> list[Effect]:
+def subscribe(at: Moment, request: sip.Request, resource: str, watcher_uri: str, tag: str, chosen: str = "") -> list[Effect]:
     """Handle a SUBSCRIBE.
 
     Args:
         resource: canonical URI of the presentity; in a dialog it is not looked at.
         watcher_uri: canonical URI of who asks, authenticated.
         tag: our tag for a new dialog (`tag_of`).
-        now: seconds since the epoch.
         chosen: the list that a script has chosen, where none comes with the request (`Subscription.body`).
 
     Raises:
         SipError: the refusals of RFC 6665 section 4.2.1: 400, 403, 406, 415, 423, 481, 482, 489, 500, 503.
     """
-    asked = asked_of(request, settings, packages, is_list_tag(request.to_tag or tag))
+    asked = asked_of(request, at.settings, at.packages, is_list_tag(request.to_tag or tag))
     if request.to_tag:
-        return refresh.refresh(database, settings, packages, asked, request, watcher_uri, now)
-    flow, connection = remote_target.flow_of(request, asked.contact, settings)
+        return refresh.refresh(at, asked, request, watcher_uri)
+    flow, connection = remote_target.flow_of(request, asked.contact, at.settings)
     subscription = Subscription(
         id=tag, package=asked.package.name, event_id=asked.event.id, resource=resource, entity=entity_of(request.uri, resource),
         watcher=watcher_uri, decision=Decision.CONFIRM, state=State.PENDING, reason=None, accept=asked.accept,
-        created_at=now, expires_at=now + asked.lifetime, call_id=request.call_id, local_uri=request.to_uri,
+        created_at=at.now, expires_at=at.now + asked.lifetime, call_id=request.call_id, local_uri=request.to_uri,
         remote_uri=request.from_uri, remote_tag=request.from_tag, remote_target=asked.contact,
         route_set=remote_target.route_set_of(request), local_cseq=0, remote_cseq=request.cseq, branch=request.branch,
         socket=request.socket, flow=flow, connection=connection, user_agent=request.user_agent,
-        due_at=None, in_flight_since=now, notified_at=now, notified_tag="", next_at=answer_deadline(now),
+        due_at=None, in_flight_since=at.now, notified_at=at.now, notified_tag="", next_at=answer_deadline(at.now),
         display_name=sip.display_name(request.display_name), event_parameters=asked.parameters, suppress=asked.condition,
         body=asked.body or chosen,
     )  # fmt: skip
-    interval = interval_of(asked.package, settings)
-    subscription = subscription.rated(asked.event.parameters, interval, now, asked.profile.least_gap)
-    return _open(database, settings, packages, subscription, asked.lifetime)
+    interval = interval_of(asked.package, at.settings)
+    subscription = subscription.rated(asked.event.parameters, interval, at.now, asked.profile.least_gap)
+    return _open(at, subscription, asked.lifetime)
 
 
-def _open(database: Database, settings: Settings, packages: Packages, subscription: Subscription, lifetime: int) -> list[Effect]:
+def _open(at: Moment, subscription: Subscription, lifetime: int) -> list[Effect]:
     """Insert the subscription with its first NOTIFY in flight, unless the rules refuse: what they have noted stays all the same.
 
     A PUBLISH for the presentity, or a change of its rules, comes wholly before or after.
     """
     opened = None
-    with database.transaction():
-        database.lock(subscription.resource)
-        foresee = packages[subscription.package].foresee
+    with at.database.transaction():
+        at.database.lock(subscription.resource)
+        foresee = at.packages[subscription.package].foresee
         if foresee is not None:
-            foresee(database, subscription.resource, subscription.created_at)
-        subscription = _authorized(database, settings, packages, subscription, lifetime)
+            foresee(at, subscription.resource)
+        subscription = _authorized(at, subscription, lifetime)
         if subscription.decision in STATE_BY_DECISION:
-            opened = _insert(database, settings, packages, subscription)
+            opened = _insert(at, subscription)
     if opened is None:
         raise Forbidden("the presentity's rules refuse this watcher")
     subscription = opened.subscription
     if opened.created.count == 0:
-        _require_retransmission(database, settings, store.load(database, subscription.id), subscription)
-        return [refresh.accepted(subscription, lifetime, packages)]
+        _require_retransmission(at, store.load(at.database, subscription.id), subscription)
+        return [refresh.accepted(subscription, lifetime, at.packages)]
     word = "fetched" if lifetime == 0 else "created"
-    reply = refresh.accepted(subscription, lifetime, packages)
+    reply = refresh.accepted(subscription, lifetime, at.packages)
     line = refresh.log_line(word, subscription, lifetime)
     return [reply, *opened.effects, *wakes(opened.marked), line, Status(subscription.state.value, subscription, new=True)]
 
@@ -148,30 +138,32 @@ class _Opened(NamedTuple):
     marked: Result | None = None
 
 
-def _insert(database: Database, settings: Settings, packages: Packages, subscription: Subscription) -> _Opened:
-    package, now = packages[subscription.package], subscription.created_at
+def _insert(at: Moment, subscription: Subscription) -> _Opened:
+    package = at.packages[subscription.package]
     if package.populate is not None:
-        return _populate(database, settings, package.populate, subscription)
+        return _populate(at, package.populate, subscription)
     if subscription.in_flight_since is None:
-        return _hold(database, settings, subscription)
-    waiting = _waiting(database, subscription)
+        return _hold(at, subscription)
+    waiting = _waiting(at.database, subscription)
     subscription = subscription._replace(watcher_id=waiting or watcher.opaque(subscription.id))
-    marked = _report_new(database, settings, packages, subscription)
+    marked = _report_new(at, subscription)
     if subscription.package.endswith(WATCHER_INFORMATION):
-        _gather_watchers(database, settings, subscription)
-    (news,) = notify.gather(database, settings, packages, [subscription], now)
-    first = news.request(allow_events(packages), now)
-    told = news.told(interval_of(package, settings), now) if news.is_counted else subscription
+        _gather_watchers(at, subscription)
+    (news,) = notify.gather(at, [subscription])
+    first = news.request(allow_events(at.packages), at.now)
+    told = news.told(interval_of(package, at.settings), at.now) if news.is_counted else subscription
     told = told._replace(local_cseq=first.cseq, notified_tag=news.tag)
-    created = _create(database, settings, told)
+    created = _create(at, told)
     if waiting and subscription.state is State.PENDING:
-        watcher_store.taken(database, waiting, subscription.id)
-    return _Opened(subscription, created, [first, *notify.too_large(subscription, first, settings)], marked)
+        watcher_store.taken(at.database, waiting, subscription.id)
+    return _Opened(subscription, created, [first, *notify.too_large(subscription, first, at.settings)], marked)
 
 
-def _create(database: Database, settings: Settings, subscription: Subscription) -> Result:
+def _create(at: Moment, subscription: Subscription) -> Result:
     """Insert it, unless there are too many; or it is one to a single resource, and a list of ours has that URI."""
-    return store.create(database, subscription, settings.pa.max_watchers, settings.pa.max_subscriptions, _has_lists(settings))
+    return store.create(
+        at.database, subscription, at.settings.pa.max_watchers, at.settings.pa.max_subscriptions, _has_lists(at.settings)
+    )
 
 
 def _has_lists(settings: Settings) -> bool:
@@ -179,37 +171,34 @@ def _has_lists(settings: Settings) -> bool:
     return not settings.xcap.xcap_root
 
 
-def _hold(database: Database, settings: Settings, subscription: Subscription) -> _Opened:
+def _hold(at: Moment, subscription: Subscription) -> _Opened:
     """Insert a fetch whose NOTIFY has to wait. The notifier tells it: when what it waits for comes, or its time."""
     subscription = subscription._replace(watcher_id=watcher.opaque(subscription.id))
-    created = _create(database, settings, subscription)
+    created = _create(at, subscription)
     return _Opened(subscription, created, [])
 
 
-def _populate(database: Database, settings: Settings, populate: Populate, subscription: Subscription) -> _Opened:
+def _populate(at: Moment, populate: Populate, subscription: Subscription) -> _Opened:
     """Insert the subscription and what it consists of. The notifier tells it: it waits for nobody who changes a part of it."""
-    now = subscription.created_at
-    next_at = now if subscription.in_flight_since is not None else subscription.next_at
+    next_at = at.now if subscription.in_flight_since is not None else subscription.next_at
     subscription = subscription._replace(
-        in_flight_since=None, due_at=now, next_at=next_at, notified_at=0.0, watcher_id=watcher.opaque(subscription.id)
+        in_flight_since=None, due_at=at.now, next_at=next_at, notified_at=0.0, watcher_id=watcher.opaque(subscription.id)
     )
-    created = _create(database, settings, subscription)
-    existing = store.load(database, subscription.id)
+    created = _create(at, subscription)
+    existing = store.load(at.database, subscription.id)
     if existing is None:
         raise ServiceUnavailable("too many subscriptions", RETRY_AFTER)
-    effects = populate(database, settings, subscription, now) if existing == subscription else []
+    effects = populate(at, subscription) if existing == subscription else []
     return _Opened(subscription, created, [Wake(), *effects])
 
 
-def _authorized(
-    database: Database, settings: Settings, packages: Packages, subscription: Subscription, lifetime: int
-) -> Subscription:
+def _authorized(at: Moment, subscription: Subscription, lifetime: int) -> Subscription:
     """The subscription in the state that the rules of now give it."""
-    package, now = packages[subscription.package], subscription.created_at
-    authorization = package.authorization(database, settings, subscription.watcher, subscription.resource, now)
+    package = at.packages[subscription.package]
+    authorization = package.authorization(at, subscription.watcher, subscription.resource)
     subscription = authorized(subscription, authorization, STATE_BY_DECISION.get(authorization.decision, State.TERMINATED))
     if lifetime == 0:
-        return fetched(subscription, package.awaits(database, settings, subscription, now) if package.awaits else None)
+        return fetched(subscription, package.awaits(at, subscription) if package.awaits else None)
     return subscription
 
 
@@ -220,30 +209,25 @@ def _waiting(database: Database, subscription: Subscription) -> str:
     return watcher_store.waiting(database, subscription.package, subscription.resource, subscription.watcher)
 
 
-def _report_new(database: Database, settings: Settings, packages: Packages, subscription: Subscription) -> Result | None:
+def _report_new(at: Moment, subscription: Subscription) -> Result | None:
     """A new watcher; a fetch is not one, but who is not decided about waits after it too (RFC 3857 sections 4.7.1, 4.7.2)."""
-    now = subscription.created_at
     if subscription.state is not State.TERMINATED:
-        return report_change(database, settings, packages, [(subscription.resource, subscription.package)], now)
+        return report_change(at, [(subscription.resource, subscription.package)])
     if subscription.decision is not Decision.CONFIRM:
         return None
     pending = subscription._replace(state=State.PENDING)
-    return report_end(
-        database, settings, packages, [watcher.ended(pending, Reason.TIMEOUT, now, settings.pa.waiting_expiration)], now
-    )
+    return report_end(at, [watcher.ended(pending, Reason.TIMEOUT, at.now, at.settings.pa.waiting_expiration)])
 
 
-def _gather_watchers(database: Database, settings: Settings, subscription: Subscription) -> None:
+def _gather_watchers(at: Moment, subscription: Subscription) -> None:
     """Watcher information is about to be told for the first time: nobody it tells of ends meanwhile, stored ones are told."""
     watched = subscription.package.removesuffix(WATCHER_INFORMATION)
-    watcher_store.lock(database, watched, subscription.resource)
-    if settings.pa.use_offline_winfo and subscription.watcher == subscription.resource:
-        watcher_store.dump(database, watched, subscription.resource, subscription.created_at)
+    watcher_store.lock(at.database, watched, subscription.resource)
+    if at.settings.pa.use_offline_winfo and subscription.watcher == subscription.resource:
+        watcher_store.dump(at.database, watched, subscription.resource, at.now)
 
 
-def _require_retransmission(
-    database: Database, settings: Settings, existing: Subscription | None, subscription: Subscription
-) -> None:
+def _require_retransmission(at: Moment, existing: Subscription | None, subscription: Subscription) -> None:
     """No row was inserted: a retransmission, which finds its own row, is answered again; anything else is refused.
 
     Raises:
@@ -251,7 +235,7 @@ def _require_retransmission(
         LoopDetected: 482, the row was made by the same SUBSCRIBE on another path.
         ServiceUnavailable: 503, a limit is reached; or the resource has just become a list, which is found when it is tried again.
     """
-    is_list = existing is None and _has_lists(settings) and store.is_list(database, subscription.resource)
+    is_list = existing is None and _has_lists(at.settings) and store.is_list(at.database, subscription.resource)
     if is_list and is_able_tag(subscription.id):
         raise ServiceUnavailable("this became a list a moment ago", 1)
     if is_list:

@@ -6,32 +6,30 @@ the presentity's rules say of its watcher changes by itself (`kemi.reauthorize`)
 """
 
 from kemi import offline_winfo, reauthorize, store, watcher, watcher_store
-from kemi.database import Database
 from kemi.effects import Effect, Log, Wake
-from kemi.event_package import Packages
+from kemi.moment import Moment
 from kemi.report import report_end, wakes
-from kemi.settings import Settings
 
 LIMIT = 500
 """Entries looked after in one sweep; the next one is a second later."""
 
 
-def sweep(database: Database, settings: Settings, packages: Packages, now: float) -> list[Effect]:
+def sweep(at: Moment) -> list[Effect]:
     """See whether a deadline has come at `now`, seconds since the epoch. One statement, no lock."""
-    due, over, unjudged = store.deadlines(database, now, offline_winfo.cleaned(settings, now))
-    effects = give_up(database, settings, packages, now) if over else []
+    due, over, unjudged = store.deadlines(at.database, at.now, offline_winfo.cleaned(at.settings, at.now))
+    effects = give_up(at) if over else []
     if unjudged:
-        effects += reauthorize.overdue(database, settings, packages, now)
+        effects += reauthorize.overdue(at)
     return [Wake(), *effects] if due else effects
 
 
-def give_up(database: Database, settings: Settings, packages: Packages, now: float) -> list[Effect]:
+def give_up(at: Moment) -> list[Effect]:
     """Waiting watchers that nobody decided about end (RFC 3857 section 4.7.1); what is stored or was told is forgotten."""
-    with database.transaction():
-        entries = watcher_store.over(database, now, offline_winfo.cleaned(settings, now), LIMIT)
+    with at.database.transaction():
+        entries = watcher_store.over(at.database, at.now, offline_winfo.cleaned(at.settings, at.now), LIMIT)
         if entries:
-            watcher_store.remove(database, [(each.id,) for each in entries])
-        waiting = [watcher.gave_up(each, now) for each in entries if each.status is watcher.Status.WAITING]
-        marked = report_end(database, settings, packages, waiting, now) if waiting else None
+            watcher_store.remove(at.database, [(each.id,) for each in entries])
+        waiting = [watcher.gave_up(each, at.now) for each in entries if each.status is watcher.Status.WAITING]
+        marked = report_end(at, waiting) if waiting else None
     lines = [Log(f"watcher given up: resource={each.resource} watcher={each.uri} event={each.package}") for each in waiting]
     return [*lines, *wakes(marked)]

@@ -18,7 +18,6 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from kemi import watcher_store
-from kemi.database import Database
 from kemi.event_package import (
     STANDARD_INTERVAL,
     VERSION,
@@ -29,6 +28,7 @@ from kemi.event_package import (
     EventPackage,
     View,
 )
+from kemi.moment import Moment
 from kemi.settings import Settings
 from kemi.subscription import Subscription
 from kemi.watcher import Status, Watcher
@@ -46,20 +46,18 @@ def winfo_of(watched: EventPackage) -> EventPackage:
     package = watched.name
     is_nested = package.endswith(WATCHER_INFORMATION)
 
-    def authorize(
-        database: Database, settings: Settings, watchers: Sequence[str], resource: str, _now: float
-    ) -> dict[str, Authorization]:
-        allowed = {each for each in watchers if _sees_all(settings, each, resource) and not (is_nested and each != resource)}
+    def authorize(at: Moment, watchers: Sequence[str], resource: str) -> dict[str, Authorization]:
+        allowed = {each for each in watchers if _sees_all(at.settings, each, resource) and not (is_nested and each != resource)}
         if not is_nested and not allowed.issuperset(watchers):
-            known = watcher_store.list_all(database, package, [resource])
+            known = watcher_store.list_all(at.database, package, [resource])
             allowed |= {each.uri for each in known if each.status is not Status.TERMINATED}
         return {each: Authorization(Decision.ALLOW if each in allowed else Decision.BLOCK) for each in watchers}
 
-    def render(database: Database, settings: Settings, views: Sequence[View], now: float) -> dict[View, Document]:
+    def render(at: Moment, views: Sequence[View]) -> dict[View, Document]:
         watchers = defaultdict[str, list[Watcher]](list)
-        for each in watcher_store.list_all(database, package, sorted({view.resource for view in views})):
+        for each in watcher_store.list_all(at.database, package, sorted({view.resource for view in views})):
             watchers[each.resource].append(each)
-        return {view: _document(view, package, watchers[view.resource], settings, now) for view in views}
+        return {view: _document(view, package, watchers[view.resource], at.settings, at.now) for view in views}
 
     return EventPackage(
         name=package + WATCHER_INFORMATION,

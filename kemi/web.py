@@ -9,13 +9,12 @@ from collections.abc import Callable
 from functools import partial
 
 from kemi import consequences
-from kemi.database import Conflict, Database
+from kemi.database import Conflict
 from kemi.effects import Effect, HttpReply
-from kemi.event_package import Packages
 from kemi.gateway import http
 from kemi.http import READING
 from kemi.identity import Realm
-from kemi.settings import Settings
+from kemi.moment import Moment
 from kemi.xcap import serve
 
 
@@ -34,7 +33,7 @@ class Web:
         self._doorkeeper = http.Doorkeeper(secret, started)
         self._is_on: bool | None = None
 
-    def answer(self, database: Database, settings: Settings, packages: Packages, now: float) -> list[Effect]:
+    def answer(self, at: Moment) -> list[Effect]:
         """Answer the request that Kamailio is working on.
 
         Returns:
@@ -43,17 +42,17 @@ class Web:
         Raises:
             SipError, Unavailable: it is not answered yet.
         """
-        request = http.read_request(settings.xcap.max_document)
+        request = http.read_request(at.settings.xcap.max_document)
         if self._is_on is None:
             self._is_on = http.is_xcap_on()  # the configuration never changes, and can only be read while there is a request
-        is_ours = self._is_on and not settings.xcap.xcap_root
-        reply = http.at_once(request, settings.xcap.root if is_ours else "")
-        who = reply or self._doorkeeper.admit(database, settings, self._realm, request, self._is_trusted(request.source))
+        is_ours = self._is_on and not at.settings.xcap.xcap_root
+        reply = http.at_once(request, at.settings.xcap.root if is_ours else "")
+        who = reply or self._doorkeeper.admit(at.database, at.settings, self._realm, request, self._is_trusted(request.source))
         if isinstance(who, HttpReply):
             return http.answered([who])
-        changed = consequences.follow(database, settings, packages, now)
+        changed = consequences.follow(at)
         tag = "" if request.method in READING else secrets.token_hex(10)
-        verb = partial(serve.serve, database, settings, self._realm, request, who, tag, now, changed)
+        verb = partial(serve.serve, at, self._realm, request, who, tag, changed)
         try:
             effects = verb()
         except Conflict:

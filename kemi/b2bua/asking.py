@@ -6,7 +6,6 @@ worker of SIP     heard  NOTIFY
 """
 
 import secrets
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -17,7 +16,7 @@ from kemi.b2bua.happening import Setting, Show
 from kemi.b2bua.outgoing import Answered
 from kemi.database import Database
 from kemi.effects import Effect
-from kemi.event_package import Packages
+from kemi.moment import Moment
 from kemi.settings import Settings
 
 SWEEP: Final = 5
@@ -70,13 +69,16 @@ class Asking:
         if is_sweep or has_answers or store.is_due(database, now):
             self._wake()
 
-    def run(self, database: Database, settings: Settings, packages: Packages) -> None:
+    def run(self, moment: Callable[[], Moment]) -> None:
         """Send what is due, no more than so many in a second; the rest waits for the next tick.
+
+        Args:
+            moment: what verbs are given, as it is when it is called.
 
         Raises:
             Unavailable: of the database.
         """
-        at = self._at(database, settings, packages)
+        at = self._at(moment())
         if at.now >= self._swept_at + SWEEP - 1:
             self._swept_at = at.now
             self._execute([*sending.sweep(at, chance), *sending.sources(at, chance)])
@@ -84,8 +86,8 @@ class Asking:
         more = True
         while more:
             self._untaken += self._take(ANSWERS)
-            answers, at = list(self._untaken), self._at(database, settings, packages)
-            effects, number = self._again(partial(sending.send, at, answers, chance, self._room(settings, at.now)))
+            answers, at = list(self._untaken), self._at(moment())
+            effects, number = self._again(partial(sending.send, at, answers, chance, self._room(at.settings, at.now)))
             self._untaken.clear()
             self._used += number
             self._execute(effects)
@@ -105,16 +107,16 @@ class Asking:
             self._second, self._used = int(now), 0
         return settings.b2b.max_subscribes - self._used
 
-    def heard(self, database: Database, settings: Settings, packages: Packages, request: sip.Request) -> list[Effect]:
+    def heard(self, at: Moment, request: sip.Request) -> list[Effect]:
         """A NOTIFY in one of our dialogs.
 
         Raises:
             SipError: it is refused.
         """
-        return notified.notified(self._at(database, settings, packages), request, chance())
+        return notified.notified(self._at(at), request, chance())
 
-    def _at(self, database: Database, settings: Settings, packages: Packages) -> Setting:
-        return Setting(database, settings, packages, outside.ourselves(settings, self.name), self._show, time.time())
+    def _at(self, at: Moment) -> Setting:
+        return Setting(*at, outside.ourselves(at.settings, self.name), self._show)
 
 
 def chance() -> str:

@@ -16,9 +16,9 @@ from kemi import identity, sip
 from kemi.b2bua import event_list, numbered, outside, store
 from kemi.b2bua.outgoing import Shown
 from kemi.b2bua.store import Key, Known
-from kemi.database import Database
 from kemi.effects import Effect
 from kemi.event_package import Authorization, Decision, Document, EventPackage, View
+from kemi.moment import Moment
 from kemi.settings import Settings
 from kemi.subscription import State, Subscription
 
@@ -54,52 +54,46 @@ def _with_foreign_list(package: EventPackage, settings: Settings) -> EventPackag
     return replace(_with_foreign(package, settings), authorize_members=None, populate=partial(_populate, package))
 
 
-def _populate(
-    package: EventPackage, database: Database, settings: Settings, subscription: Subscription, now: float
-) -> list[Effect]:
-    if package.populate is None or identity.reaches(settings, subscription.resource):
+def _populate(package: EventPackage, at: Moment, subscription: Subscription) -> list[Effect]:
+    if package.populate is None or identity.reaches(at.settings, subscription.resource):
         return []
-    effects = package.populate(database, settings, subscription, now)
-    if subscription.state is State.TERMINATED and settings.b2b.fetch_wait:
-        store.hold_list(database, subscription.id, subscription.watcher, now + settings.b2b.fetch_wait)
+    effects = package.populate(at, subscription)
+    if subscription.state is State.TERMINATED and at.settings.b2b.fetch_wait:
+        store.hold_list(at.database, subscription.id, subscription.watcher, at.now + at.settings.b2b.fetch_wait)
     return effects
 
 
-def _awaits(name: str, database: Database, settings: Settings, subscription: Subscription, now: float) -> float | None:
+def _awaits(name: str, at: Moment, subscription: Subscription) -> float | None:
     """Until when a fetch waits for what somebody elsewhere says."""
-    if not settings.b2b.fetch_wait or not identity.reaches(settings, subscription.resource):
+    if not at.settings.b2b.fetch_wait or not identity.reaches(at.settings, subscription.resource):
         return None
-    is_awaited = outside.is_awaited(database, (subscription.watcher, subscription.resource, name))
-    return now + settings.b2b.fetch_wait if is_awaited else None
+    is_awaited = outside.is_awaited(at.database, (subscription.watcher, subscription.resource, name))
+    return at.now + at.settings.b2b.fetch_wait if is_awaited else None
 
 
-def _authorize(
-    package: EventPackage, database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float
-) -> Mapping[str, Authorization]:
+def _authorize(package: EventPackage, at: Moment, watchers: Sequence[str], resource: str) -> Mapping[str, Authorization]:
     """The package's own rules for our users, the remote side's word for others."""
-    if not identity.reaches(settings, resource):
-        return package.authorize(database, settings, watchers, resource, now)
+    if not identity.reaches(at.settings, resource):
+        return package.authorize(at, watchers, resource)
     keys = [(watcher, resource, package.name) for watcher in watchers]
-    says = _says(database, settings, keys, now)
+    says = _says(at, keys)
     return {watcher: says[watcher, resource, package.name] for watcher in watchers}
 
 
-def _says(database: Database, settings: Settings, keys: Sequence[Key], now: float) -> dict[Key, Authorization]:
-    found = outside.ensure(database, settings, keys, now)
+def _says(at: Moment, keys: Sequence[Key]) -> dict[Key, Authorization]:
+    found = outside.ensure(at, keys)
     return {key: found[key].authorization for key in keys}
 
 
-def _authorize_members(
-    package: EventPackage, database: Database, settings: Settings, watcher: str, resources: Sequence[str], now: float
-) -> Mapping[str, Authorization]:
-    foreign = [each for each in resources if identity.reaches(settings, each)]
+def _authorize_members(package: EventPackage, at: Moment, watcher: str, resources: Sequence[str]) -> Mapping[str, Authorization]:
+    foreign = [each for each in resources if identity.reaches(at.settings, each)]
     ours = [each for each in resources if each not in set(foreign)]
     found: dict[str, Authorization] = {}
     if ours and package.authorize_members is not None:
-        found |= package.authorize_members(database, settings, watcher, ours, now)
+        found |= package.authorize_members(at, watcher, ours)
     elif ours:
-        found |= {each: package.authorization(database, settings, watcher, each, now) for each in ours}
-    says = _says(database, settings, [(watcher, each, package.name) for each in foreign], now) if foreign else {}
+        found |= {each: package.authorization(at, watcher, each) for each in ours}
+    says = _says(at, [(watcher, each, package.name) for each in foreign]) if foreign else {}
     return found | {resource: authorization for (_watcher, resource, _package), authorization in says.items()}
 
 
@@ -108,14 +102,12 @@ def _aspect(package: EventPackage, settings: Settings, subscription: Subscriptio
     return subscription.watcher if identity.reaches(settings, subscription.resource) else package.aspect(subscription)
 
 
-def _render(
-    package: EventPackage, database: Database, settings: Settings, views: Sequence[View], now: float
-) -> Mapping[View, Document]:
-    foreign = {view: (view.aspect, view.resource, package.name) for view in views if identity.reaches(settings, view.resource)}
+def _render(package: EventPackage, at: Moment, views: Sequence[View]) -> Mapping[View, Document]:
+    foreign = {view: (view.aspect, view.resource, package.name) for view in views if identity.reaches(at.settings, view.resource)}
     ours = [view for view in views if view not in foreign]
-    documents = dict(package.render(database, settings, ours, now)) if ours else {}
-    known = store.shown(database, sorted(set(foreign.values())))
-    most = numbered.MERGED * settings.pa.max_body
+    documents = dict(package.render(at, ours)) if ours else {}
+    known = store.shown(at.database, sorted(set(foreign.values())))
+    most = numbered.MERGED * at.settings.pa.max_body
     return documents | {view: _document(package, view, _active(known.get(key, []), most), most) for view, key in foreign.items()}
 
 

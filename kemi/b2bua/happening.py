@@ -15,14 +15,15 @@ from kemi.b2bua.request import Ourselves
 from kemi.database import Database
 from kemi.effects import Effect, Log, SendRequest
 from kemi.event_package import LIST, Packages
+from kemi.moment import Moment
 from kemi.settings import Settings
 
-Show = Callable[[Database, Settings, Packages, str, str, bytes, float], list[Effect]]
-"""Makes a publication of what was told: (database, settings, packages, presentity, content type, body, now)."""
+Show = Callable[[Moment, str, str, bytes], list[Effect]]
+"""Makes a publication of what was told: (at, presentity, content type, body)."""
 
 
 class Setting(NamedTuple):
-    """What every verb here is given.
+    """What every verb here is given: a moment, and besides it who we are.
 
     Args:
         show: for those that are a source of a presentity of ours.
@@ -31,9 +32,14 @@ class Setting(NamedTuple):
     database: Database
     settings: Settings
     packages: Packages
+    now: float
     us: Ourselves
     show: Show
-    now: float
+
+    @property
+    def moment(self) -> Moment:
+        """What other verbs are given."""
+        return Moment(self.database, self.settings, self.packages, self.now)
 
 
 def happens(at: Setting, outgoing: Outgoing, event: Event, token: str) -> list[Effect]:
@@ -109,17 +115,17 @@ def _told(at: Setting, done: Step) -> list[Effect]:
     if outgoing is None:
         return []
     if not outgoing.source:
-        return outside.tell(at.database, at.settings, at.packages, outgoing, actions, at.now)
+        return outside.tell(at.moment, outgoing, actions)
     if not any(isinstance(action, Tell) for action in actions):
         return []
     body = outgoing.body if outgoing.shown is Shown.ACTIVE else b""
-    return at.show(at.database, at.settings, at.packages, outgoing.source, outgoing.content_type, body, at.now)
+    return at.show(at.moment, outgoing.source, outgoing.content_type, body)
 
 
 def _shown_no_more(at: Setting, outgoing: Outgoing) -> list[Effect]:
     if not outgoing.source or outgoing.shown is not Shown.ACTIVE:
         return []
-    return at.show(at.database, at.settings, at.packages, outgoing.source, "", b"", at.now)
+    return at.show(at.moment, outgoing.source, "", b"")
 
 
 def _asked(at: Setting, outgoing: Outgoing, actions: Sequence[Action], token: str) -> list[SendRequest]:

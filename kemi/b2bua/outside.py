@@ -40,7 +40,8 @@ from kemi.b2bua.store import Key, Told
 from kemi.database import Database, Result
 from kemi.effects import Effect
 from kemi.errors import ConfigurationError
-from kemi.event_package import LIST, Authorization, Decision, Packages, interval_of
+from kemi.event_package import LIST, Authorization, Decision, interval_of
+from kemi.moment import Moment
 from kemi.report import wakes
 from kemi.settings import Settings
 from kemi.subscription import Reason, State
@@ -147,18 +148,18 @@ def key_of(outgoing: Outgoing) -> Key:
     return outgoing.watcher, outgoing.resource, outgoing.package
 
 
-def ensure(database: Database, settings: Settings, keys: Sequence[Key], now: float) -> dict[Key, Word]:
+def ensure(at: Moment, keys: Sequence[Key]) -> dict[Key, Word]:
     """Somebody here wants these: what the remote side has told so far. Those that are not there are made, as far as limits allow.
 
     Where all are there and wanted already: 1 statement.
     """
-    standing = store.standing(database, keys)
+    standing = store.standing(at.database, keys)
     found = {key: Word(each.shown, each.reason) for key, each in standing.items()}
     full: dict[tuple[str, str], Word] = {}
     for key in sorted(key for key in keys if key not in standing or not standing[key].wanted):
         whose = key[0], key[1].rpartition("@")[2]
         is_refused = whose in full and key not in standing
-        found[key] = full[whose] if is_refused else _wanted(database, settings, key, now)
+        found[key] = full[whose] if is_refused else _wanted(at, key)
         if found[key].limit:
             full[whose] = found[key]
     return found
@@ -170,21 +171,21 @@ def is_awaited(database: Database, key: Key) -> bool:
     return found is not None and found.shown is Shown.UNKNOWN and not found.failures
 
 
-def _wanted(database: Database, settings: Settings, key: Key, now: float) -> Word:
-    is_ours = key[0].rpartition("@")[2] in settings.domains
-    if not is_ours or not identity.reaches(settings, key[1]):
+def _wanted(at: Moment, key: Key) -> Word:
+    is_ours = key[0].rpartition("@")[2] in at.settings.domains
+    if not is_ours or not identity.reaches(at.settings, key[1]):
         return STRANGER
-    outgoing = store.load(database, key)
+    outgoing = store.load(at.database, key)
     if outgoing is None:
-        limit = reached(database, settings, key)
+        limit = reached(at, key)
         if limit:
             return Word(Shown.FAILED, limit=limit)
-        store.create(database, new(key, now))
-        outgoing = store.load(database, key)
-    done = step(outgoing, Wanted(), timing_of(settings), now, secrets.token_hex(16)).outgoing if outgoing else None
+        store.create(at.database, new(key, at.now))
+        outgoing = store.load(at.database, key)
+    done = step(outgoing, Wanted(), timing_of(at.settings), at.now, secrets.token_hex(16)).outgoing if outgoing else None
     if done is None:
         return Word(Shown.UNKNOWN)
-    store.save(database, traced(done, "wanted", now))
+    store.save(at.database, traced(done, "wanted", at.now))
     return Word(done.shown, done.reason)
 
 
@@ -196,29 +197,27 @@ def new(key: Key, now: float) -> Outgoing:
     return Outgoing(watcher, resource, package, domain, now, refresh_at=until, next_at=until, is_list=package.endswith(LIST))
 
 
-def reached(database: Database, settings: Settings, key: Key) -> str:
+def reached(at: Moment, key: Key) -> str:
     """Name of the limit for which nobody more may be asked: the watcher, or the domain, has its most already; "": none."""
-    of_watcher, of_domain = store.count(database, key[0], key[1].rpartition("@")[2])
-    b2b = settings.b2b
+    of_watcher, of_domain = store.count(at.database, key[0], key[1].rpartition("@")[2])
+    b2b = at.settings.b2b
     if 0 < b2b.max_per_watcher <= of_watcher:
         return PER_WATCHER
     return PER_DOMAIN if 0 < b2b.max_per_domain <= of_domain else ""
 
 
-def tell(
-    database: Database, settings: Settings, packages: Packages, outgoing: Outgoing, actions: Iterable[Action], now: float
-) -> list[Effect]:
+def tell(at: Moment, outgoing: Outgoing, actions: Iterable[Action]) -> list[Effect]:
     """Have local subscribers told what has changed."""
     marked: list[Result] = []
     for action in actions:
         if not isinstance(action, Tell):
             continue
         if action.is_urgent:
-            marked.append(store.release_lists(database, outgoing.watcher, now))
-            marked.append(_tell_state(database, key_of(outgoing), Word(outgoing.shown, outgoing.reason), now))
+            marked.append(store.release_lists(at.database, outgoing.watcher, at.now))
+            marked.append(_tell_state(at.database, key_of(outgoing), Word(outgoing.shown, outgoing.reason), at.now))
         else:
-            interval = interval_of(packages.get(outgoing.package), settings)
-            marked.append(store.tell_document(database, key_of(outgoing), now, interval))
+            interval = interval_of(at.packages.get(outgoing.package), at.settings)
+            marked.append(store.tell_document(at.database, key_of(outgoing), at.now, interval))
     return [effect for each in marked for effect in wakes(each)]
 
 

@@ -18,6 +18,7 @@ from kemi.database import Database
 from kemi.errors import LoopDetected, NotFound, ServiceUnavailable, TooManyHops
 from kemi.event_package import LIST, Packages
 from kemi.identity import Realm
+from kemi.moment import Moment
 from kemi.settings import Settings
 
 RETRY_AFTER = 60
@@ -65,29 +66,26 @@ def refuse_circles(database: Database, wish: Wish, name: str) -> None:
         raise TooManyHops("Max-Forwards is used up")
 
 
-def want(
-    database: Database, settings: Settings, watcher: str, resource: str, package: str, wish: Wish, name: str, now: float
-) -> None:
+def want(at: Moment, watcher: str, resource: str, package: str, wish: Wish, name: str) -> None:
     """Prepare the outgoing subscription for a SUBSCRIBE that is about to be handled. Nothing is sent before that was accepted.
 
     Args:
         watcher: canonical URI, authenticated.
         resource: of `elsewhere`.
         name: ours (`name_of`).
-        now: seconds since the epoch.
 
     Raises:
         SipError: 404, 482, 483, 503.
     """
-    if watcher.rpartition("@")[2] not in settings.domains:
+    if watcher.rpartition("@")[2] not in at.settings.domains:
         raise NotFound("this server is no proxy for other domains")
-    refuse_circles(database, wish, name)
+    refuse_circles(at.database, wish, name)
     key = (watcher, resource, package)
-    with database.transaction():
-        known = store.load(database, key)
+    with at.database.transaction():
+        known = store.load(at.database, key)
         if known is None:
-            if outside.reached(database, settings, key):
+            if outside.reached(at, key):
                 raise ServiceUnavailable("too many subscriptions to users elsewhere", RETRY_AFTER)
             forwards = min(wish.max_forwards, sip.MAX_FORWARDS) - 1
-            one = outside.new(key, now)._replace(max_forwards=forwards, path=wish.path)
-            store.create(database, one)
+            one = outside.new(key, at.now)._replace(max_forwards=forwards, path=wish.path)
+            store.create(at.database, one)

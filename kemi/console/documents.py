@@ -3,6 +3,7 @@
 import secrets
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -170,9 +171,8 @@ def read(file: Path) -> bytes:
 
 def performed(session: Session, wish: Wish) -> Result:
     """Do it, with all that follows."""
-    changed = consequences.follow(session.database, session.settings, session.packages, session.now)
-    found = (session.database, session.settings, session.realm, wish, secrets.token_hex(10), session.now, changed)
-    return again(lambda: manage.perform(*found))
+    changed = consequences.follow(session.moment)
+    return again(partial(manage.perform, session.moment, session.realm, wish, secrets.token_hex(10), changed))
 
 
 def of_result(document: str, result: Result) -> Facts:

@@ -18,7 +18,7 @@ from kemi.presence.explain import ByRules, Explained, Trial
 from kemi.presence.package import NAME
 from kemi.presence.rules import Rules
 from kemi.xcap.conditions import in_words
-from kemi.xcap.explanation import Moment, RuleExplained
+from kemi.xcap.explanation import Later, RuleExplained
 
 REMOVED: Final = ("part", "element", "needs")
 BARE: Final = {True: "everything is shown", False: "nothing is shown"}
@@ -52,7 +52,7 @@ def explain(
     trial = Trial(file.name if file.name != "-" else "stdin", read(file)) if file else None
     with begin(configuration) as session:
         who, whose = session.watcher(watcher), session.presentity(presentity)
-        why = verb.explain(session.database, session.settings, session.packages, who, whose, session.now, trial, package)
+        why = verb.explain(session.moment, who, whose, trial, package)
         found = of_explained(session, who, whose, why, documents)
     show(found, as_json, lambda: print_explained(plain(found)))
 
@@ -95,7 +95,7 @@ def of_by_rules(session: Session, by_rules: ByRules, has_transformations: bool) 
     }
 
 
-def of_moment(session: Session, moment: Moment, has_transformations: bool) -> Facts:
+def of_moment(session: Session, moment: Later, has_transformations: bool) -> Facts:
     """What time changes."""
     shows = moment.shows if moment.decision is Decision.ALLOW and has_transformations else None
     times = {"changes_at": moment.at, "changes_in": round(moment.at - session.now), "time": in_words(moment.at)}

@@ -125,7 +125,7 @@ def why(session: Session, package_name: str, resource: str, who: str) -> tuple[A
     package = session.packages.get(package_name)
     if package is None:
         return None, "the package is not served"
-    says = package.authorization(session.database, session.settings, who, resource, session.now)
+    says = package.authorization(session.moment, who, resource)
     if who == resource:
         return says, "the presentity itself"
     for name in asking_the_same(session.packages, package_name):
@@ -144,7 +144,7 @@ def why(session: Session, package_name: str, resource: str, who: str) -> tuple[A
 
 
 def _matching(session: Session, package: str, resource: str, who: str) -> str:
-    found = policy.matching(session.database, session.settings, who, resource, session.now, package)
+    found = policy.matching(session.moment, who, resource, package)
     return f"{found}: pa.auth_default = {session.settings.pa.auth_default}" if found == policy.NO_RULES else found
 
 

@@ -1,6 +1,7 @@
 """presencectl presentity, publish, unpublish: what presentities have published, and publications by management."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -130,8 +131,7 @@ def publish(
         who = session.known_presentity(uri)
         body = document.read_bytes() if document else manage.document(who, status or "", note, activities, session.now)
         lifetime = session.settings.pa.default_expires if expires is None else expires
-        change = (session.database, session.settings, session.packages, who, body, content_type, lifetime, session.now)
-        report(session, again(lambda: manage.publish(*change)), as_json)
+        report(session, again(partial(manage.publish, session.moment, who, body, content_type, lifetime)), as_json)
 
 
 @click.command()
@@ -145,8 +145,7 @@ def unpublish(configuration: Path, uri: str, as_json: bool) -> None:
     Example: presencectl unpublish alice@example.org
     """
     with begin(configuration) as session:
-        change = (session.database, session.settings, session.packages, session.presentity(uri), session.now)
-        report(session, again(lambda: manage.unpublish(*change)), as_json)
+        report(session, again(partial(manage.unpublish, session.moment, session.presentity(uri))), as_json)
 
 
 COMMANDS = (presentity, publish, unpublish)
@@ -165,7 +164,7 @@ def described(session: Session, presentities: Sequence[Presentity]) -> Iterator[
 def states_of(session: Session, names: Sequence[str]) -> dict[str, str]:
     """What the documents say that are composed for these presentities now."""
     views = [View(name, name, pidf.MEDIA_TYPE, Decision.ALLOW) for name in names]
-    documents = session.packages[NAME].render(session.database, session.settings, views, session.now) if views else {}
+    documents = session.packages[NAME].render(session.moment, views) if views else {}
     return {view.resource: state_in(document) for view, document in documents.items()}
 
 
@@ -184,7 +183,7 @@ def document_for(session: Session, resource: str, who: str, says: Authorization)
     view = View(resource, resource, package.produces[0], says.decision, aspect_of("", says.permissions))
     for each in administration.subscriptions(session.database, resource, NAME, who) if who else ():
         view = news.view_of(authorized(each, says), session.packages) or view
-    return package.render(session.database, session.settings, [view], session.now)[view]
+    return package.render(session.moment, [view])[view]
 
 
 def print_presentity(session: Session, found: Facts) -> None:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -65,12 +66,11 @@ COMMANDS = tuple(command_for(each) for each in reversed(Decision))
 
 def decided(session: Session, presentity: str, watcher: str, decision: Decision) -> Facts:
     """Write it, wake the server, and tell what counts now."""
-    changed = consequences.follow(session.database, session.settings, session.packages, session.now)
+    changed = consequences.follow(session.moment)
     tag = secrets.token_hex(10)
-    write = (session.database, session.settings, session.realm, presentity, watcher, decision, tag, session.now, changed)
-    done = again(lambda: decide.decide(*write))
+    done = again(partial(decide.decide, session.moment, session.realm, presentity, watcher, decision, tag, changed))
     server = tell(session, done.result.effects)
-    why = explain.explain(session.database, session.settings, session.packages, watcher, presentity, session.now)
+    why = explain.explain(session.moment, watcher, presentity)
     asking = asking_the_same(session.packages, NAME)
     concerned = administration.subscriptions(session.database, presentity, "", watcher)
     return {

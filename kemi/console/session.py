@@ -17,6 +17,7 @@ from kemi.effects import Effect, Wake
 from kemi.errors import NotFound, SipError
 from kemi.event_package import Packages
 from kemi.identity import Realm
+from kemi.moment import Moment
 from kemi.settings import Settings
 
 T = TypeVar("T")
@@ -30,6 +31,11 @@ class Session(NamedTuple):
     packages: Packages
     realm: Realm
     now: float
+
+    @property
+    def moment(self) -> Moment:
+        """What verbs are given."""
+        return Moment(self.database, self.settings, self.packages, self.now)
 
     def presentity(self, text: str) -> str:
         """Canonical URI of one of ours; sip: need not be written.

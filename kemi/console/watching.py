@@ -127,7 +127,7 @@ COMMANDS = (watchers, subscriptions, authorize)
 def decided_messages(session: Session, recipient: str, sender: str, decision: Decision | None) -> Facts:
     """Decide about messages, and tell what becomes of the next one."""
     again(lambda: administration.decide_messages(session.database, recipient, sender, decision, session.now))
-    verdict = message.authorize(session.database, session.settings, (sender,), recipient, session.now)
+    verdict = message.authorize(session.moment, (sender,), recipient)
     return {
         "presentity": recipient,
         "watcher": sender,
@@ -141,8 +141,7 @@ def decided_messages(session: Session, recipient: str, sender: str, decision: De
 
 def decided(session: Session, resource: str, who: str, package: str, decision: Decision | None) -> Facts:
     """Decide, wake the server, and tell what has become of the watcher's subscriptions."""
-    change = (session.database, session.settings, session.packages, package, resource, who, decision, session.now)
-    effects = again(lambda: administration.decide(*change))
+    effects = again(partial(administration.decide, session.moment, package, resource, who, decision))
     asking = asking_the_same(session.packages, package)
     concerned = [each for each in administration.subscriptions(session.database, resource, "", who) if each.package in asking]
     says, because = facts.why(session, package, resource, who)

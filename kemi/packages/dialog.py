@@ -26,6 +26,7 @@ from kemi.client_profile import profile_of
 from kemi.database import Database
 from kemi.errors import SipError
 from kemi.event_package import Decision, Document, EventPackage, View
+from kemi.moment import Moment
 from kemi.packages import dialog_aggregation, dialog_info
 from kemi.packages.dialog_aggregation import Report
 from kemi.packages.dialog_info import DialogInfo
@@ -62,14 +63,14 @@ def aspect(subscription: Subscription) -> str:
     return f"{' '.join(word for applies, word in words if applies)};{subscription.event_parameters}"
 
 
-def render(database: Database, settings: Settings, views: Sequence[View], now: float) -> dict[View, Document]:
+def render(at: Moment, views: Sequence[View]) -> dict[View, Document]:
     """The document of each view; one statement loads what all of them need."""
     resources = sorted({view.resource for view in views if view.decision is Decision.ALLOW})
     reports = defaultdict[str, list[Report]](list)
-    for resource, report in _reports(database, resources, now):
+    for resource, report in _reports(at.database, resources, at.now):
         reports[resource].append(report)
     known = {resource: dialog_aggregation.aggregate(reports[resource]) for resource in resources}
-    return {view: _document(view, known.get(view.resource, DialogInfo()), settings) for view in views}
+    return {view: _document(view, known.get(view.resource, DialogInfo()), at.settings) for view in views}
 
 
 def _reports(database: Database, resources: Sequence[str], now: float) -> Iterator[tuple[str, Report]]:

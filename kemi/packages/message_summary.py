@@ -14,18 +14,16 @@ from collections.abc import Iterator, Sequence
 from kemi.database import Database
 from kemi.errors import SipError
 from kemi.event_package import Authorization, Decision, Document, EventPackage, View
+from kemi.moment import Moment
 from kemi.packages import message_summary_body
 from kemi.packages.message_summary_body import MEDIA_TYPE, Report, combine, parse, write
 from kemi.presence import store
-from kemi.settings import Settings
 from kemi.subscription import Subscription
 
 NAME = "message-summary"
 
 
-def authorize(
-    _database: Database, _settings: Settings, watchers: Sequence[str], resource: str, _now: float
-) -> dict[str, Authorization]:
+def authorize(_at: Moment, watchers: Sequence[str], resource: str) -> dict[str, Authorization]:
     """The user itself; 403 for everybody else."""
     return {each: Authorization(Decision.ALLOW if each == resource else Decision.BLOCK) for each in watchers}
 
@@ -44,11 +42,11 @@ def aspect(subscription: Subscription) -> str:
     return repr(subscription.notified_at) if subscription.notified_tag else ""
 
 
-def render(database: Database, _settings: Settings, views: Sequence[View], now: float) -> dict[View, Document]:
+def render(at: Moment, views: Sequence[View]) -> dict[View, Document]:
     """The summary of each view; one statement loads what all of them need."""
     resources = sorted({view.resource for view in views if view.decision is Decision.ALLOW})
     reports = defaultdict[str, list[Report]](list)
-    for resource, report in _reports(database, resources, now):
+    for resource, report in _reports(at.database, resources, at.now):
         reports[resource].append(report)
     return {view: _document(view, reports[view.resource] if view.decision is Decision.ALLOW else []) for view in views}
 

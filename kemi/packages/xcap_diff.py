@@ -37,10 +37,10 @@ from kemi.event_package import (
     Decision,
     Document,
     EventPackage,
-    Packages,
     View,
     interval_of,
 )
+from kemi.moment import Moment
 from kemi.packages.xcap_diff_state import Readable, State, may_be_for_everybody
 from kemi.report import wakes
 from kemi.settings import Settings
@@ -73,9 +73,7 @@ MAX_PATCH = 16384
 _LISTS, _LIST, _ENTRY = (tree.expanded(RESOURCE_LISTS, name) for name in ("resource-lists", "list", "entry"))
 
 
-def authorize(
-    _database: Database, _settings: Settings, watchers: Sequence[str], resource: str, _now: float
-) -> dict[str, Authorization]:
+def authorize(_at: Moment, watchers: Sequence[str], resource: str) -> dict[str, Authorization]:
     """The user itself; 403 for everybody else."""
     return {each: Authorization(Decision.ALLOW if each == resource else Decision.BLOCK) for each in watchers}
 
@@ -158,20 +156,20 @@ Known = Mapping[str, str]
 """What was told: marks (`Shown`) by URI."""
 
 
-def render(database: Database, settings: Settings, views: Sequence[View], _now: float) -> dict[View, Document]:
+def render(at: Moment, views: Sequence[View]) -> dict[View, Document]:
     """The document of each view."""
-    site = _site(settings)
+    site = _site(at.settings)
     asked = {view: _Asked._make(json.loads(view.aspect)) for view in views}
     lists = {view: watched.read(each.body, site) for view, each in asked.items()}
     if any(may_be_for_everybody(one) for view, each in asked.items() if each.is_new for one in lists[view]):
-        database.lock(_EVERYBODY)
+        at.database.lock(_EVERYBODY)
     users = sorted({each.watcher for each in asked.values()})
-    readable = Readable(database, settings, users, [one for resources in lists.values() for one in resources])
+    readable = Readable(at, users, [one for resources in lists.values() for one in resources])
     states = {view: readable.state(lists[view], each.watcher) for view, each in asked.items()}
     known = {view: json.loads(each.known or "{}") for view, each in asked.items()}
-    recorded = _recorded(database, [(states[view], known[view]) for view in views])
+    recorded = _recorded(at.database, [(states[view], known[view]) for view in views])
     return {
-        view: _document(_root(settings, site, each.body), each.mode, lists[view], states[view], known[view], recorded)
+        view: _document(_root(at.settings, site, each.body), each.mode, lists[view], states[view], known[view], recorded)
         for view, each in asked.items()
     }
 
@@ -251,18 +249,18 @@ def _between(before: str, after: str, recorded: Mapping[str, Recorded]) -> Itera
 # What a change causes
 
 
-def changed(database: Database, settings: Settings, packages: Packages, change: Change, now: float) -> list[Effect]:
+def changed(at: Moment, change: Change) -> list[Effect]:
     """Mark who watches a document due, in the transaction that changes it."""
-    if NAME not in packages:
+    if NAME not in at.packages:
         return []
-    documents, watchers = _affected(settings, change.selector)
+    documents, watchers = _affected(at.settings, change.selector)
     if watchers == [change.selector.xui] and not change.followers.documents:
         return []
     if watchers is None or len(documents) > 1:
-        database.lock(_EVERYBODY)
-    site = _site(settings)
+        at.database.lock(_EVERYBODY)
+    site = _site(at.settings)
     ids, modes = [], set()
-    for each in diff_store.watching(database, watchers):
+    for each in diff_store.watching(at.database, watchers):
         covering = [one for one in watched.read(each.body, site) if any(one.covers(document) for document in documents)]
         if covering:
             ids.append(each.id)
@@ -270,8 +268,8 @@ def changed(database: Database, settings: Settings, packages: Packages, change: 
             modes.add(_mode(each.event_parameters))
     if not ids:
         return []
-    _record(database, change, modes, now)
-    return wakes(diff_store.mark_due(database, ids, now, interval_of(packages[NAME], settings)))
+    _record(at.database, change, modes, at.now)
+    return wakes(diff_store.mark_due(at.database, ids, at.now, interval_of(at.packages[NAME], at.settings)))
 
 
 def _affected(settings: Settings, document: DocumentSelector) -> tuple[list[DocumentSelector], list[str] | None]:

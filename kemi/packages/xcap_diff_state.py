@@ -8,8 +8,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from kemi.database import Database
-from kemi.settings import Settings
+from kemi.moment import Moment
 from kemi.xcap import access, diff_store, edit, generated, tree, usages
 from kemi.xcap.errors import XcapError
 from kemi.xcap.path import DocumentSelector, Tree
@@ -44,17 +43,17 @@ class Readable:
         resources: what they watch.
     """
 
-    def __init__(self, database: Database, settings: Settings, users: Sequence[str], resources: Sequence[Watched]) -> None:
-        self._settings = settings
-        self._tags = diff_store.entity_tags(database, users)
+    def __init__(self, at: Moment, users: Sequence[str], resources: Sequence[Watched]) -> None:
+        self._settings = at.settings
+        self._tags = diff_store.entity_tags(at.database, users)
         named = {each.document for each in resources if each.document is not None}
         inside = [each.document for each in resources if each.node is not None and each.document in self._tags]
-        self._bodies = diff_store.bodies(database, sorted({each for each in inside if each is not None})) if inside else {}
+        self._bodies = diff_store.bodies(at.database, sorted({each for each in inside if each is not None})) if inside else {}
         self._trees: dict[DocumentSelector, tree.Document] = {}
         for document in named:
             made = made_of(document)
             if made in (Generated.CAPABILITIES, Generated.SERVICES):
-                stored = generated.document(database, usages.USAGES[document.auid], document, made, "")
+                stored = generated.document(at.database, usages.USAGES[document.auid], document, made, "")
                 self._tags[document], self._bodies[document] = stored.etag, stored.body
 
     def state(self, resources: Sequence[Watched], watcher: str) -> State:

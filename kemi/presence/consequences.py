@@ -7,11 +7,11 @@ The rules are asked again if they ask for the sphere, and the presentity's watch
 from typing import NamedTuple
 
 from kemi import store as subscriptions
-from kemi.database import Database, Result
+from kemi.database import Result
 from kemi.effects import Effect
-from kemi.event_package import Packages, interval_of
+from kemi.event_package import interval_of
+from kemi.moment import Moment
 from kemi.presence import policy
-from kemi.settings import Settings
 
 
 class Caused(NamedTuple):
@@ -26,13 +26,12 @@ class Caused(NamedTuple):
     marked: Result
 
 
-def of_change(database: Database, settings: Settings, packages: Packages, package_name: str, presentity: str, now: float) -> Caused:
+def of_change(at: Moment, package_name: str, presentity: str) -> Caused:
     """Publications of this package have changed; subscriptions are locked in the order of their ids, as everybody does.
 
     Args:
         presentity: canonical URI, locked.
-        now: seconds since the epoch.
     """
-    judged = policy.published(database, settings, packages, package_name, presentity, now)
-    interval = interval_of(packages.get(package_name), settings)
-    return Caused(judged, subscriptions.mark_due(database, package_name, presentity, now, interval))
+    judged = policy.published(at, package_name, presentity)
+    interval = interval_of(at.packages.get(package_name), at.settings)
+    return Caused(judged, subscriptions.mark_due(at.database, package_name, presentity, at.now, interval))

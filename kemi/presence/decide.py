@@ -9,11 +9,10 @@ SQL: those of a PUT, 1 statement, and those of `rules.load` where there is no do
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
-from kemi.database import Database
 from kemi.event_package import Decision
 from kemi.identity import Realm
+from kemi.moment import Moment
 from kemi.presence import rules
-from kemi.settings import Settings
 from kemi.xcap import manage, own_rules, store
 from kemi.xcap.errors import PreconditionFailed
 from kemi.xcap.manage import Wish
@@ -38,17 +37,7 @@ class Decided(NamedTuple):
     default: Decision | None
 
 
-def decide(
-    database: Database,
-    settings: Settings,
-    realm: Realm,
-    presentity: str,
-    watcher: str,
-    decision: Decision,
-    tag: str,
-    now: float,
-    changed: Changed,
-) -> Decided:
+def decide(at: Moment, realm: Realm, presentity: str, watcher: str, decision: Decision, tag: str, changed: Changed) -> Decided:
     """Write a decision about a watcher; the one before goes.
 
     Args:
@@ -62,12 +51,12 @@ def decide(
     if watcher == presentity:
         raise ValueError("the presentity itself may always watch")
     for left in reversed(range(ATTEMPTS)):
-        old = store.load(database, DocumentSelector(AUID, Tree.USERS, presentity, NAME))
-        default = _default(database, settings, presentity, now)
+        old = store.load(at.database, DocumentSelector(AUID, Tree.USERS, presentity, NAME))
+        default = _default(at, presentity)
         body = own_rules.after(old.body if old else None, watcher, decision, default or Decision.BLOCK)
         wish = Wish("PUT", document_of(presentity), body, old and f'"{old.etag}"', None if old else "*")
         try:
-            return Decided(manage.perform(database, settings, realm, wish, tag, now, changed), default)
+            return Decided(manage.perform(at, realm, wish, tag, changed), default)
         except PreconditionFailed:
             if not left:
                 raise
@@ -79,8 +68,8 @@ def document_of(presentity: str) -> str:
     return f"{AUID}/users/{quote(presentity, safe=':@')}/{NAME}"
 
 
-def _default(database: Database, settings: Settings, presentity: str, now: float) -> Decision | None:
+def _default(at: Moment, presentity: str) -> Decision | None:
     """What others are told until now, where the first document would change that."""
-    default = Decision(settings.pa.auth_default)
-    has_rules = default is Decision.BLOCK or rules.load(database, settings, presentity, now)
+    default = Decision(at.settings.pa.auth_default)
+    has_rules = default is Decision.BLOCK or rules.load(at, presentity)
     return None if has_rules else default

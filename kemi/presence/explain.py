@@ -12,7 +12,8 @@ from typing import NamedTuple
 from kemi import decision_store
 from kemi.database import Database
 from kemi.errors import SipError
-from kemi.event_package import Authorization, Decision, Document, Packages, View
+from kemi.event_package import Authorization, Decision, Document, View
+from kemi.moment import Moment
 from kemi.presence import parsed, pidf, policy, privacy, rules, store
 from kemi.presence.package import NAME, aspect_of
 from kemi.presence.policy import Asking
@@ -94,21 +95,11 @@ class Explained(NamedTuple):
         return self.by_rules is not None and self.because not in (OWN, MANAGEMENT)
 
 
-def explain(
-    database: Database,
-    settings: Settings,
-    packages: Packages,
-    watcher: str,
-    presentity: str,
-    now: float,
-    trial: Trial | None = None,
-    package: str = NAME,
-) -> Explained:
+def explain(at: Moment, watcher: str, presentity: str, trial: Trial | None = None, package: str = NAME) -> Explained:
     """Say what is said of a watcher, and why.
 
     Args:
         watcher, presentity: canonical URIs.
-        now: seconds since the epoch.
         trial: rules to be tried; they are asked whatever pa.auth is.
         package: what is watched.
 
@@ -116,38 +107,36 @@ def explain(
         XcapError: these rules could not be stored, 409 or 413.
         ValueError: this package asks other rules.
     """
-    if package not in packages or packages[package].rules is not packages[NAME].rules:
+    if package not in at.packages or at.packages[package].rules is not at.packages[NAME].rules:
         raise ValueError(f"the package {package} is not served, or does not ask these rules")
-    counts = policy.authorize(database, settings, (watcher,), presentity, now, package)[watcher]
-    because = _because(database, settings, watcher, presentity)
+    counts = policy.authorize(at, (watcher,), presentity, package)[watcher]
+    because = _because(at, watcher, presentity)
     by_rules = None
-    if trial is not None or settings.pa.asks_rules:
-        by_rules = _by_rules(database, settings, watcher, presentity, now, trial, package)
+    if trial is not None or at.settings.pa.asks_rules:
+        by_rules = _by_rules(at, watcher, presentity, trial, package)
     says = counts if by_rules is None or because in (OWN, MANAGEMENT) else by_rules.explanation.authorization
-    seen = _seen(database, settings, packages, presentity, says, now) if package == NAME else None
+    seen = _seen(at, presentity, says) if package == NAME else None
     return Explained(because, says, counts, by_rules, seen, trial.name if trial else "", package)
 
 
-def _because(database: Database, settings: Settings, watcher: str, presentity: str) -> str:
+def _because(at: Moment, watcher: str, presentity: str) -> str:
     if watcher == presentity:
         return OWN
-    made = decision_store.made(database, NAME, presentity, (watcher,))
-    return MANAGEMENT if watcher in made else f"pa.auth = {settings.pa.auth}"
+    made = decision_store.made(at.database, NAME, presentity, (watcher,))
+    return MANAGEMENT if watcher in made else f"pa.auth = {at.settings.pa.auth}"
 
 
-def _by_rules(
-    database: Database, settings: Settings, watcher: str, presentity: str, now: float, trial: Trial | None, package: str
-) -> ByRules:
+def _by_rules(at: Moment, watcher: str, presentity: str, trial: Trial | None, package: str) -> ByRules:
     documents = None
     if trial is not None:
-        there = roots.of(database, settings, presentity)
-        documents = _tried(settings, rules.load(database, there, presentity, now, package), trial, package)
-    asking = policy.asking(database, settings, presentity, now, documents, package)
-    identities = decision_store.said(database, NAME, presentity, (watcher,), now).identities.get(watcher, ())
-    context = asking.context(watcher, identities, now)
+        there = roots.of(at, presentity)
+        documents = _tried(at.settings, rules.load(there, presentity, package), trial, package)
+    asking = policy.asking(at, presentity, documents, package)
+    identities = decision_store.said(at.database, NAME, presentity, (watcher,), at.now).identities.get(watcher, ())
+    context = asking.context(watcher, identities, at.now)
     found = explanation.explain(asking.rulesets, context, asking.default, asking.is_complete, policy.has_transformations(package))
     asks_for_sphere = any(each.has_sphere for each in asking.documents)
-    return ByRules(asking, found, _sphere_until(database, presentity, now) if asks_for_sphere else None)
+    return ByRules(asking, found, _sphere_until(at.database, presentity, at.now) if asks_for_sphere else None)
 
 
 def _tried(settings: Settings, documents: list[Rules], trial: Trial, package: str) -> list[Rules]:
@@ -177,10 +166,10 @@ def _tells_sphere(publication: Publication) -> bool:
     return privacy.sphere_of([document]) is not None
 
 
-def _seen(database: Database, settings: Settings, packages: Packages, presentity: str, says: Authorization, now: float) -> Seen:
+def _seen(at: Moment, presentity: str, says: Authorization) -> Seen:
     whole = View(presentity, presentity, pidf.MEDIA_TYPE, Decision.ALLOW)
     part = whole._replace(decision=says.decision, aspect=aspect_of("", says.permissions))
-    documents = packages[NAME].render(database, settings, [whole, part], now)
+    documents = at.packages[NAME].render(at, [whole, part])
     if says.decision not in SEEING:
         return Seen(documents[whole], None, [])
     contents = [documents[each].content.encode() for each in (whole, part)]

@@ -5,15 +5,13 @@ shown like them; no PUBLISH can name it. It is written in the transaction that s
 those of `policy.published`.
 """
 
-from kemi.database import Database
 from kemi.effects import Effect
 from kemi.errors import SipError
-from kemi.event_package import Packages
+from kemi.moment import Moment
 from kemi.presence import consequences, pidf, store
 from kemi.presence.package import NAME
 from kemi.presence.publication import Publication, SourceKind
 from kemi.report import wakes
-from kemi.settings import Settings
 from kemi.watcher import FOR_EVER
 from kemi.xcap.errors import ConstraintFailure
 from kemi.xcap.path import Tree
@@ -23,12 +21,11 @@ AUID = "pidf-manipulation"
 ID = SOURCE = SourceKind.XCAP.value
 
 
-def change(database: Database, settings: Settings, packages: Packages, changed: Change, now: float) -> list[Effect]:
+def change(at: Moment, changed: Change) -> list[Effect]:
     """Publish the document as it is now, or take it away.
 
     Args:
         changed: a document of this usage, in the transaction of the caller, who has locked its user.
-        now: seconds since the epoch.
 
     Raises:
         ConstraintFailure: 409, no publication could look like that.
@@ -38,16 +35,17 @@ def change(database: Database, settings: Settings, packages: Packages, changed: 
     presentity = changed.selector.xui
     publication = Publication(
         presentity=presentity, package=NAME, id=ID, etag=changed.etag or "", content_type=changed.content_type,
-        body=changed.body or b"", published_at=now, created_at=now, expires_at=now + FOR_EVER, qualified=False, source=SOURCE,
+        body=changed.body or b"", published_at=at.now, created_at=at.now, expires_at=at.now + FOR_EVER, qualified=False,
+        source=SOURCE,
     )  # fmt: skip
     if changed.body is None:
-        store.take_away(database, publication)
+        store.take_away(at.database, publication)
     else:
         _require_publishable(changed.body, changed.content_type)
-        store.put(database, publication)
+        store.put(at.database, publication)
     if not changed.followers.presentity:
         return []
-    judged, marked = consequences.of_change(database, settings, packages, NAME, presentity, now)
+    judged, marked = consequences.of_change(at, NAME, presentity)
     return [*wakes(marked), *judged]
 
 

@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-from kemi.database import Database
 from kemi.effects import Effect, Log
-from kemi.event_package import Packages
+from kemi.moment import Moment
 from kemi.presence import consequences, pidf, store
 from kemi.presence.consequences import Caused
 from kemi.presence.package import NAME
 from kemi.presence.publication import Operation, Publication, SourceKind, check_body, entity_tag_of_document, timestamp
 from kemi.report import wakes
-from kemi.settings import Settings
 from kemi.watcher import FOR_EVER
 
 ID = "management"
@@ -46,53 +44,43 @@ class Managed(NamedTuple):
     effects: list[Effect]
 
 
-def publish(
-    database: Database,
-    settings: Settings,
-    packages: Packages,
-    presentity: str,
-    body: bytes,
-    content_type: str,
-    lifetime: int,
-    now: float,
-) -> Managed:
+def publish(at: Moment, presentity: str, body: bytes, content_type: str, lifetime: int) -> Managed:
     """Publish a document for a presentity.
 
     Args:
         presentity: canonical URI.
         body: checked as that of a PUBLISH is.
         lifetime: seconds; 0: until it is removed.
-        now: seconds since the epoch.
 
     Raises:
         SipError: the document cannot be published: 413, 415.
     """
-    check_body(packages[NAME], body, content_type, settings.pa.max_body)
-    etag = entity_tag_of_document(presentity, body, now)
+    check_body(at.packages[NAME], body, content_type, at.settings.pa.max_body)
+    etag = entity_tag_of_document(presentity, body, at.now)
     publication = Publication(
-        presentity=presentity, package=NAME, id=ID, etag=etag, content_type=content_type, body=body, published_at=now,
-        created_at=now, expires_at=now + (lifetime or FOR_EVER), qualified=False, source=SOURCE,
+        presentity=presentity, package=NAME, id=ID, etag=etag, content_type=content_type, body=body, published_at=at.now,
+        created_at=at.now, expires_at=at.now + (lifetime or FOR_EVER), qualified=False, source=SOURCE,
     )  # fmt: skip
-    with database.transaction():
-        database.lock(presentity)
-        ((created_at,),) = store.put(database, publication).rows()
-        caused = consequences.of_change(database, settings, packages, NAME, presentity, now)
-    operation = Operation.CREATE if created_at == now else Operation.MODIFY
+    with at.database.transaction():
+        at.database.lock(presentity)
+        ((created_at,),) = store.put(at.database, publication).rows()
+        caused = consequences.of_change(at, NAME, presentity)
+    operation = Operation.CREATE if created_at == at.now else Operation.MODIFY
     return _managed(publication._replace(created_at=created_at), operation, caused)
 
 
-def unpublish(database: Database, settings: Settings, packages: Packages, presentity: str, now: float) -> Managed:
+def unpublish(at: Moment, presentity: str) -> Managed:
     """Remove what was published so.
 
     Raises:
         ValueError: there is nothing.
     """
-    publication = Publication(presentity, NAME, ID, "", "", b"", now, now, now, qualified=False, source=SOURCE)
-    with database.transaction():
-        database.lock(presentity)
-        if not store.take_away(database, publication).rows():
+    publication = Publication(presentity, NAME, ID, "", "", b"", at.now, at.now, at.now, qualified=False, source=SOURCE)
+    with at.database.transaction():
+        at.database.lock(presentity)
+        if not store.take_away(at.database, publication).rows():
             raise ValueError(f"nothing is published for {presentity} by management")
-        caused = consequences.of_change(database, settings, packages, NAME, presentity, now)
+        caused = consequences.of_change(at, NAME, presentity)
     return _managed(publication, Operation.REMOVE, caused)
 
 

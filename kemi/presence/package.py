@@ -7,13 +7,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from kemi.client_profile import STANDARD, profile_of
-from kemi.database import Database
 from kemi.errors import SipError
 from kemi.event_package import STANDARD_INTERVAL, Decision, Document, EventPackage, View
+from kemi.moment import Moment
 from kemi.presence import completion, formats, parsed, pidf, plain, policy, privacy, store
 from kemi.presence.composition import Offline, Source, compose
 from kemi.presence.publication import Publication
-from kemi.settings import Settings
 from kemi.subscription import Subscription
 from kemi.xcap.pres_rules import EVERYTHING
 
@@ -43,31 +42,31 @@ def aspect_of(needed: str, permissions: str) -> str:
     return f"{needed}\n{permissions}" if permissions else needed
 
 
-def render(database: Database, settings: Settings, views: Sequence[View], now: float) -> dict[View, Document]:
+def render(at: Moment, views: Sequence[View]) -> dict[View, Document]:
     """The composed document of each view; one statement loads what all of them need."""
     resources = {view.resource for view in views if view.decision is Decision.ALLOW}
     publications: dict[str, list[Publication]] = defaultdict(list)
     if resources:
-        for publication in store.load_many(database, NAME, sorted(resources), now):
+        for publication in store.load_many(at.database, NAME, sorted(resources), at.now):
             publications[publication.presentity].append(publication)
-    offline = Offline[settings.pa.offline_document.upper()]
+    offline = Offline[at.settings.pa.offline_document.upper()]
     clashing: set[tuple[str, str, str]] = set()
     documents = {}
     for view in views:
         told = tuple(map(_input, publications[view.resource])) if view.decision is Decision.ALLOW else ()
         needed, _, permissions = view.aspect.partition("\n")
         make = _kept if sum(len(each.body) for each in told) <= parsed.LARGEST_KEPT else _made
-        made = make(told, view.entity, view.content_type, needed if settings.pa.client_profiles else "", permissions, offline)
+        made = make(told, view.entity, view.content_type, needed if at.settings.pa.client_profiles else "", permissions, offline)
         documents[view] = made.document
         clashing |= {(view.resource, NAME, each) for each in made.newly_qualified}
     if clashing:
-        store.qualify(database, sorted(clashing))
+        store.qualify(at.database, sorted(clashing))
     return documents
 
 
-def foresee(database: Database, resource: str, now: float) -> None:
+def foresee(at: Moment, resource: str) -> None:
     """Ask ahead for what `render` will need of this presentity (`Database.foresee`)."""
-    store.foresee_many(database, NAME, [resource], now)
+    store.foresee_many(at.database, NAME, [resource], at.now)
 
 
 def rewrite(body: bytes, content_type: str, entity: str, media_type: str) -> Document | None:

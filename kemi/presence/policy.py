@@ -44,7 +44,8 @@ from kemi.database import Database
 from kemi.decision_store import Said
 from kemi.effects import Effect
 from kemi.errors import SipError
-from kemi.event_package import Authorization, Decision, Packages
+from kemi.event_package import Authorization, Decision
+from kemi.moment import Moment
 from kemi.presence import parsed, privacy, rules, store
 from kemi.presence.pidf import PidfDocument
 from kemi.presence.rules import Lists, Rules
@@ -109,24 +110,21 @@ def has_transformations(package: str) -> bool:
     return package != fetched.DIALOG
 
 
-def authorize(
-    database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float, package: str = PACKAGE
-) -> dict[str, Authorization]:
+def authorize(at: Moment, watchers: Sequence[str], resource: str, package: str = PACKAGE) -> dict[str, Authorization]:
     """What is said of each watcher.
 
     Args:
         watchers: canonical URIs, authenticated.
         resource: canonical URI of the presentity.
-        now: seconds since the epoch.
         package: dialog, where that is watched.
     """
-    known = said(database, settings, [each for each in watchers if each != resource], resource, now)
+    known = said(at, [each for each in watchers if each != resource], resource)
     says = {each: Authorization(Decision.ALLOW) for each in watchers if each == resource}
     says |= {each: Authorization(decision) for each, decision in known.decisions.items()}
     left = {each: known.identities.get(each, ()) for each in watchers if each not in says}
-    if settings.pa.asks_rules and left:
-        return says | _by_rules(database, settings, left, resource, now, package)
-    return says | dict.fromkeys(left, _without_rules(settings))
+    if at.settings.pa.asks_rules and left:
+        return says | _by_rules(at, left, resource, package)
+    return says | dict.fromkeys(left, _without_rules(at.settings))
 
 
 def _without_rules(settings: Settings) -> Authorization:
@@ -134,14 +132,14 @@ def _without_rules(settings: Settings) -> Authorization:
     return Authorization(Decision.ALLOW if settings.pa.auth == "none" else Decision.CONFIRM)
 
 
-def said(database: Database, settings: Settings, watchers: Sequence[str], resource: str, now: float) -> Said:
+def said(at: Moment, watchers: Sequence[str], resource: str) -> Said:
     """What management says of watchers; and what else they are called, where rules are asked. One statement."""
-    if settings.pa.asks_rules:
-        return decision_store.said(database, PACKAGE, resource, watchers, now)
-    return Said(decision_store.made(database, PACKAGE, resource, watchers), {})
+    if at.settings.pa.asks_rules:
+        return decision_store.said(at.database, PACKAGE, resource, watchers, at.now)
+    return Said(decision_store.made(at.database, PACKAGE, resource, watchers), {})
 
 
-def identified(database: Database, settings: Settings, identities: Sequence[str], now: float) -> None:
+def identified(at: Moment, identities: Sequence[str]) -> None:
     """A trusted source has said who sends a SUBSCRIBE.
 
     SQL: none for somebody with one identity, 1 statement for others; 3 when they are new, and now and then.
@@ -149,44 +147,42 @@ def identified(database: Database, settings: Settings, identities: Sequence[str]
     Args:
         identities: the address that the watcher is known by first.
     """
-    if settings.pa.asks_rules and len(identities) > 1:
-        longest = max(settings.pa.max_subscription_expiration, settings.rls.max_expiration)
-        decision_store.remember(database, identities[0], identities[1 : MAX_IDENTITIES + 1], longest, now)
+    if at.settings.pa.asks_rules and len(identities) > 1:
+        longest = max(at.settings.pa.max_subscription_expiration, at.settings.rls.max_expiration)
+        decision_store.remember(at.database, identities[0], identities[1 : MAX_IDENTITIES + 1], longest, at.now)
 
 
-def authorize_members(
-    database: Database, settings: Settings, watcher: str, resources: Sequence[str], now: float, package: str = PACKAGE
-) -> dict[str, Authorization]:
+def authorize_members(at: Moment, watcher: str, resources: Sequence[str], package: str = PACKAGE) -> dict[str, Authorization]:
     """What is said of one watcher by the rules of several presentities, as of the members of a list.
 
     SQL: 1 statement (management), 1 more with xcap for the documents of all; what a presentity's rules refer to besides, or where
     they are another server's, as for `authorize`.
     """
-    known = _said_of_many(database, settings, [each for each in resources if each != watcher], watcher, now)
+    known = _said_of_many(at, [each for each in resources if each != watcher], watcher)
     says = {each: Authorization(Decision.ALLOW) for each in resources if each == watcher}
     says |= {each: Authorization(decision) for each, decision in known.decisions.items()}
     left = [each for each in resources if each not in says]
-    if not settings.pa.asks_rules or not left:
-        return says | dict.fromkeys(left, _without_rules(settings))
-    loaded = {} if settings.xcap.xcap_root else rules.load_many(database, settings, left, package)
+    if not at.settings.pa.asks_rules or not left:
+        return says | dict.fromkeys(left, _without_rules(at.settings))
+    loaded = {} if at.settings.xcap.xcap_root else rules.load_many(at, left, package)
     identities = known.identities.get("", ())
     for each in left:
-        with_these = asking(database, settings, each, now, loaded.get(each), package)
-        says[each] = with_these.authorization(watcher, identities, now, package)
+        with_these = asking(at, each, loaded.get(each), package)
+        says[each] = with_these.authorization(watcher, identities, at.now, package)
     return says
 
 
-def _said_of_many(database: Database, settings: Settings, resources: Sequence[str], watcher: str, now: float) -> Said:
-    if settings.pa.asks_rules:
-        return decision_store.said_of_many(database, PACKAGE, resources, watcher, now)
-    return Said(decision_store.made_of_many(database, PACKAGE, resources, watcher), {})
+def _said_of_many(at: Moment, resources: Sequence[str], watcher: str) -> Said:
+    if at.settings.pa.asks_rules:
+        return decision_store.said_of_many(at.database, PACKAGE, resources, watcher, at.now)
+    return Said(decision_store.made_of_many(at.database, PACKAGE, resources, watcher), {})
 
 
-def matching(database: Database, settings: Settings, watcher: str, resource: str, now: float, package: str = PACKAGE) -> str:
+def matching(at: Moment, watcher: str, resource: str, package: str = PACKAGE) -> str:
     """Which rules speak for a watcher, for people: `pres-rules/index friends`; what is written instead where none does."""
-    with_these = asking(database, settings, resource, now, package=package)
-    identities = said(database, settings, (watcher,), resource, now).identities.get(watcher, ())
-    evaluation = pres_rules.evaluate(with_these.rulesets, with_these.context(watcher, identities, now), with_these.default)
+    with_these = asking(at, resource, package=package)
+    identities = said(at, (watcher,), resource).identities.get(watcher, ())
+    evaluation = pres_rules.evaluate(with_these.rulesets, with_these.context(watcher, identities, at.now), with_these.default)
     if not evaluation.is_policy:
         return NO_RULES
     return (
@@ -194,32 +190,23 @@ def matching(database: Database, settings: Settings, watcher: str, resource: str
     )
 
 
-def _by_rules(
-    database: Database, settings: Settings, watchers: Mapping[str, Sequence[str]], resource: str, now: float, package: str
-) -> dict[str, Authorization]:
-    with_these = asking(database, settings, resource, now, package=package)
-    return {each: with_these.authorization(each, identities, now, package) for each, identities in watchers.items()}
+def _by_rules(at: Moment, watchers: Mapping[str, Sequence[str]], resource: str, package: str) -> dict[str, Authorization]:
+    with_these = asking(at, resource, package=package)
+    return {each: with_these.authorization(each, identities, at.now, package) for each, identities in watchers.items()}
 
 
-def asking(
-    database: Database,
-    settings: Settings,
-    resource: str,
-    now: float,
-    documents: Sequence[Rules] | None = None,
-    package: str = PACKAGE,
-) -> Asking:
+def asking(at: Moment, resource: str, documents: Sequence[Rules] | None = None, package: str = PACKAGE) -> Asking:
     """Load what rules are asked with.
 
     Args:
         documents: in the place of those that the presentity has.
         package: dialog, where that is watched.
     """
-    there = roots.of(database, settings, resource)
-    documents = rules.load(database, there, resource, now, package) if documents is None else documents
-    sphere = sphere_of(database, resource, now) if any(each.has_sphere for each in documents) else None
-    lists = rules.lists(database, there, resource, documents, now)
-    return Asking(documents, sphere, lists, Decision(settings.pa.auth_default))
+    there = roots.of(at, resource)
+    documents = rules.load(there, resource, package) if documents is None else documents
+    sphere = sphere_of(at.database, resource, at.now) if any(each.has_sphere for each in documents) else None
+    lists = rules.lists(there, resource, documents)
+    return Asking(documents, sphere, lists, Decision(at.settings.pa.auth_default))
 
 
 def sphere_of(database: Database, presentity: str, now: float) -> str | None:
@@ -247,9 +234,7 @@ def permissions_of(text: str) -> Permissions:
 # What changes what the rules say
 
 
-def published(
-    database: Database, settings: Settings, packages: Packages, package_name: str, presentity: str, now: float
-) -> list[Effect]:
+def published(at: Moment, package_name: str, presentity: str) -> list[Effect]:
     """Judge again who watches, if the rules ask for the sphere.
 
     Called when publications were changed, in the same transaction, before watchers are marked due: subscriptions are locked in the
@@ -260,30 +245,26 @@ def published(
 
     SQL: none without pa.auth = xcap; 1 statement where nobody watches, 2 where the rules do not ask for the sphere.
     """
-    if not settings.pa.asks_rules or package_name != PACKAGE or not rules.matter(database, presentity):
+    if not at.settings.pa.asks_rules or package_name != PACKAGE or not rules.matter(at.database, presentity):
         return []
-    if not rules.has_sphere(database, roots.of(database, settings, presentity), presentity, now):
+    if not rules.has_sphere(roots.of(at, presentity), presentity):
         return []
-    return _judge(database, settings, packages, reauthorize.asking_the_same(packages, PACKAGE), presentity, now)
+    return _judge(at, reauthorize.asking_the_same(at.packages, PACKAGE), presentity)
 
 
-def rules_changed(
-    database: Database, settings: Settings, packages: Packages, owner: str, now: float, auid: str = "pres-rules"
-) -> list[Effect]:
+def rules_changed(at: Moment, owner: str, auid: str = "pres-rules") -> list[Effect]:
     """Judge again who watches: a document of ours was written or deleted, in the transaction of the caller, who has locked it.
 
     Args:
         owner: canonical URI of the user whose document it is.
         auid: application usage of the document; those that rules do not depend on have no effect.
     """
-    if not settings.pa.asks_rules or settings.xcap.xcap_root:
+    if not at.settings.pa.asks_rules or at.settings.xcap.xcap_root:
         return []
-    if auid == fetched.LISTS and not rules.refer_to_lists(database, settings, owner, now):
+    if auid == fetched.LISTS and not rules.refer_to_lists(at, owner):
         return []
-    return _judge(database, settings, packages, fetched.asking(packages, auid), owner, now)
+    return _judge(at, fetched.asking(at.packages, auid), owner)
 
 
-def _judge(
-    database: Database, settings: Settings, packages: Packages, names: Sequence[str], presentity: str, now: float
-) -> list[Effect]:
-    return [effect for name in names for effect in reauthorize.apply(database, settings, packages, name, presentity, now)]
+def _judge(at: Moment, names: Sequence[str], presentity: str) -> list[Effect]:
+    return [effect for name in names for effect in reauthorize.apply(at, name, presentity)]

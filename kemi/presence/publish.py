@@ -14,7 +14,7 @@ for a retransmission and on the way to a refusal, and with pa.auth = xcap (`kemi
 import hashlib
 
 from kemi import sip
-from kemi.database import Database, Result
+from kemi.database import Result
 from kemi.effects import Effect, Log, Reply
 from kemi.errors import (
     BadEvent,
@@ -25,6 +25,7 @@ from kemi.errors import (
     UnsupportedMediaType,
 )
 from kemi.event_package import EventPackage, Packages
+from kemi.moment import Moment
 from kemi.presence import consequences, store
 from kemi.presence.publication import RETRANSMITTED_FOR, Operation, Publication, check_body, entity_tag_of, operation_of
 from kemi.report import wakes
@@ -34,44 +35,35 @@ RETRY_AFTER = 60
 """Seconds a publisher is asked to wait when a presentity has its most publications."""
 
 
-def publish(
-    database: Database,
-    settings: Settings,
-    packages: Packages,
-    request: sip.Request,
-    presentity: str,
-    tag: str,
-    now: float,
-) -> list[Effect]:
+def publish(at: Moment, request: sip.Request, presentity: str, tag: str) -> list[Effect]:
     """Handle a PUBLISH whose sender may publish for `presentity`.
 
     Args:
         presentity: canonical URI.
         tag: entity-tag for a 2xx (`publication.entity_tag_for`).
-        now: seconds since the epoch.
 
     Raises:
         SipError: the first refusal in the order of RFC 3903 section 6: 489, 400, 412, 423, 413, 415, 400; 503 at the limit.
     """
-    package = _package(request, packages)
+    package = _package(request, at.packages)
     entity_tag = entity_tag_of(request.entity_tag)
     try:
-        lifetime = _lifetime(request, settings)
+        lifetime = _lifetime(request, at.settings)
         operation = operation_of(entity_tag, bool(request.body), lifetime)
         if request.body and operation is not Operation.REMOVE:
             _require_plain(request, package)
-            check_body(package, request.body, request.content_type or "", settings.pa.max_body)
+            check_body(package, request.body, request.content_type or "", at.settings.pa.max_body)
     except SipError:
-        if entity_tag is not None and not store.has_tag(database, package.name, presentity, entity_tag, now):
+        if entity_tag is not None and not store.has_tag(at.database, package.name, presentity, entity_tag, at.now):
             raise ConditionalRequestFailed("no publication has this entity-tag") from None
         raise
     publication = Publication(
         id=tag, package=package.name, presentity=presentity, etag=tag, content_type=request.content_type or "",
-        body=request.body, published_at=now, created_at=now, expires_at=now + lifetime, qualified=False,
+        body=request.body, published_at=at.now, created_at=at.now, expires_at=at.now + lifetime, qualified=False,
     )  # fmt: skip
     effects: list[Effect] = []
     if operation is not Operation.NOTHING:
-        publication, effects = _save(database, settings, packages, publication, operation, entity_tag or "")
+        publication, effects = _save(at, publication, operation, entity_tag or "")
     accepted = Reply(200, "OK", (("Expires", str(lifetime)), ("SIP-ETag", publication.etag)))
     log = Log(
         f"publication {operation.value}: etag={publication.etag} event={package.name} presentity={presentity} expires={lifetime}"
@@ -79,55 +71,45 @@ def publish(
     return [accepted, *effects, log]
 
 
-def _save(
-    database: Database,
-    settings: Settings,
-    packages: Packages,
-    publication: Publication,
-    operation: Operation,
-    entity_tag: str,
-) -> tuple[Publication, list[Effect]]:
+def _save(at: Moment, publication: Publication, operation: Operation, entity_tag: str) -> tuple[Publication, list[Effect]]:
     """Write the change; the publication as it is now, and the call to the notifier if anybody watches."""
-    now = publication.published_at
     judged: list[Effect] = []
     marked: Result | None = None
-    with database.transaction():
-        database.lock(publication.presentity)
-        written = _write(database, settings, publication, operation, entity_tag)
+    with at.database.transaction():
+        at.database.lock(publication.presentity)
+        written = _write(at, publication, operation, entity_tag)
         if operation is not Operation.REFRESH:
-            judged, marked = consequences.of_change(database, settings, packages, publication.package, publication.presentity, now)
+            judged, marked = consequences.of_change(at, publication.package, publication.presentity)
     if written.count:
         return publication, [*wakes(marked), *judged]
-    if store.published_since(database, publication, now - RETRANSMITTED_FOR):
+    if store.published_since(at.database, publication, at.now - RETRANSMITTED_FOR):
         return publication, []
     if operation is not Operation.CREATE:
         raise ConditionalRequestFailed("no publication has this entity-tag")
-    return _create_again(database, settings, packages, publication)
+    return _create_again(at, publication)
 
 
-def _write(database: Database, settings: Settings, publication: Publication, operation: Operation, entity_tag: str) -> Result:
+def _write(at: Moment, publication: Publication, operation: Operation, entity_tag: str) -> Result:
     """One row, if the entity-tag is still that of a publication."""
     if operation is Operation.CREATE:
-        return store.create(database, publication, settings.pa.max_publications)
+        return store.create(at.database, publication, at.settings.pa.max_publications)
     if operation is Operation.MODIFY:
-        return store.swap(database, publication, entity_tag)
+        return store.swap(at.database, publication, entity_tag)
     if operation is Operation.REFRESH:
-        return store.refresh(database, publication, entity_tag)
-    removed = store.remove(database, publication, entity_tag)
+        return store.refresh(at.database, publication, entity_tag)
+    removed = store.remove(at.database, publication, entity_tag)
     for (first_tag,) in removed.rows():
-        store.record_removal(database, publication, publication.etag)
-        store.record_removal(database, publication, first_tag)
+        store.record_removal(at.database, publication, publication.etag)
+        store.record_removal(at.database, publication, first_tag)
     return removed
 
 
-def _create_again(
-    database: Database, settings: Settings, packages: Packages, publication: Publication
-) -> tuple[Publication, list[Effect]]:
+def _create_again(at: Moment, publication: Publication) -> tuple[Publication, list[Effect]]:
     """Nothing was inserted: the limit is reached, or a client counts from the same start again and its old tag still lives."""
-    if not store.has_id(database, publication):
+    if not store.has_id(at.database, publication):
         raise ServiceUnavailable("too many publications of this presentity", RETRY_AFTER)
     other = hashlib.blake2b(f"{publication.id} {publication.published_at}".encode(), digest_size=10).hexdigest()
-    return _save(database, settings, packages, publication._replace(id=other, etag=other), Operation.CREATE, "")
+    return _save(at, publication._replace(id=other, etag=other), Operation.CREATE, "")
 
 
 def _package(request: sip.Request, packages: Packages) -> EventPackage:

@@ -26,7 +26,8 @@ from kemi import store as subscriptions
 from kemi.binding import Binding
 from kemi.database import Database
 from kemi.effects import Effect, Log
-from kemi.event_package import Packages, interval_of
+from kemi.event_package import interval_of
+from kemi.moment import Moment
 from kemi.presence import location, pidf
 from kemi.presence.package import NAME
 from kemi.presence.publication import Publication, timestamp
@@ -34,56 +35,47 @@ from kemi.report import wakes
 from kemi.settings import Settings
 
 
-def synchronize(
-    database: Database,
-    settings: Settings,
-    packages: Packages,
-    secret: bytes,
-    presentity: str,
-    change: Callable[[], Sequence[Binding]],
-    now: float,
-) -> list[Effect]:
+def synchronize(at: Moment, secret: bytes, presentity: str, change: Callable[[], Sequence[Binding]]) -> list[Effect]:
     """Change a presentity's bindings, store them and show them.
 
     Args:
         secret: key of the ids.
         presentity: canonical URI.
         change: does it in usrloc, and gives all bindings that there are then; called once the presentity is locked.
-        now: seconds since the epoch.
 
     Raises:
         Unavailable: nothing is stored, and the change may have been made.
     """
-    with database.transaction():
-        database.lock(presentity)
-        shown = location.shown(database, NAME, presentity)
-        bindings = [each for each in change() if each.expires > now]
-        location.replace(database, presentity, bindings)
-        wanted = _publications(settings, secret, presentity, bindings, now)
+    with at.database.transaction():
+        at.database.lock(presentity)
+        shown = location.shown(at.database, NAME, presentity)
+        bindings = [each for each in change() if each.expires > at.now]
+        location.replace(at.database, presentity, bindings)
+        wanted = _publications(at.settings, secret, presentity, bindings, at.now)
         if wanted:
-            location.show(database, wanted)
+            location.show(at.database, wanted)
         gone = shown.difference(each.id for each in wanted)
         if gone:
-            location.hide(database, NAME, presentity, sorted(gone))
+            location.hide(at.database, NAME, presentity, sorted(gone))
         is_changed = bool(gone) or any(each.id not in shown for each in wanted)
         if is_changed:
-            interval = interval_of(packages.get(NAME), settings)
-            marked = subscriptions.mark_due(database, NAME, presentity, now, interval)
+            interval = interval_of(at.packages.get(NAME), at.settings)
+            marked = subscriptions.mark_due(at.database, NAME, presentity, at.now, interval)
     if not is_changed:
         return []
     return [*wakes(marked), Log(f"registration changed: presentity={presentity} contacts={len(bindings)}")]
 
 
-def reconcile(database: Database, settings: Settings, packages: Packages, secret: bytes, now: float) -> list[Effect]:
+def reconcile(at: Moment, secret: bytes) -> list[Effect]:
     """Show what is stored, where it is not shown or shown otherwise: `pa.use_callbacks` or the priority was changed."""
     wanted: set[tuple[str, str]] = set()
-    if settings.pa.use_callbacks:
-        stored = location.contacts(database, now)
-        wanted = {(presentity, _publication_id(settings, secret, presentity, contact)) for presentity, contact in stored}
+    if at.settings.pa.use_callbacks:
+        stored = location.contacts(at.database, at.now)
+        wanted = {(presentity, _publication_id(at.settings, secret, presentity, contact)) for presentity, contact in stored}
     effects: list[Effect] = []
-    for presentity in sorted({each for each, _name in wanted ^ location.all_shown(database, NAME)}):
-        stored_bindings = partial(location.load, database, presentity)
-        effects += synchronize(database, settings, packages, secret, presentity, stored_bindings, now)
+    for presentity in sorted({each for each, _name in wanted ^ location.all_shown(at.database, NAME)}):
+        stored_bindings = partial(location.load, at.database, presentity)
+        effects += synchronize(at, secret, presentity, stored_bindings)
     return effects
 
 

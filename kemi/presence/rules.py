@@ -23,6 +23,7 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 
 from kemi import identity
 from kemi.database import Database
+from kemi.moment import Moment
 from kemi.settings import Settings
 from kemi.xcap import access, dialog_rules, external_list, fetched, pres_rules, store
 from kemi.xcap.conditions import ExternalList, Lookup, Sphere
@@ -69,37 +70,36 @@ class Rules(NamedTuple):
     note: str = ""
 
 
-def load(database: Database, settings: Settings, owner: str, now: float, package: str = PRESENCE) -> list[Rules]:
+def load(at: Moment, owner: str, package: str = PRESENCE) -> list[Rules]:
     """The rules of a user that decide about a package, document by document; none: the user has no policy.
 
     Args:
         owner: canonical URI.
-        now: seconds since the epoch.
         package: dialog; all others ask presence rules.
     """
-    return _counting(package, _load(database, settings, owner, now, package))
+    return _counting(package, _load(at, owner, package))
 
 
-def load_many(database: Database, settings: Settings, owners: Sequence[str], package: str = PRESENCE) -> dict[str, list[Rules]]:
+def load_many(at: Moment, owners: Sequence[str], package: str = PRESENCE) -> dict[str, list[Rules]]:
     """The rules of several users, from our own documents, by canonical URI. One statement."""
     found: dict[str, list[Found]] = {each: [] for each in owners}
     wanted = [(each,) for each in owners]
     if package == DIALOG:
-        result = database.execute("policy_documents_with_dialog_of_many", {}, wanted)
+        result = at.database.execute("policy_documents_with_dialog_of_many", {}, wanted)
     else:
-        result = database.execute("policy_documents_of_many", {}, wanted)
+        result = at.database.execute("policy_documents_of_many", {}, wanted)
     for owner, auid, document, body in result.rows():
-        found[owner].append(_own_document(settings, auid, document, body))
+        found[owner].append(_own_document(at.settings, auid, document, body))
     return {owner: _counting(package, each) for owner, each in found.items()}
 
 
-def has_sphere(database: Database, settings: Settings, owner: str, now: float) -> bool:
+def has_sphere(at: Moment, owner: str) -> bool:
     """Whether what any rules of a user say, of any package, depends on the user's sphere. One statement; nothing is asked for."""
-    if settings.xcap.xcap_root:
-        wanted = places(settings, DIALOG)
-        found = _read_there(settings, wanted, fetched.known(database, settings, wanted, owner, now))
+    if at.settings.xcap.xcap_root:
+        wanted = places(at.settings, DIALOG)
+        found = _read_there(at.settings, wanted, fetched.known(at, wanted, owner))
     else:
-        found = _load(database, settings, owner, now, DIALOG)
+        found = _load(at, owner, DIALOG)
     return any(make().has_sphere for _, make in found)
 
 
@@ -115,9 +115,9 @@ def message_documents(database: Database, owner: str, name: str) -> list[tuple[s
     return [(each, bytes(body)) for each, body in rows]
 
 
-def refer_to_lists(database: Database, settings: Settings, owner: str, now: float) -> bool:
+def refer_to_lists(at: Moment, owner: str) -> bool:
     """Whether any of a user's own rules do, of any package. One statement."""
-    return any(make().anchors for _, make in _load(database, settings, owner, now, DIALOG))
+    return any(make().anchors for _, make in _load(at, owner, DIALOG))
 
 
 def places(settings: Settings, package: str) -> list[Place]:
@@ -140,15 +140,15 @@ Found = tuple[str, Callable[[], Rules]]
 """A document of this application usage, and what reads it."""
 
 
-def _load(database: Database, settings: Settings, owner: str, now: float, package: str) -> list[Found]:
-    if settings.xcap.xcap_root:
-        wanted = places(settings, package)
-        return _read_there(settings, wanted, fetched.documents(database, settings, wanted, owner, now))
+def _load(at: Moment, owner: str, package: str) -> list[Found]:
+    if at.settings.xcap.xcap_root:
+        wanted = places(at.settings, package)
+        return _read_there(at.settings, wanted, fetched.documents(at, wanted, owner))
     if package == DIALOG:
-        result = database.execute("policy_documents_with_dialog", {"owner": owner})
+        result = at.database.execute("policy_documents_with_dialog", {"owner": owner})
     else:
-        result = database.execute("policy_documents", {"owner": owner})
-    return [_own_document(settings, *row) for row in result.rows()]
+        result = at.database.execute("policy_documents", {"owner": owner})
+    return [_own_document(at.settings, *row) for row in result.rows()]
 
 
 def _counting(package: str, found: Sequence[Found]) -> list[Rules]:
@@ -237,18 +237,18 @@ class Referring(Protocol):
     def anchors(self) -> frozenset[str]: ...
 
 
-def lists(database: Database, settings: Settings, owner: str, rules: Sequence[Referring], now: float) -> Lists:
+def lists(at: Moment, owner: str, rules: Sequence[Referring]) -> Lists:
     """The lists that these rules refer to. They have to be the user's own; what is in those of others cannot be said.
 
     Args:
         owner: canonical URI of the user whose rules these are.
     """
     anchors = frozenset[str]().union(*(each.anchors for each in rules))
-    documents = _lists_of(database, settings, owner, now) if anchors else _no_document
+    documents = _lists_of(at, owner) if anchors else _no_document
 
     @cache
     def find(text: str) -> Members:
-        anchor = _own(settings, text, owner)
+        anchor = _own(at.settings, text, owner)
         return UNKNOWN if anchor is None else _members(anchor, documents(anchor.document.name))
 
     known = {text: external_list.union(text, find) for text in anchors}
@@ -274,11 +274,11 @@ def _is_home(settings: Settings, xui: str, owner: str) -> bool:
         return False
 
 
-def _lists_of(database: Database, settings: Settings, owner: str, now: float) -> Callable[[str], Reading]:
+def _lists_of(at: Moment, owner: str) -> Callable[[str], Reading]:
     """What gives the user's documents with lists, by name."""
-    if settings.xcap.xcap_root:
-        return cache(lambda name: fetched.document(database, settings, LISTS, owner, now, name))
-    ours = {each.selector.name: each.body for each in store.documents(database, LISTS, owner)}
+    if at.settings.xcap.xcap_root:
+        return cache(lambda name: fetched.document(at, LISTS, owner, name))
+    ours = {each.selector.name: each.body for each in store.documents(at.database, LISTS, owner)}
     return lambda name: Reading(State.FRESH, ours[name]) if name in ours else _no_document(name)
 
 

@@ -13,12 +13,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from kemi import decision_store, watcher
-from kemi.database import Database
 from kemi.effects import Effect, Log, Wake
-from kemi.event_package import Packages
+from kemi.moment import Moment
 from kemi.report import report_end, wakes
 from kemi.rls import service, source, store
-from kemi.settings import Settings
 from kemi.subscription import Reason, Subscription, ended
 from kemi.xcap import fetched
 from kemi.xcap.fetched_document import State
@@ -27,35 +25,31 @@ MOST: Final = 500
 """Resources that are locked, or looked for, at once: PostgreSQL has room for some thousand locks of all connections."""
 
 
-def here(
-    database: Database, settings: Settings, packages: Packages, before: bytes | None, after: bytes | None, now: float
-) -> list[Effect]:
+def here(at: Moment, before: bytes | None, after: bytes | None) -> list[Effect]:
     """A document of services of our own was stored in the place of another one, in the transaction of the caller.
 
     Who subscribes meanwhile comes wholly before, and is found here, or after. With another XCAP server ours say nothing.
 
     Args:
         before, after: octets of the document; None: there was, or is, none.
-        now: seconds since the epoch.
     """
-    if settings.xcap.xcap_root or after is None:
+    if at.settings.xcap.xcap_root or after is None:
         return []
     new = sorted(_uris(after) - (_uris(before) if before is not None else set()))
     if new:
-        store.lock_resources(database, new[:MOST])
-    return _end(database, settings, packages, new, "", now)
+        store.lock_resources(at.database, new[:MOST])
+    return _end(at, new, "")
 
 
-def elsewhere(database: Database, settings: Settings, packages: Packages, owner: str, now: float) -> list[Effect]:
+def elsewhere(at: Moment, owner: str) -> list[Effect]:
     """Another server's services are others, in the transaction of the caller.
 
     Args:
         owner: canonical URI of the user whose they are, and for whom alone; "": everybody's.
-        now: seconds since the epoch.
     """
-    reading = fetched.document(database, settings, fetched.SERVICES, owner, now)
+    reading = fetched.document(at, fetched.SERVICES, owner)
     uris = set() if reading.state in (State.UNKNOWN, State.MISSING) else _uris(reading.body)
-    return _end(database, settings, packages, sorted(uris), owner, now)
+    return _end(at, sorted(uris), owner)
 
 
 def _uris(body: bytes) -> set[str]:
@@ -63,17 +57,15 @@ def _uris(body: bytes) -> set[str]:
     return service.uris(document) if document else set()
 
 
-def _end(
-    database: Database, settings: Settings, packages: Packages, uris: Sequence[str], watcher_uri: str, now: float
-) -> list[Effect]:
+def _end(at: Moment, uris: Sequence[str], watcher_uri: str) -> list[Effect]:
     found: list[Subscription] = []
-    for at in range(0, len(uris), MOST):
-        found += store.watching_singly(database, uris[at : at + MOST], watcher_uri)
+    for start in range(0, len(uris), MOST):
+        found += store.watching_singly(at.database, uris[start : start + MOST], watcher_uri)
     if not found:
         return []
-    entries = [watcher.ended(each, Reason.DEACTIVATED, now, settings.pa.waiting_expiration) for each in found]
-    marked = report_end(database, settings, packages, entries, now)
-    decision_store.apply(database, [ended(each, Reason.DEACTIVATED, now) for each in found])
+    entries = [watcher.ended(each, Reason.DEACTIVATED, at.now, at.settings.pa.waiting_expiration) for each in found]
+    marked = report_end(at, entries)
+    decision_store.apply(at.database, [ended(each, Reason.DEACTIVATED, at.now) for each in found])
     lines = [
         Log(f"subscription ended: id={each.id} resource={each.resource} watcher={each.watcher} why=this is a list now")
         for each in found

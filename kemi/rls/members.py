@@ -26,7 +26,8 @@ from kemi import identity, notify, offline_winfo, sip, watcher
 from kemi.database import Database, Result
 from kemi.effects import Effect, Log
 from kemi.errors import SipError
-from kemi.event_package import LIST, Decision, Packages
+from kemi.event_package import LIST, Decision
+from kemi.moment import Moment
 from kemi.presence import online
 from kemi.presence.package import NAME as PRESENCE
 from kemi.report import lock_lists, report_change, report_end, wakes
@@ -34,7 +35,6 @@ from kemi.rls import source, store
 from kemi.rls.nested import Nested, is_new, made_of
 from kemi.rls.resource_list import Member, Names
 from kemi.rls.standing import Standing, limited, standings_of
-from kemi.settings import Settings
 from kemi.store import number
 from kemi.subscription import Reason, State, Subscription
 
@@ -56,59 +56,50 @@ class Populated(NamedTuple):
     names: dict[str, Names]
 
 
-def populate(database: Database, settings: Settings, packages: Packages, subscription: Subscription, now: float) -> list[Effect]:
+def populate(at: Moment, subscription: Subscription) -> list[Effect]:
     """Write the members of a list subscription, in the transaction of the caller, who has locked it.
 
     Raises:
         SipError: the list cannot be used (`source.resolve`), and the subscription is a new one.
     """
     populated = Populated(is_new(subscription), [], {})
-    there = source.at(settings, subscription)
-    nested = Nested(database, settings, there, packages, now)
+    there = source.there(at, subscription)
+    nested = Nested(at, there)
     if populated.is_new:
-        lock_lists(database, source.whose(database, there, subscription))
-    effects = _populate(database, settings, nested, packages, subscription, (subscription.resource,), populated, now)
-    store.save_made_of(database, subscription.id, [*nested.documents, *populated.documents], populated.names)
+        lock_lists(at.database, source.whose(there, subscription))
+    effects = _populate(at, nested, subscription, (subscription.resource,), populated)
+    store.save_made_of(at.database, subscription.id, [*nested.documents, *populated.documents], populated.names)
     return effects
 
 
-def _populate(
-    database: Database,
-    settings: Settings,
-    nested: Nested,
-    packages: Packages,
-    subscription: Subscription,
-    way: tuple[str, ...],
-    populated: Populated,
-    now: float,
-) -> list[Effect]:
+def _populate(at: Moment, nested: Nested, subscription: Subscription, way: tuple[str, ...], populated: Populated) -> list[Effect]:
     """Write the members of a list, and of the lists in it."""
     try:
         if not subscription.list_id:
             nested.require_room(subscription)
         resolved = nested.resolved(subscription)
-        if resolved.unknown and (populated.is_new or not store.members(database, [subscription.id])):
+        if resolved.unknown and (populated.is_new or not store.members(at.database, [subscription.id])):
             raise source.NotFetchedYet("what the list refers to is not known yet", resolved.unknown)
     except SipError as problem:
-        return _unusable(database, subscription, populated, problem, now)
+        return _unusable(at.database, subscription, populated, problem, at.now)
     populated.names[subscription.id] = resolved.names
-    base = packages[subscription.package.removesuffix(LIST)]
-    _lock_who_is_new(database, settings, subscription, resolved.members)
-    before = {each.resource: each for each in store.members(database, [subscription.id])}
+    base = at.packages[subscription.package.removesuffix(LIST)]
+    _lock_who_is_new(at, subscription, resolved.members)
+    before = {each.resource: each for each in store.members(at.database, [subscription.id])}
     lists = nested.lists(subscription, resolved, way)
-    standings = standings_of(database, settings, base, subscription, resolved.members, way, lists, now)
-    standings = limited(database, settings, base.name, before, standings, now)
-    created, changed = _compared(subscription, before, resolved.members, standings, now)
+    standings = standings_of(at, base, subscription, resolved.members, way, lists)
+    standings = limited(at, base.name, before, standings)
+    created, changed = _compared(subscription, before, resolved.members, standings, at.now)
     others = [each for each in before.values() if _is_another(subscription, each, standings)]
     kept = {resource: each for resource, each in before.items() if each not in others}
     gone = [each for resource, each in kept.items() if resource not in standings and each.expires_at and not resolved.unknown]
     changed += [_without_resource(each) for each in gone]
-    effects = notify.remove(database, settings, packages, {each.id: BECAME for each in others}, now) if others else []
-    effects += _write(database, settings, packages, subscription, kept, created, changed, now)
+    effects = notify.remove(at, {each.id: BECAME for each in others}) if others else []
+    effects += _write(at, subscription, kept, created, changed)
     for each in (*created, *(each for each in kept.values() if each.resource in standings)):
         if each.is_list:
             inner = _prolonged(each, subscription)
-            effects += _populate(database, settings, nested, packages, inner, (*way, each.resource), populated, now)
+            effects += _populate(at, nested, inner, (*way, each.resource), populated)
     return [*effects, *_lines(subscription, resolved, len(created), len(gone)), *_limits(subscription, standings)]
 
 
@@ -143,17 +134,17 @@ def _prolonged(member: Subscription, subscription: Subscription) -> Subscription
     return member._replace(expires_at=subscription.expires_at, accept=subscription.accept, user_agent=subscription.user_agent)
 
 
-def _lock_who_is_new(database: Database, settings: Settings, subscription: Subscription, members: Sequence[Member]) -> None:
+def _lock_who_is_new(at: Moment, subscription: Subscription, members: Sequence[Member]) -> None:
     """Who publishes meanwhile comes wholly before a new member, or after. An active one has a row that tells.
 
     These locks come before those of rows, as they do for who publishes.
     """
-    realm = identity.realm(settings)
-    active = set() if is_new(subscription) else store.active(database, subscription.id)
+    realm = identity.realm(at.settings)
+    active = set() if is_new(subscription) else store.active(at.database, subscription.id)
     new = sorted({each.resource for each in members} - active)
-    known = [each for each in new if realm.is_served(sip.parse_uri(each)) or identity.reaches(settings, each)]
+    known = [each for each in new if realm.is_served(sip.parse_uri(each)) or identity.reaches(at.settings, each)]
     if known:
-        store.lock_resources(database, known)
+        store.lock_resources(at.database, known)
 
 
 def _compared(
@@ -235,14 +226,11 @@ def _without_resource(member: Subscription) -> Subscription:
 
 
 def _write(
-    database: Database,
-    settings: Settings,
-    packages: Packages,
+    at: Moment,
     subscription: Subscription,
     kept: Mapping[str, Subscription],
     created: Sequence[Subscription],
     changed: Sequence[Subscription],
-    now: float,
 ) -> list[Effect]:
     """Write members, and report them to who watches the watchers.
 
@@ -250,43 +238,40 @@ def _write(
         kept: by resource, those that were there and are not opened anew, as they were.
         changed: those of them that differ, as they are now.
     """
-    marked = _report(database, settings, packages, subscription, kept, created, changed, now)
+    marked = _report(at, subscription, kept, created, changed)
     if created:
-        store.create(database, subscription, _placed(database, subscription, created), now)
+        store.create(at.database, subscription, _placed(at.database, subscription, created), at.now)
     if changed:
-        store.change(database, changed, now)
+        store.change(at.database, changed, at.now)
     moved = _moved(kept, changed)
     if moved:
-        number(database, [(each.id,) for each in moved])
+        number(at.database, [(each.id,) for each in moved])
     if kept:
-        store.prolong(database, subscription)
-    if settings.pa.use_offline_winfo and subscription.state is not State.TERMINATED:
+        store.prolong(at.database, subscription)
+    if at.settings.pa.use_offline_winfo and subscription.state is not State.TERMINATED:
         back = [each for each in moved if kept[each.resource].state is State.TERMINATED]
-        _store_who_waits(database, settings, packages, [*created, *back], now)
+        _store_who_waits(at, [*created, *back])
     return [effect for each in marked for effect in wakes(each)]
 
 
 def _report(
-    database: Database,
-    settings: Settings,
-    packages: Packages,
+    at: Moment,
     subscription: Subscription,
     kept: Mapping[str, Subscription],
     created: Sequence[Subscription],
     changed: Sequence[Subscription],
-    now: float,
 ) -> list[Result | None]:
     """Report what changes before it is written, as `kemi.report` wants it."""
     came = [each for each in created if State.TERMINATED not in (each.state, subscription.state)]
     watched = [(each.resource, each.package) for each in (*came, *_moved(kept, changed))]
     left = [
-        watcher.ended(kept[each.resource], each.reason or Reason.TIMEOUT, now, settings.pa.waiting_expiration)
+        watcher.ended(kept[each.resource], each.reason or Reason.TIMEOUT, at.now, at.settings.pa.waiting_expiration)
         for each in changed
         if each.state is State.TERMINATED and kept[each.resource].state is not State.TERMINATED
     ]
-    marked = [report_change(database, settings, packages, watched, now)] if watched else []
+    marked = [report_change(at, watched)] if watched else []
     if left:
-        marked.append(report_end(database, settings, packages, left, now))
+        marked.append(report_end(at, left))
     return marked
 
 
@@ -295,11 +280,11 @@ def _moved(kept: Mapping[str, Subscription], changed: Sequence[Subscription]) ->
     return [each for each in changed if each.state not in (kept[each.resource].state, State.TERMINATED)]
 
 
-def _store_who_waits(database: Database, settings: Settings, packages: Packages, new: Sequence[Subscription], now: float) -> None:
+def _store_who_waits(at: Moment, new: Sequence[Subscription]) -> None:
     """Presentities that are away are told later who came, as by a SUBSCRIBE to each (`kemi.offline_winfo`)."""
     pending = [each for each in new if each.state is State.PENDING and each.package == PRESENCE]
-    there = online.online_among(database, [each.resource for each in pending], now)
-    offline_winfo.store_all(database, settings, packages, [each for each in pending if each.resource not in there], now)
+    there = online.online_among(at.database, [each.resource for each in pending], at.now)
+    offline_winfo.store_all(at, [each for each in pending if each.resource not in there])
 
 
 def _placed(database: Database, subscription: Subscription, created: Sequence[Subscription]) -> list[Subscription]:

@@ -15,12 +15,12 @@ from collections.abc import Mapping, Sequence
 from kemi import identity, sip
 from kemi.database import Database
 from kemi.errors import NotFound, SipError
-from kemi.event_package import LIST, Decision, Packages
+from kemi.event_package import LIST, Decision
+from kemi.moment import Moment
 from kemi.report import document_key
 from kemi.rls import expansion, source, store
 from kemi.rls.source import Resolved
 from kemi.rls.standing import NOBODY, Standing, list_standing, may_watch
-from kemi.settings import Settings
 from kemi.subscription import Subscription
 from kemi.xcap import fetched
 
@@ -28,16 +28,14 @@ from kemi.xcap import fetched
 class Nested:
     """The list of one subscription, and those in it, as they are in one transaction."""
 
-    def __init__(self, database: Database, settings: Settings, there: Settings, packages: Packages, now: float) -> None:
+    def __init__(self, at: Moment, there: Moment) -> None:
         """
         Args:
-            there: the settings for the documents of lists; those of members may be elsewhere (`kemi.xcap.roots`).
+            there: with the settings for the documents of lists; those of members may be elsewhere (`kemi.xcap.roots`).
         """
-        self._database = database
-        self._settings = settings
+        self._at = at
         self._there = there
-        self._served = [name for name in packages if name + LIST in packages]
-        self._now = now
+        self._served = [name for name in at.packages if name + LIST in at.packages]
         self._read: dict[str, Resolved | SipError] = {}
         self._lists: dict[str, set[str]] = {}
         self._standings: dict[str, Standing] = {}
@@ -71,16 +69,16 @@ class Nested:
             is_asked_again = subscription.changes > subscription.told
             if is_asked_again and self._may_watch(subscription) is not Decision.ALLOW:
                 raise NotFound("the list is another user's now")
-            return source.resolve(self._database, self._there, subscription, self._served, self._now)
+            return source.resolve(self._there, subscription, self._served)
         except NotFound:
             if is_new(subscription):
                 raise
             if not subscription.list_id:
-                store.end(self._database, subscription.id)
-            return Resolved((), made_of(self._database, subscription))
+                store.end(self._at.database, subscription.id)
+            return Resolved((), made_of(self._at.database, subscription))
 
     def _may_watch(self, subscription: Subscription) -> Decision:
-        return may_watch(self._database, self._there, subscription.watcher, subscription.resource)
+        return may_watch(self._there, subscription.watcher, subscription.resource)
 
     def lists(self, subscription: Subscription, resolved: Resolved, way: tuple[str, ...]) -> dict[str, Standing]:
         """The members of a list that are lists, by canonical URI.
@@ -90,22 +88,22 @@ class Nested:
         """
         if subscription.resource not in self._lists:
             self._lists[subscription.resource] = self._among(subscription.watcher, [each.resource for each in resolved.members])
-        levels = self._settings.rls.max_list_nesting_level + 1
+        levels = self._at.settings.rls.max_list_nesting_level + 1
         among = sorted(self._lists[subscription.resource])
         return {
             each: self._standing(subscription.watcher, each) if expansion.way_into(way, each, levels) else NOBODY for each in among
         }
 
     def _among(self, watcher: str, resources: Sequence[str]) -> set[str]:
-        if not self._settings.rls.max_list_nesting_level:
+        if not self._at.settings.rls.max_list_nesting_level:
             return set()
-        realm = identity.realm(self._settings)
-        found = source.lists_among(self._database, self._there, resources, watcher, self._now)
+        realm = identity.realm(self._at.settings)
+        found = source.lists_among(self._there, resources, watcher)
         return {each for each in found if realm.is_served(sip.parse_uri(each))}
 
     def _standing(self, watcher: str, uri: str) -> Standing:
         if uri not in self._standings:
-            self._standings[uri] = list_standing(self._database, self._settings, watcher, uri)
+            self._standings[uri] = list_standing(self._at, watcher, uri)
         return self._standings[uri]
 
     def require_room(self, subscription: Subscription) -> None:
@@ -118,7 +116,7 @@ class Nested:
         self.resolved(subscription)
         self._take(subscription, (subscription.resource,))
         if self._keeping and not is_new(subscription):
-            self._add(_kept(self._database, subscription, self._keeping))
+            self._add(_kept(self._at.database, subscription, self._keeping))
 
     def _take(self, subscription: Subscription, way: tuple[str, ...]) -> None:
         """Count a list that stands at the end of this way. As much may be read in vain, of those that cannot be used."""
@@ -142,7 +140,7 @@ class Nested:
         self._require(self._entries)
 
     def _require(self, entries: int) -> None:
-        most = self._settings.rls.max_members
+        most = self._at.settings.rls.max_members
         if entries > most:
             raise expansion.ListTooLarge(f"the list has more than {most} entries with those of the lists in it")
 

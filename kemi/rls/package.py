@@ -34,12 +34,11 @@ of members need.
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from kemi import dialog, notify, sip
 from kemi.client_profile import profile_of
-from kemi.database import Database
-from kemi.effects import Effect
 from kemi.errors import UnsupportedMediaType
 from kemi.event_package import (
     LIST,
@@ -48,9 +47,9 @@ from kemi.event_package import (
     Authorization,
     Document,
     EventPackage,
-    Packages,
     View,
 )
+from kemi.moment import Moment
 from kemi.news import News
 from kemi.rls import members, multipart, recipient_list, rlmi, source, standing, store
 from kemi.rls.resource_list import Names
@@ -124,23 +123,13 @@ def room_for(subscription: Subscription) -> str:
     return DATAGRAM if not subscription.list_id and sip.transport_of(next_hop or uri) == "udp" else STREAM
 
 
-def list_of(base: EventPackage, packages: Packages) -> EventPackage:
+def authorize(at: Moment, watchers: Sequence[str], resource: str) -> dict[str, Authorization]:
+    """Who may watch a list (`rls.auth`)."""
+    return {each: Authorization(standing.may_watch(at, each, resource)) for each in watchers}
+
+
+def list_of(base: EventPackage) -> EventPackage:
     """The package of lists whose members are of `base`."""
-
-    def authorize(
-        database: Database, settings: Settings, watchers: Sequence[str], resource: str, _now: float
-    ) -> dict[str, Authorization]:
-        return {each: Authorization(standing.may_watch(database, settings, each, resource)) for each in watchers}
-
-    def render(database: Database, settings: Settings, views: Sequence[View], now: float) -> dict[View, Document]:
-        return _render(database, settings, packages, views, now)
-
-    def populate(database: Database, settings: Settings, subscription: Subscription, now: float) -> list[Effect]:
-        return members.populate(database, settings, packages, subscription, now)
-
-    def negotiate(accept: str | None) -> str | None:
-        return _negotiate(accept, base)
-
     return EventPackage(
         name=base.name + LIST,
         default_expires=base.default_expires,
@@ -152,19 +141,17 @@ def list_of(base: EventPackage, packages: Packages) -> EventPackage:
         aspect=aspect,
         parameters=base.parameters,
         read_body=read_body,
-        negotiate=negotiate,
-        populate=populate,
+        negotiate=partial(_negotiate, base),
+        populate=members.populate,
     )
 
 
 def with_lists(packages: Mapping[str, EventPackage]) -> dict[str, EventPackage]:
     """Packages by name, each with that of its lists."""
-    served = dict(packages)
-    served |= {name + LIST: list_of(package, served) for name, package in packages.items()}
-    return served
+    return {**packages, **{name + LIST: list_of(package) for name, package in packages.items()}}
 
 
-def _negotiate(accept: str | None, base: EventPackage) -> str | None:
+def _negotiate(base: EventPackage, accept: str | None) -> str | None:
     """The body type of members, if the subscriber takes lists at all (RFC 4662 section 4.3)."""
     takes_lists = accept is not None and all(
         sip.choose_media_type(accept, (each,)) for each in (multipart.MEDIA_TYPE, rlmi.MEDIA_TYPE)
@@ -183,16 +170,17 @@ def read_body(request: sip.Request) -> str:
 # Documents
 
 
-def _render(database: Database, settings: Settings, packages: Packages, views: Sequence[View], now: float) -> dict[View, Document]:
+def render(at: Moment, views: Sequence[View]) -> dict[View, Document]:
+    """The document of each list, with those of its members."""
     wanted = {view: Wanted.from_text(view.aspect) for view in views}
-    store.lock(database, [(each.id, int(each.kind == FULL)) for each in wanted.values()])
-    loaded = [_in_full(each) for each in store.members(database, [each.id for each in wanted.values() if each.kind == FULL])]
-    loaded += store.members_due(database, [each.id for each in wanted.values() if each.kind == PARTIAL])
+    store.lock(at.database, [(each.id, int(each.kind == FULL)) for each in wanted.values()])
+    loaded = [_in_full(each) for each in store.members(at.database, [each.id for each in wanted.values() if each.kind == FULL])]
+    loaded += store.members_due(at.database, [each.id for each in wanted.values() if each.kind == PARTIAL])
     news: dict[str, list[News]] = defaultdict(list)
-    for each in notify.gather(database, settings, packages, loaded, now):
+    for each in notify.gather(at, loaded):
         news[each.subscription.list_id].append(each)
-    names = store.names_of(database, [each.id for each in wanted.values() if each.kind == FULL])
-    return {view: _document(view, each, names.get(each.id, ()), news[each.id], settings) for view, each in wanted.items()}
+    names = store.names_of(at.database, [each.id for each in wanted.values() if each.kind == FULL])
+    return {view: _document(view, each, names.get(each.id, ()), news[each.id], at.settings) for view, each in wanted.items()}
 
 
 def _in_full(member: Subscription) -> Subscription:

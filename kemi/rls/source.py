@@ -26,8 +26,8 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from kemi import identity, sip
-from kemi.database import Database
 from kemi.errors import NotFound, ServiceUnavailable, SipError
+from kemi.moment import Moment
 from kemi.report import document_key
 from kemi.rls import expansion, service, store
 from kemi.rls.expansion import Expanded, Limits
@@ -128,9 +128,9 @@ def below(root: str, chosen: str) -> str:
     return Chosen.from_text(chosen)._replace(root=root).as_text()
 
 
-def at(settings: Settings, subscription: Subscription) -> Settings:
+def there(at: Moment, subscription: Subscription) -> Moment:
     """The settings for documents of a list subscription: the root that it was opened with, if that still may be asked."""
-    return roots.at(settings, roots.allowed(settings, _chosen(subscription).root))
+    return roots.below(at, roots.allowed(at.settings, _chosen(subscription).root))
 
 
 def _chosen(subscription: Subscription) -> Chosen:
@@ -138,12 +138,12 @@ def _chosen(subscription: Subscription) -> Chosen:
     return Chosen() if subscription.list_id else Chosen.from_text(subscription.body)
 
 
-def has_list(database: Database, settings: Settings, watcher: str, name: str, now: float) -> bool:
+def has_list(at: Moment, watcher: str, name: str) -> bool:
     """Whether a user has this list in its own resource-lists document (`Chosen.name`). Raises as `is_list`."""
-    return _list_of(_reader(database, settings, now), watcher, name) is not None
+    return _list_of(_reader(at), watcher, name) is not None
 
 
-def is_list(database: Database, settings: Settings, uri: str, watcher: str, now: float) -> bool:
+def is_list(at: Moment, uri: str, watcher: str) -> bool:
     """Whether a URI stands for a list.
 
     Args:
@@ -154,41 +154,41 @@ def is_list(database: Database, settings: Settings, uri: str, watcher: str, now:
         NotFetchedYet: 503, a document of another server that says so, or who is in it, is being fetched. So is one that is old and
             has not this list: it may have it by now. One that cannot be fetched counts as it was.
     """
-    if _is_simple(settings, watcher, uri):
-        if settings.xcap.xcap_root:
-            _list_of(_reader(database, settings, now), watcher, "")
+    if _is_simple(at.settings, watcher, uri):
+        if at.settings.xcap.xcap_root:
+            _list_of(_reader(at), watcher, "")
         return True
-    return find(database, settings, uri, watcher, now, is_opened=True) is not None
+    return find(at, uri, watcher, is_opened=True) is not None
 
 
-def ask(database: Database, settings: Settings, wanted: Sequence[DocumentSelector], now: float) -> None:
+def ask(at: Moment, wanted: Sequence[DocumentSelector]) -> None:
     """See that these documents of another server are fetched (`NotFetchedYet`)."""
     for each in wanted:
-        fetched.document(database, settings, each.auid, each.xui, now, each.name)
+        fetched.document(at, each.auid, each.xui, each.name)
 
 
-def whose(database: Database, settings: Settings, subscription: Subscription) -> str:
+def whose(at: Moment, subscription: Subscription) -> str:
     """Canonical URI of the user whose documents the list of a new subscription stands in; "": in one below global."""
     watcher, uri = subscription.watcher, subscription.resource
-    if settings.xcap.xcap_root or subscription.body or _is_simple(settings, watcher, uri):
+    if at.settings.xcap.xcap_root or subscription.body or _is_simple(at.settings, watcher, uri):
         return watcher
-    owner = store.owner(database, uri)
+    owner = store.owner(at.database, uri)
     return watcher if owner is None else owner
 
 
-def owner_of(database: Database, settings: Settings, uri: str, watcher: str) -> str:
+def owner_of(at: Moment, uri: str, watcher: str) -> str:
     """Canonical URI of the user whose list this is; "": it is nobody's, or not another's: so is what another server has, and what
     stands below global, where everybody may read it."""
-    if _is_simple(settings, watcher, uri):
+    if _is_simple(at.settings, watcher, uri):
         return watcher
-    return "" if settings.xcap.xcap_root else store.owner(database, uri) or ""
+    return "" if at.settings.xcap.xcap_root else store.owner(at.database, uri) or ""
 
 
-def lists_among(database: Database, settings: Settings, uris: Sequence[str], watcher: str, now: float) -> set[str]:
+def lists_among(at: Moment, uris: Sequence[str], watcher: str) -> set[str]:
     """Those of these canonical URIs that are services; of another server as far as its documents are known."""
-    if not settings.xcap.xcap_root:
-        return store.services(database, uris)
-    readings = _services(database, settings, watcher, now).values()
+    if not at.settings.xcap.xcap_root:
+        return store.services(at.database, uris)
+    readings = _services(at, watcher).values()
     documents = [parsed(each.body) for each in readings if each.state not in (State.UNKNOWN, State.MISSING)]
     return set(uris) & {uri for each in documents if each is not None for uri in service.uris(each)}
 
@@ -197,12 +197,12 @@ def _is_simple(settings: Settings, watcher: str, uri: str) -> bool:
     return bool(settings.rls.simple_list) and service.is_implicit(settings.rls.simple_list, watcher, uri)
 
 
-def find(database: Database, settings: Settings, uri: str, watcher: str, now: float, is_opened: bool = False) -> Found | None:
+def find(at: Moment, uri: str, watcher: str, is_opened: bool = False) -> Found | None:
     """The service with this URI. Raises as `is_list`; only where it `is_opened` what is old does not do."""
-    if not settings.xcap.xcap_root:
-        stored = store.service(database, uri)
+    if not at.settings.xcap.xcap_root:
+        stored = store.service(at.database, uri)
         return _found(stored.owner, stored.body, uri) if stored else None
-    readings = _services(database, settings, watcher, now)
+    readings = _services(at, watcher)
     for owner, reading in readings.items():
         if reading.state is State.UNKNOWN:
             raise NotFetchedYet("the services of the XCAP server are not known yet", services_for(watcher))
@@ -220,9 +220,9 @@ def services_for(watcher: str) -> list[DocumentSelector]:
     return [DocumentSelector(fetched.SERVICES, where, owner, "") for where, owner in owners]
 
 
-def _services(database: Database, settings: Settings, watcher: str, now: float) -> dict[str, Reading]:
+def _services(at: Moment, watcher: str) -> dict[str, Reading]:
     """The services of another server that a watcher may use, its own first; both are asked for, whatever the one says."""
-    return {owner: fetched.document(database, settings, fetched.SERVICES, owner, now) for owner in (watcher, "")}
+    return {owner: fetched.document(at, fetched.SERVICES, owner) for owner in (watcher, "")}
 
 
 def _found(owner: str, body: bytes, uri: str) -> Found | None:
@@ -240,7 +240,7 @@ def parsed(body: bytes) -> Document | None:
         return None
 
 
-def resolve(database: Database, settings: Settings, subscription: Subscription, served: Sequence[str], now: float) -> Resolved:
+def resolve(at: Moment, subscription: Subscription, served: Sequence[str]) -> Resolved:
     """Who is in the list of a subscription.
 
     Args:
@@ -252,10 +252,10 @@ def resolve(database: Database, settings: Settings, subscription: Subscription, 
         BadGateway: 502, it refers to what is no list. ListTooLarge: 403.
         ServiceUnavailable: 503, a document of another server is being fetched.
     """
-    resolved = _resolve(database, settings, subscription, served, now)
-    members = _presentities(settings, resolved.members)
-    if len(members) > settings.rls.max_members:
-        raise expansion.ListTooLarge(f"the list has more than {settings.rls.max_members} members")
+    resolved = _resolve(at, subscription, served)
+    members = _presentities(at.settings, resolved.members)
+    if len(members) > at.settings.rls.max_members:
+        raise expansion.ListTooLarge(f"the list has more than {at.settings.rls.max_members} members")
     return resolved._replace(members=members)
 
 
@@ -273,22 +273,22 @@ def _presentities(settings: Settings, members: Sequence[Member]) -> tuple[Member
     return tuple(found.values())
 
 
-def _resolve(database: Database, settings: Settings, subscription: Subscription, served: Sequence[str], now: float) -> Resolved:
-    read = _reader(database, settings, now)
-    limits = Limits(entries=settings.rls.max_members)
+def _resolve(at: Moment, subscription: Subscription, served: Sequence[str]) -> Resolved:
+    read = _reader(at)
+    limits = Limits(entries=at.settings.rls.max_members)
     chosen, watcher, uri = _chosen(subscription), subscription.watcher, subscription.resource
     if chosen.members is not None:
         return Resolved(chosen.members, entries=len(chosen.members))
     if chosen.name is not None:
-        return _own_list(settings, watcher, chosen.name, read, limits)
-    if _is_simple(settings, watcher, uri):
-        return _simple(settings, watcher, read, limits)
-    found = find(database, settings, uri, watcher, now)
+        return _own_list(at.settings, watcher, chosen.name, read, limits)
+    if _is_simple(at.settings, watcher, uri):
+        return _simple(at.settings, watcher, read, limits)
+    found = find(at, uri, watcher)
     if found is None:
         raise NotFound("there is no such list")
     found.service.require_package(subscription.package.partition(";")[0], served)
-    expanded = expansion.expand_service(found.document, found.service, place_of(settings, found.owner), read, limits)
-    keys = (watcher, "") if settings.xcap.xcap_root else (found.owner,)
+    expanded = expansion.expand_service(found.document, found.service, place_of(at.settings, found.owner), read, limits)
+    keys = (watcher, "") if at.settings.xcap.xcap_root else (found.owner,)
     return _resolved(expanded, *(document_key(fetched.SERVICES, each) for each in keys))
 
 
@@ -345,12 +345,12 @@ def place_of(settings: Settings, owner: str) -> Place:
     return Place(owner, settings.xcap.xcap_root or settings.xcap.root, realm.is_host, owner_named)
 
 
-def _reader(database: Database, settings: Settings, now: float) -> Callable[[Source], Reading]:
+def _reader(at: Moment) -> Callable[[Source], Reading]:
     """Reads documents below our root; those elsewhere are nobody's whom the operator named, and are not fetched."""
 
     def read(source: Source) -> Reading:
         if isinstance(source, str):
             return Reading(State.MISSING)
-        return fetched.document(database, settings, source.auid, source.xui, now, source.name)
+        return fetched.document(at, source.auid, source.xui, source.name)
 
     return read

@@ -21,11 +21,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kemi import identity, sip
-from kemi.database import Database
 from kemi.event_package import Authorization, Decision, EventPackage
+from kemi.moment import Moment
 from kemi.rls import source, store
 from kemi.rls.resource_list import Member
-from kemi.settings import Settings
 from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription
 
 UNSEEN = Authorization(Decision.BLOCK)
@@ -58,14 +57,12 @@ NOBODY = Standing(UNSEEN, Reason.NORESOURCE)
 
 
 def standings_of(
-    database: Database,
-    settings: Settings,
+    at: Moment,
     base: EventPackage,
     subscription: Subscription,
     members: Sequence[Member],
     way: tuple[str, ...],
     lists: Mapping[str, Standing],
-    now: float,
 ) -> dict[str, Standing]:
     """What each member is to be, by canonical URI.
 
@@ -73,27 +70,25 @@ def standings_of(
         way: canonical URIs of this list and of those around it, the outermost first.
         lists: what the members are to be that are lists (`kemi.rls.nested`).
     """
-    realm = identity.realm(settings)
+    realm = identity.realm(at.settings)
     ours = [each.resource for each in members if realm.is_served(sip.parse_uri(each.resource))]
-    elsewhere = [each.resource for each in members if identity.reaches(settings, each.resource)]
+    elsewhere = [each.resource for each in members if identity.reaches(at.settings, each.resource)]
     single = [each for each in ours if each not in lists and each not in way]
-    if settings.pa.presentities == "subscriber":
-        known = store.known_users(database, single)
+    if at.settings.pa.presentities == "subscriber":
+        known = store.known_users(at.database, single)
         single = [each for each in single if each in known]
-    says = _authorized(database, settings, base, subscription.watcher, [*single, *elsewhere], now)
+    says = _authorized(at, base, subscription.watcher, [*single, *elsewhere])
     found = {each.resource: NOBODY for each in members}
     found |= {each: _standing(authorization) for each, authorization in says.items()}
     return found | dict(lists)
 
 
-def _authorized(
-    database: Database, settings: Settings, base: EventPackage, watcher_uri: str, resources: Sequence[str], now: float
-) -> Mapping[str, Authorization]:
+def _authorized(at: Moment, base: EventPackage, watcher_uri: str, resources: Sequence[str]) -> Mapping[str, Authorization]:
     if not resources:
         return {}
     if base.authorize_members is not None:
-        return base.authorize_members(database, settings, watcher_uri, resources, now)
-    return {each: base.authorization(database, settings, watcher_uri, each, now) for each in resources}
+        return base.authorize_members(at, watcher_uri, resources)
+    return {each: base.authorization(at, watcher_uri, each) for each in resources}
 
 
 def _standing(authorization: Authorization) -> Standing:
@@ -102,40 +97,33 @@ def _standing(authorization: Authorization) -> Standing:
     return Standing(authorization, None if authorization.decision in STATE_BY_DECISION else Reason.REJECTED)
 
 
-def list_standing(database: Database, settings: Settings, watcher_uri: str, uri: str) -> Standing:
+def list_standing(at: Moment, watcher_uri: str, uri: str) -> Standing:
     """What a list in a list is to be."""
-    decision = may_watch(database, settings, watcher_uri, uri)
+    decision = may_watch(at, watcher_uri, uri)
     return _standing(Authorization(decision))._replace(is_list=decision is Decision.ALLOW)
 
 
-def may_watch(database: Database, settings: Settings, watcher_uri: str, uri: str) -> Decision:
+def may_watch(at: Moment, watcher_uri: str, uri: str) -> Decision:
     """Who may use a list (RFC 5363 section 5.2, SER handbook section 6.3): what `rls.auth` says of one watcher."""
-    if settings.rls.auth != "owner":
+    if at.settings.rls.auth != "owner":
         return Decision.ALLOW
-    owner = source.owner_of(database, settings, uri, watcher_uri)
+    owner = source.owner_of(at, uri, watcher_uri)
     return Decision.ALLOW if owner in ("", watcher_uri) else Decision.BLOCK
 
 
-def limited(
-    database: Database,
-    settings: Settings,
-    package: str,
-    before: Mapping[str, Subscription],
-    standings: Mapping[str, Standing],
-    now: float,
-) -> dict[str, Standing]:
+def limited(at: Moment, package: str, before: Mapping[str, Subscription], standings: Mapping[str, Standing]) -> dict[str, Standing]:
     """The same within the limits that every subscription has: of waiting for a decision, and of watchers.
 
     Args:
         package: name of the members' package.
         before: the members that the list has, by canonical URI.
     """
-    patience = settings.pa.waiting_expiration or now
-    waiting = [each for each in before.values() if each.state is State.PENDING and now - each.created_at >= patience]
+    patience = at.settings.pa.waiting_expiration or at.now
+    waiting = [each for each in before.values() if each.state is State.PENDING and at.now - each.created_at >= patience]
     given_up = {each.resource for each in waiting if each.resource in standings and standings[each.resource].state is State.PENDING}
     live = {resource for resource, each in before.items() if each.state is not State.TERMINATED}
     new = [uri for uri, each in standings.items() if uri not in live and not each.is_list and each.state is not State.TERMINATED]
-    crowded = store.crowded(database, package, new, settings.pa.max_watchers)
+    crowded = store.crowded(at.database, package, new, at.settings.pa.max_watchers)
     found = dict(standings)
     found |= {each: Standing(standings[each].authorization, Reason.GIVEUP) for each in given_up}
     return found | {each: Standing(UNSEEN._replace(limit=PER_RESOURCE), Reason.PROBATION) for each in crowded}

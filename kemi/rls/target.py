@@ -22,39 +22,37 @@ not known, or old.
 from typing import Final
 
 from kemi import account_store, sip, subscribe
-from kemi.database import Database
 from kemi.errors import BadExtension
+from kemi.moment import Moment
 from kemi.rls import recipient_list, source
-from kemi.settings import Settings
 
 EVENT_LIST: Final = "eventlist"
 SUPPORTED: Final = (EVENT_LIST, recipient_list.OPTION_TAG)
 """Option tags of a server that has lists."""
 
 
-def is_for_list(database: Database, settings: Settings, request: sip.Request, resource: str, watcher: str, now: float) -> bool:
+def is_for_list(at: Moment, request: sip.Request, resource: str, watcher: str) -> bool:
     """Whether it is.
 
     Args:
         resource: canonical URI that the Request-URI stands for; in a dialog it is not looked at.
         watcher: canonical URI of who asks, authenticated.
-        now: seconds since the epoch.
 
     Raises:
         ServiceUnavailable: 503, a document of another server that says so is being fetched.
     """
     if request.to_tag:
-        if settings.xcap.xcap_root and subscribe.is_able_tag(request.to_tag):
-            source.ask(database, settings, source.services_for(watcher), now)
+        if at.settings.xcap.xcap_root and subscribe.is_able_tag(request.to_tag):
+            source.ask(at, source.services_for(watcher))
         return subscribe.is_list_tag(request.to_tag)
     if recipient_list.is_asked(request.require):
         return True
     if not supports_lists(request):
         return False
     try:
-        return source.is_list(database, settings, resource, watcher, now)
+        return source.is_list(at, resource, watcher)
     except source.NotFetchedYet:
-        if EVENT_LIST in options(request.require) or not (resource == watcher or account_store.is_user(database, resource)):
+        if EVENT_LIST in options(request.require) or not (resource == watcher or account_store.is_user(at.database, resource)):
             raise
         return False
 

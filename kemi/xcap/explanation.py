@@ -85,8 +85,8 @@ class RuleExplained(NamedTuple):
     is_bare: bool
 
 
-class Moment(NamedTuple):
-    """What will be said, and granted in words, and from when on, seconds since the epoch."""
+class Later(NamedTuple):
+    """What will be said, and granted in words, from a time on, seconds since the epoch."""
 
     at: float
     decision: Decision
@@ -108,7 +108,7 @@ class Explanation(NamedTuple):
     is_policy: bool
     authorization: Authorization
     shows: Shown
-    then: Moment | None
+    then: Later | None
 
     @property
     def matching(self) -> list[RuleExplained]:
@@ -162,7 +162,7 @@ def _condition(condition: Condition, case: Case) -> ConditionExplained:
     return ConditionExplained(name, str(condition), condition.holds(case), condition.why(case))
 
 
-def _then(first: Authorization, says: Callable[[float], tuple[Authorization, Permissions]]) -> Moment | None:
+def _then(first: Authorization, says: Callable[[float], tuple[Authorization, Permissions]]) -> Later | None:
     """Not every moment changes something: another rule may grant the same."""
     at = first.changes_at
     found = None
@@ -170,7 +170,7 @@ def _then(first: Authorization, says: Callable[[float], tuple[Authorization, Per
         if at is None:
             return None
         later, permissions = says(at)
-        found = Moment(at, later.decision, in_words(permissions))
+        found = Later(at, later.decision, in_words(permissions))
         if (later.decision, later.permissions) != (first.decision, first.permissions):
             break
         at = later.changes_at

@@ -23,6 +23,7 @@ from kemi import reauthorize
 from kemi.database import Database
 from kemi.effects import Effect, Log
 from kemi.event_package import Packages
+from kemi.moment import Moment
 from kemi.settings import Settings
 from kemi.xcap import fetched_document, fetched_store, roots, store
 from kemi.xcap.fetched_document import Answer, FetchedDocument, Outcome, Reading, State
@@ -74,31 +75,30 @@ Changed = Callable[[str, str, float], list[Effect]]
 """(auid, owner, now): decisions that were made with this document are made again, in the transaction that saves it."""
 
 
-def document(database: Database, settings: Settings, auid: str, xui: str, now: float, name: str = "") -> Reading:
+def document(at: Moment, auid: str, xui: str, name: str = "") -> Reading:
     """What a user's document says, as far as it is known here; whoever asks never waits.
 
     Args:
         auid: application usage.
         xui: canonical URI of the user; "" for a document of the global tree.
-        now: seconds since the epoch.
         name: the document's below the user's folder; "": as usual for this usage, and of another server what the parameters say.
 
     Returns:
         fresh; stale: to be used, a newer one is being fetched; missing: the user has none; unknown: nothing can be said yet, or any
         more, and the default that gives away least is right until that changes.
     """
-    if not settings.xcap.xcap_root:
-        return _own(database, auid, xui, name or fetched_document.name_of(auid))
-    uri = _uri(settings, auid, xui, name or _name(settings, auid, xui))
-    return _read(database, settings, auid, xui, uri, fetched_store.load(database, xui, uri), now) if uri else Reading(State.MISSING)
+    if not at.settings.xcap.xcap_root:
+        return _own(at.database, auid, xui, name or fetched_document.name_of(auid))
+    uri = _uri(at.settings, auid, xui, name or _name(at.settings, auid, xui))
+    return _read(at, auid, xui, uri, fetched_store.load(at.database, xui, uri)) if uri else Reading(State.MISSING)
 
 
-def documents(database: Database, settings: Settings, places: Sequence[Place], xui: str, now: float) -> list[Reading]:
+def documents(at: Moment, places: Sequence[Place], xui: str) -> list[Reading]:
     """What several documents of a user say that another server has; arguments and answers as of `document`."""
-    uris = [_uri(settings, each.auid, xui, each.name) for each in places]
-    found = fetched_store.load_many(database, xui, list(filter(None, uris)))
+    uris = [_uri(at.settings, each.auid, xui, each.name) for each in places]
+    found = fetched_store.load_many(at.database, xui, list(filter(None, uris)))
     return [
-        _read(database, settings, place.auid, xui, uri, found.get(uri), now) if uri else Reading(State.MISSING)
+        _read(at, place.auid, xui, uri, found.get(uri)) if uri else Reading(State.MISSING)
         for place, uri in zip(places, uris, strict=True)
     ]
 
@@ -108,12 +108,12 @@ def place_of(document: FetchedDocument) -> Place:
     return Place(document.auid, document.uri.rpartition("/")[2])
 
 
-def known(database: Database, settings: Settings, places: Sequence[Place], xui: str, now: float) -> list[Reading]:
+def known(at: Moment, places: Sequence[Place], xui: str) -> list[Reading]:
     """The same of documents that nobody needs now: none is asked for. One statement."""
-    uris = [_uri(settings, each.auid, xui, each.name) for each in places]
-    found = fetched_store.load_many(database, xui, list(filter(None, uris)))
+    uris = [_uri(at.settings, each.auid, xui, each.name) for each in places]
+    found = fetched_store.load_many(at.database, xui, list(filter(None, uris)))
     return [
-        fetched_document.reading(found.get(uri), freshness(settings, place.auid), settings.xcap.fetch_stale, now)
+        fetched_document.reading(found.get(uri), freshness(at.settings, place.auid), at.settings.xcap.fetch_stale, at.now)
         for place, uri in zip(places, uris, strict=True)
     ]
 
@@ -122,15 +122,13 @@ def _uri(settings: Settings, auid: str, xui: str, name: str) -> str:
     return fetched_document.uri_of(settings.xcap.xcap_root, auid, xui, name, settings.xcap.fetch_folder)
 
 
-def _read(
-    database: Database, settings: Settings, auid: str, xui: str, uri: str, found: FetchedDocument | None, now: float
-) -> Reading:
+def _read(at: Moment, auid: str, xui: str, uri: str, found: FetchedDocument | None) -> Reading:
     """What a row says; that it is missing or old is noted."""
     if found is None:
-        fetched_store.ask_first(database, fetched_document.asked_first(xui, uri, auid, now))
-    elif fetched_document.is_wanted(found, freshness(settings, auid), now):
-        fetched_store.ask(database, found, now)
-    return fetched_document.reading(found, freshness(settings, auid), settings.xcap.fetch_stale, now)
+        fetched_store.ask_first(at.database, fetched_document.asked_first(xui, uri, auid, at.now))
+    elif fetched_document.is_wanted(found, freshness(at.settings, auid), at.now):
+        fetched_store.ask(at.database, found, at.now)
+    return fetched_document.reading(found, freshness(at.settings, auid), at.settings.xcap.fetch_stale, at.now)
 
 
 def _own(database: Database, auid: str, xui: str, name: str) -> Reading:
@@ -157,54 +155,46 @@ def asking(packages: Packages, auid: str) -> list[str]:
     return reauthorize.asking_the_same(packages, PRESENCE) if auid in RULES or auid == LISTS else []
 
 
-def deadlines(database: Database, settings: Settings, now: float) -> tuple[bool, bool]:
+def deadlines(at: Moment) -> tuple[bool, bool]:
     """Whether there is something to fetch, and something to forget. One statement."""
-    return fetched_store.deadlines(database, now, now - settings.xcap.fetch_stale)
+    return fetched_store.deadlines(at.database, at.now, at.now - at.settings.xcap.fetch_stale)
 
 
-def begin(database: Database, settings: Settings) -> None:
+def begin(at: Moment) -> None:
     """The process that fetches starts: what other roots had is not asked for any more."""
-    fetched_store.remove_foreign(database, settings.xcap.roots)
+    fetched_store.remove_foreign(at.database, at.settings.xcap.roots)
 
 
-def claim(database: Database, settings: Settings, server: str, limit: int, now: float) -> list[FetchedDocument]:
+def claim(at: Moment, server: str, limit: int) -> list[FetchedDocument]:
     """Take up to `limit` documents of one server (`fetched_document.server_of`) that are to be fetched now.
 
     It is asked again and again while there are fetches; where nothing is due nobody else has to wait for that.
     """
-    if not fetched_store.deadlines(database, now, NEVER)[0]:
+    if not fetched_store.deadlines(at.database, at.now, NEVER)[0]:
         return []
-    with database.transaction():
-        claimed = fetched_store.claim(database, server, now, now + settings.xcap.fetch_timeout + GRACE, limit)
+    with at.database.transaction():
+        claimed = fetched_store.claim(at.database, server, at.now, at.now + at.settings.xcap.fetch_timeout + GRACE, limit)
         if len(claimed) < limit:
-            fetched_store.rest(database, now)
+            fetched_store.rest(at.database, at.now)
     return claimed
 
 
-def save(
-    database: Database,
-    settings: Settings,
-    claimed: FetchedDocument,
-    answer: Answer,
-    changed: Changed,
-    now: float,
-    chance: float,
-) -> list[Effect]:
+def save(at: Moment, claimed: FetchedDocument, answer: Answer, changed: Changed, chance: float) -> list[Effect]:
     """Take over what a fetch has brought.
 
     Args:
         claimed: the document that was fetched.
         chance: 0 to 1, spreads the next fetches.
     """
-    with database.transaction():
-        database.lock(claimed.owner)
-        before = fetched_store.load(database, claimed.owner, claimed.uri)
+    with at.database.transaction():
+        at.database.lock(claimed.owner)
+        before = fetched_store.load(at.database, claimed.owner, claimed.uri)
         if before is None:
             return []
-        saved = fetched_document.after(before, answer, freshness(settings, claimed.auid), now, chance)
-        fetched_store.save(database, saved)
+        saved = fetched_document.after(before, answer, freshness(at.settings, claimed.auid), at.now, chance)
+        fetched_store.save(at.database, saved)
         differs = fetched_document.differs(before, saved)
-        effects = changed(claimed.auid, claimed.owner, now) if differs else []
+        effects = changed(claimed.auid, claimed.owner, at.now) if differs else []
     return [_log(before, saved, answer), *effects] if differs else effects
 
 
@@ -213,14 +203,14 @@ def _log(before: FetchedDocument, saved: FetchedDocument, answer: Answer) -> Log
     return Log(f"document {word}: uri={saved.uri} octets={len(saved.body)} was={before.known.value}")
 
 
-def forget(database: Database, settings: Settings, changed: Changed, now: float) -> list[Effect]:
+def forget(at: Moment, changed: Changed) -> list[Effect]:
     """What nobody confirmed for `xcap.fetch_stale` seconds is not known any more; what nobody uses either is removed."""
-    before = now - settings.xcap.fetch_stale
-    fetched_store.remove_over(database, before)
-    roots.forget(database, now)
+    before = at.now - at.settings.xcap.fetch_stale
+    fetched_store.remove_over(at.database, before)
+    roots.forget(at.database, at.now)
     effects: list[Effect] = []
-    for each in fetched_store.over(database, before, LIMIT):
-        effects += _forget(database, each, before, changed, now)
+    for each in fetched_store.over(at.database, before, LIMIT):
+        effects += _forget(at.database, each, before, changed, at.now)
     return effects
 
 

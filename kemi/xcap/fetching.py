@@ -14,10 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from kemi import reauthorize
-from kemi.database import Database
 from kemi.effects import Effect, Status
 from kemi.errors import ConfigurationError
-from kemi.event_package import Packages
+from kemi.moment import Moment
 from kemi.report import report_document
 from kemi.settings import Settings
 from kemi.subscription import State
@@ -32,11 +31,11 @@ Execute = Callable[[Callable[[], list[Effect]]], object]
 Read = Callable[[Settings, str, bytes, str], object]
 """(settings, auid, body, name): reads rules as they are read when they are asked; what was read last is kept."""
 
-Appeared = Callable[[Database, Settings, Packages, str, float], list[Effect]]
-"""(.., owner, now): the services of this user, "" for everybody's, are others; in the transaction that saves them."""
+Appeared = Callable[[Moment, str], list[Effect]]
+"""(at, owner): the services of this user, "" for everybody's, are others; in the transaction that saves them."""
 
 
-def nobody(_database: Database, _settings: Settings, _packages: Packages, _owner: str, _now: float) -> list[Effect]:
+def nobody(_at: Moment, _owner: str) -> list[Effect]:
     """Nobody watches what becomes a list."""
     return []
 
@@ -78,68 +77,69 @@ class Fetching:
         if settings.xcap.xcap_root and not is_known:
             self._wake()
 
-    def tick(self, database: Database, settings: Settings, packages: Packages, now: float) -> None:
+    def tick(self, at: Moment) -> None:
         """Once a second, in one process."""
-        if not settings.xcap.xcap_root:
+        if not at.settings.xcap.xcap_root:
             return
-        due, over = fetched.deadlines(database, settings, now)
+        due, over = fetched.deadlines(at)
         if due:
             self._wake()
         if over:
-            self._execute(partial(fetched.forget, database, settings, rules_changed(database, settings, packages), now))
+            self._execute(partial(fetched.forget, at, rules_changed(at)))
 
-    def run(self, database: Database, settings: Settings, packages: Packages) -> None:
+    def run(self, at: Moment) -> None:
         """Fetch what is due.
 
         Raises:
             Unavailable: of the database.
         """
-        if not settings.xcap.xcap_root:
+        if not at.settings.xcap.xcap_root:
             return
         try:
-            self._fetch(self._made(database, settings), database, settings, packages)
+            self._fetch(self._made(at), at)
         except ConfigurationError as problem:
             self._warn(f"nothing is fetched: {problem}")
 
-    def _fetch(self, fetcher: "Fetcher", database: Database, settings: Settings, packages: Packages) -> None:
+    def _fetch(self, fetcher: "Fetcher", at: Moment) -> None:
         from kemi.xcap.fetch import chance
 
-        changed = rules_changed(database, settings, packages, self._appeared)
+        changed = rules_changed(at, self._appeared)
 
         def claim(server: str, limit: int) -> list[FetchedDocument]:
-            return fetched.claim(database, settings, server, limit, time.time())
+            return fetched.claim(at._replace(now=time.time()), server, limit)
 
         def done(document: FetchedDocument, answer: Answer) -> None:
             if answer.outcome is Outcome.DOCUMENT and document.auid in fetched.RULES | fetched.DIALOG_RULES:
-                self._read(settings, document.auid, answer.body, fetched.place_of(document).path)
-            self._execute(partial(fetched.save, database, settings, document, answer, changed, time.time(), chance()))
+                self._read(at.settings, document.auid, answer.body, fetched.place_of(document).path)
+            self._execute(partial(fetched.save, at._replace(now=time.time()), document, answer, changed, chance()))
 
-        if fetcher.run(claim, done, settings.pa.max_auth_requests_per_tick):
+        if fetcher.run(claim, done, at.settings.pa.max_auth_requests_per_tick):
             self._wake()
 
-    def _made(self, database: Database, settings: Settings) -> "Fetcher":
+    def _made(self, at: Moment) -> "Fetcher":
         from kemi.xcap.fetch import Fetcher
 
-        if self._fetcher is None or self._fetcher.settings != settings.xcap:
-            made = Fetcher(settings.xcap, self._warn)
-            fetched.begin(database, settings)
+        if self._fetcher is None or self._fetcher.settings != at.settings.xcap:
+            made = Fetcher(at.settings.xcap, self._warn)
+            fetched.begin(at)
             if self._fetcher is not None:
                 self._fetcher.close()
             self._fetcher = made
         return self._fetcher
 
 
-def rules_changed(database: Database, settings: Settings, packages: Packages, appeared: Appeared = nobody) -> Changed:
+def rules_changed(at: Moment, appeared: Appeared = nobody) -> Changed:
     """Makes what follows from another document: by new rules all are judged who watch already (`kemi.reauthorize`).
 
     So they are by another list: rules may refer to it.
     """
-    has_rules = settings.pa.asks_rules
+    has_rules = at.settings.pa.asks_rules
 
     def changed(auid: str, owner: str, now: float) -> list[Effect]:
-        names = fetched.asking(packages, auid) if has_rules or auid != fetched.LISTS else []
-        judged = [effect for name in names for effect in reauthorize.apply(database, settings, packages, name, owner, now)]
-        judged += report_document(database, auid, owner, now) if auid in fetched.OF_LISTS else []
-        return [*judged, *appeared(database, settings, packages, owner, now)] if auid == fetched.SERVICES else judged
+        names = fetched.asking(at.packages, auid) if has_rules or auid != fetched.LISTS else []
+        then = at._replace(now=now)
+        judged = [effect for name in names for effect in reauthorize.apply(then, name, owner)]
+        judged += report_document(at.database, auid, owner, now) if auid in fetched.OF_LISTS else []
+        return [*judged, *appeared(then, owner)] if auid == fetched.SERVICES else judged
 
     return changed

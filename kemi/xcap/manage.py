@@ -9,9 +9,9 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from kemi import sip
-from kemi.database import Database
 from kemi.http import HttpRequest
 from kemi.identity import Realm
+from kemi.moment import Moment
 from kemi.settings import Settings
 from kemi.xcap import access, ruleset, serve, usages
 from kemi.xcap.errors import NotFound
@@ -52,22 +52,21 @@ class Wish(NamedTuple):
     if_none_match: str | None = None
 
 
-def perform(database: Database, settings: Settings, realm: Realm, wish: Wish, tag: str, now: float, changed: Changed) -> Result:
+def perform(at: Moment, realm: Realm, wish: Wish, tag: str, changed: Changed) -> Result:
     """Do what is asked for.
 
     Args:
         tag: for a new entity-tag; no other change has it.
-        now: seconds since the epoch.
         changed: told of every change.
 
     Raises:
         XcapError: it is refused, as it would be over HTTP.
     """
-    require_ours(settings)
-    request = _request(settings, wish)
+    require_ours(at.settings)
+    request = _request(at.settings, wish)
     if wish.method == "PUT":
-        request = request._replace(content_type=serve.media_type_of(settings, realm, request))
-    return serve.perform(database, settings, realm, request, (access.MANAGEMENT,), tag, now, changed)
+        request = request._replace(content_type=serve.media_type_of(at.settings, realm, request))
+    return serve.perform(at, realm, request, (access.MANAGEMENT,), tag, changed)
 
 
 def require_ours(settings: Settings) -> None:

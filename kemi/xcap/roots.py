@@ -21,6 +21,7 @@ from typing import Final
 
 from kemi.database import Database
 from kemi.effects import Effect
+from kemi.moment import Moment
 from kemi.settings import Settings
 
 KEPT: Final = 7200.0
@@ -36,39 +37,38 @@ def allowed(settings: Settings, text: str) -> str:
     return next((each for each in settings.xcap.roots if each == wanted), "")
 
 
-def at(settings: Settings, root: str) -> Settings:
-    """The settings for documents below this root; "": as they are."""
-    return replace(settings, xcap=replace(settings.xcap, xcap_root=root)) if root else settings
+def below(at: Moment, root: str) -> Moment:
+    """The same, with the settings for documents below this root; "": as they are."""
+    if not root:
+        return at
+    return at._replace(settings=replace(at.settings, xcap=replace(at.settings.xcap, xcap_root=root)))
 
 
-def of(database: Database, settings: Settings, presentity: str) -> Settings:
-    """The settings for documents of a presentity."""
-    return at(settings, _root_of(database, settings, presentity)) if settings.xcap.other_roots else settings
+def of(at: Moment, presentity: str) -> Moment:
+    """The same, with the settings for documents of a presentity."""
+    return below(at, _root_of(at, presentity)) if at.settings.xcap.other_roots else at
 
 
-def _root_of(database: Database, settings: Settings, presentity: str) -> str:
+def _root_of(at: Moment, presentity: str) -> str:
     """A root that the operator has taken away since then does not count."""
-    rows = database.execute("fetched_root_load", {"presentity": presentity}).rows()
-    return allowed(settings, rows[0][0]) if rows else ""
+    rows = at.database.execute("fetched_root_load", {"presentity": presentity}).rows()
+    return allowed(at.settings, rows[0][0]) if rows else ""
 
 
-def remember(
-    database: Database, settings: Settings, presentity: str, root: str, changed: Callable[[], list[Effect]], now: float
-) -> list[Effect]:
+def remember(at: Moment, presentity: str, root: str, changed: Callable[[], list[Effect]]) -> list[Effect]:
     """A script has chosen the root of a presentity's documents.
 
     Args:
         root: as `allowed` gives it.
         changed: who watches already is judged anew, in the transaction that writes it.
-        now: seconds since the epoch.
     """
-    rows = database.execute("fetched_root_load", {"presentity": presentity}).rows()
-    known, since = rows[0] if rows else (settings.xcap.roots[0], now)
-    if known == root and now - since < AGAIN:
+    rows = at.database.execute("fetched_root_load", {"presentity": presentity}).rows()
+    known, since = rows[0] if rows else (at.settings.xcap.roots[0], at.now)
+    if known == root and at.now - since < AGAIN:
         return []
-    with database.transaction():
-        database.lock(presentity)
-        database.execute("fetched_root_remember", {"presentity": presentity, "root": root, "now": now})
+    with at.database.transaction():
+        at.database.lock(presentity)
+        at.database.execute("fetched_root_remember", {"presentity": presentity, "root": root, "now": at.now})
         return changed() if known != root else []
 
 

@@ -24,6 +24,7 @@ from kemi.database import Database
 from kemi.effects import Effect, HttpReply, Log
 from kemi.http import READING, HttpRequest, if_match_holds, if_none_match_holds, media_type
 from kemi.identity import Realm
+from kemi.moment import Moment
 from kemi.report import lock_lists
 from kemi.settings import Settings
 from kemi.xcap import access, edit, fetched, generated, path, services, store, tree, usages, validation
@@ -113,30 +114,20 @@ class Result(NamedTuple):
     effects: tuple[Effect, ...] = ()
 
 
-def serve(
-    database: Database,
-    settings: Settings,
-    realm: Realm,
-    request: HttpRequest,
-    identities: tuple[str, ...],
-    tag: str,
-    now: float,
-    changed: Changed,
-) -> list[Effect]:
+def serve(at: Moment, realm: Realm, request: HttpRequest, identities: tuple[str, ...], tag: str, changed: Changed) -> list[Effect]:
     """Handle a request for what is below the XCAP root.
 
     Args:
         request: with a method of METHODS; its path begins with the root.
         identities: canonical URIs of who asks, authenticated.
         tag: for a new entity-tag; no other request has it.
-        now: seconds since the epoch.
         changed: told of every change.
 
     Returns:
         The answer, whatever it is, and what else is to be done.
     """
     try:
-        result = perform(database, settings, realm, request, identities, tag, now, changed)
+        result = perform(at, realm, request, identities, tag, changed)
     except XcapError as error:
         why = f"xcap refused: {error.status} {request.method} {request.path} by={','.join(identities)} why={error}"
         return [refusal(error), Log(why)]
@@ -155,36 +146,27 @@ def refusal(error: XcapError) -> HttpReply:
     return HttpReply(error.status, error.reason, headers, "text/plain;charset=utf-8", f"{error}\n".encode())
 
 
-def perform(
-    database: Database,
-    settings: Settings,
-    realm: Realm,
-    request: HttpRequest,
-    identities: tuple[str, ...],
-    tag: str,
-    now: float,
-    changed: Changed,
-) -> Result:
+def perform(at: Moment, realm: Realm, request: HttpRequest, identities: tuple[str, ...], tag: str, changed: Changed) -> Result:
     """The same, before it becomes an answer; arguments as above.
 
     Raises:
         XcapError: the request is refused.
     """
-    wanted = _wanted(settings, realm, request)
+    wanted = _wanted(at.settings, realm, request)
     is_write = request.method not in READING
-    access.require(settings, wanted.selector, wanted.made, identities, is_write and wanted.made is None)
+    access.require(at.settings, wanted.selector, wanted.made, identities, is_write and wanted.made is None)
     if not is_write:
-        return _get(database, settings, request, wanted)
+        return _get(at, request, wanted)
     if wanted.made is not None:
         raise MethodNotAllowed([*READING, "OPTIONS"], "the server makes this document")
-    _check_head(settings, request, wanted)
-    writing = _Writing(tag, now, changed, _place(settings, realm, request, wanted))
-    root = _root_of_body(database, request, wanted, writing.place)
-    with database.transaction():
-        database.lock(wanted.selector.xui or f"xcap {wanted.selector.auid} {wanted.selector.name}")
+    _check_head(at.settings, request, wanted)
+    writing = _Writing(tag, at.now, changed, _place(at.settings, realm, request, wanted))
+    root = _root_of_body(at.database, request, wanted, writing.place)
+    with at.database.transaction():
+        at.database.lock(wanted.selector.xui or f"xcap {wanted.selector.auid} {wanted.selector.name}")
         if wanted.selector.auid in fetched.OF_LISTS:
-            lock_lists(database, wanted.selector.xui)
-        return _write(database, settings, request, wanted, root, writing)
+            lock_lists(at.database, wanted.selector.xui)
+        return _write(at, request, wanted, root, writing)
 
 
 def media_type_of(settings: Settings, realm: Realm, request: HttpRequest) -> str:
@@ -230,8 +212,8 @@ def _place(settings: Settings, realm: Realm, request: HttpRequest, wanted: _Want
 # GET
 
 
-def _get(database: Database, settings: Settings, request: HttpRequest, wanted: _Wanted) -> Result:
-    stored = _read(database, settings, request, wanted)
+def _get(at: Moment, request: HttpRequest, wanted: _Wanted) -> Result:
+    stored = _read(at, request, wanted)
     if stored is None:
         raise NotFound("there is no such document")
     body, content_type = stored.body, stored.content_type
@@ -244,11 +226,11 @@ def _get(database: Database, settings: Settings, request: HttpRequest, wanted: _
     return Result(200, stored.etag, content_type, body)
 
 
-def _read(database: Database, settings: Settings, request: HttpRequest, wanted: _Wanted) -> Stored | None:
+def _read(at: Moment, request: HttpRequest, wanted: _Wanted) -> Stored | None:
     if wanted.made is not None:
-        root = f"{request.origin}{settings.xcap.root}"
-        return generated.document(database, wanted.usage, wanted.selector, wanted.made, root)
-    return store.load(database, wanted.selector)
+        root = f"{request.origin}{at.settings.xcap.root}"
+        return generated.document(at.database, wanted.usage, wanted.selector, wanted.made, root)
+    return store.load(at.database, wanted.selector)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -310,34 +292,27 @@ def _require_conditions(request: HttpRequest, wanted: _Wanted, old: Stored | Non
         raise NoParent("there is no such document", _home(wanted))
 
 
-def _write(
-    database: Database,
-    settings: Settings,
-    request: HttpRequest,
-    wanted: _Wanted,
-    root: etree._Element | None,
-    writing: _Writing,
-) -> Result:
-    before = store.load_to_change(database, wanted.selector)
+def _write(at: Moment, request: HttpRequest, wanted: _Wanted, root: etree._Element | None, writing: _Writing) -> Result:
+    before = store.load_to_change(at.database, wanted.selector)
     old = before.document
     _require_conditions(request, wanted, old)
     status, octets = _after(request, wanted, old)
     if octets is None:
-        return _remove(database, wanted, before, writing)
+        return _remove(at.database, wanted, before, writing)
     if old is not None and octets == old.body:
         return Result(status, old.etag)
-    if len(octets) > settings.xcap.max_document:
-        raise ContentTooLarge(f"the document would have more than {settings.xcap.max_document} octets")
+    if len(octets) > at.settings.xcap.max_document:
+        raise ContentTooLarge(f"the document would have more than {at.settings.xcap.max_document} octets")
     if wanted.node is not None:
         root = validation.read_edited(wanted.usage, octets)
         wanted.usage.check(root, writing.place)
     new = Stored(wanted.selector, writing.tag, wanted.usage.media_type, octets, writing.now)
     if wanted.usage.auid == fetched.SERVICES:
-        services.record(database, new.selector, root)
+        services.record(at.database, new.selector, root)
     if old is None:
-        _create(database, settings, wanted.usage, new, before.number)
+        _create(at, wanted.usage, new, before.number)
     else:
-        store.replace(database, new)
+        store.replace(at.database, new)
     return _done(wanted, status, Change(new.selector, new.content_type, octets, new.etag, old, before.followers), writing)
 
 
@@ -351,14 +326,14 @@ def _after(request: HttpRequest, wanted: _Wanted, old: Stored | None) -> tuple[i
     return (201 if edited.created else 200), edited.octets
 
 
-def _create(database: Database, settings: Settings, usage: Usage, new: Stored, number: int) -> None:
+def _create(at: Moment, usage: Usage, new: Stored, number: int) -> None:
     """Insert it as one more document than so many."""
     is_of_user = new.selector.tree is Tree.USERS
     if is_of_user and usage.only and new.selector.name != usage.only:
         raise ConstraintFailure(f"the one document of this application usage is called {usage.only}")
-    if is_of_user and 0 < settings.xcap.max_documents <= number:
-        raise ConstraintFailure(f"no more than {settings.xcap.max_documents} documents of one user")
-    store.create(database, new)
+    if is_of_user and 0 < at.settings.xcap.max_documents <= number:
+        raise ConstraintFailure(f"no more than {at.settings.xcap.max_documents} documents of one user")
+    store.create(at.database, new)
 
 
 def _remove(database: Database, wanted: _Wanted, before: Before, writing: _Writing) -> Result:

@@ -67,8 +67,8 @@ PURE_LIBRARIES = {
 NAMESPACES = {"kemi.b2bua", "kemi.presence", "kemi.packages", "kemi.xcap", "urllib.parse"}
 """What a pure module may name besides."""
 
-NEEDS_ONLY_THE_TYPE = {("kemi.event_package", "kemi.database"), ("kemi.event_package", "kemi.settings")}
-"""A package's functions are given a connection and settings; naming their types needs these imports."""
+NEEDS_ONLY_THE_TYPE = {("kemi.event_package", "kemi.moment"), ("kemi.event_package", "kemi.settings")}
+"""A package's functions are given a moment, and settings; naming their types needs these imports."""
 
 CLOCKS = {"now", "utcnow", "today", "fromtimestamp", "getrandbits", "urandom", "time", "monotonic"}
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "misc", "shared"}

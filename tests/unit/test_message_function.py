@@ -40,7 +40,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 def judged(monkeypatch: pytest.MonkeyPatch, decision: Decision) -> Asked:
     found = Asked()
 
-    def authorize(_database: object, _settings: object, senders: Any, recipient: str, _now: float, document: str = "") -> Verdict:
+    def authorize(_at: object, senders: Any, recipient: str, document: str = "") -> Verdict:
         found.append((senders, recipient, document))
         return Verdict(decision)
 

@@ -49,7 +49,7 @@ def rule(monkeypatch: pytest.MonkeyPatch, decision: Decision, is_complete: bool 
     """Alice's rules say this; who asked is collected."""
     asked: list[tuple[Any, ...]] = []
 
-    def authorize(_database: object, _settings: object, senders: Any, recipient: str, _now: float, document: str = "") -> Verdict:
+    def authorize(_at: object, senders: Any, recipient: str, document: str = "") -> Verdict:
         asked.append((senders, recipient, document))
         return Verdict(decision, is_complete)
 

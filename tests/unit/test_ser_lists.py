@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from kemi import account, account_store, packages
+from kemi.moment import Moment
 from tests.ksr import KSR, Response
 from tests.multipart import Told, read
 from tests.unit.kamailio import STRANGER, Server, call
@@ -35,9 +36,8 @@ def server(scripted: Callable[[str], Server]) -> Server:
 @pytest.fixture
 def lists(server: Server) -> Lists:
     """Bob has a service of two members, and two lists of his own."""
-    world: Any = SimpleNamespace(
-        database=server.database, settings=server.settings, packages=packages.served(server.settings), now=NOW
-    )
+    at = Moment(server.database, server.settings, packages.served(server.settings), NOW)
+    world: Any = SimpleNamespace(**at._asdict(), moment=at)
     made = Lists(world)
     made.put(ALICE, CAROL)
     made.put_lists(f'<list name="work">{entries([ALICE])}</list><list name="family">{entries([CAROL, BOB])}</list>')

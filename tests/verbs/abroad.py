@@ -54,7 +54,7 @@ class Abroad(World):
 
     @property
     def at(self) -> Setting:
-        return Setting(self.database, self.settings, self.packages, self.us, subscribed.show, self.now)
+        return Setting(*self.moment, self.us, subscribed.show)
 
     def chance(self) -> str:
         self.number += 1
@@ -65,8 +65,8 @@ class Abroad(World):
         known = relay.elsewhere(self.settings, realm(self.settings), resource)
         assert known == resource
         package = changes.get("event", "presence")
-        arguments = (watcher, resource, package, wish or relay.Wish("tag"), relay.name_of(SECRET), self.now)
-        relay.want(self.database, self.settings, *arguments)
+        arguments = (watcher, resource, package, wish or relay.Wish("tag"), relay.name_of(SECRET))
+        relay.want(self.moment, *arguments)
         return self.subscribe(watcher, resource, **changes)
 
     def round(self, *answers: Answered, limit: int = 1000) -> list[SendRequest]:

@@ -31,7 +31,7 @@ class User(Client):
 
     def _changed(self, change: Change) -> list[Effect]:
         world = self.world
-        return [*super()._changed(change), *consequences.follow(world.database, world.settings, world.packages, world.now)(change)]
+        return [*super()._changed(change), *consequences.follow(world.moment)(change)]
 
     def subscribe(self, *uris: str, mode: str = "", **changes: Any) -> Accepted:
         """A SUBSCRIBE for these documents, elements and attributes."""

@@ -34,19 +34,19 @@ class Cache:
 
     def read(self, xui: str = ALICE, auid: str = "pres-rules", name: str = "") -> Reading:
         world = self.world
-        return fetched.document(world.database, world.settings, auid, xui, world.now, name)
+        return fetched.document(world.moment, auid, xui, name)
 
     def read_all(self, *names: str, ask: bool = True) -> list[Reading]:
         """Several documents of Alice's rules at once."""
         read, world = fetched.documents if ask else fetched.known, self.world
-        return read(world.database, world.settings, [Place("pres-rules", each) for each in names], ALICE, world.now)
+        return read(world.moment, [Place("pres-rules", each) for each in names], ALICE)
 
     def claim(self, limit: int = 10, server: str = SERVER) -> list[FetchedDocument]:
-        return fetched.claim(self.world.database, self.world.settings, server, limit, self.world.now)
+        return fetched.claim(self.world.moment, server, limit)
 
     def answer(self, claimed: FetchedDocument, outcome: Outcome, body: bytes = b"", changed: Changed = nothing) -> list[Effect]:
         world, answer = self.world, Answer(outcome, body, '"1"' if body else "")
-        return fetched.save(world.database, world.settings, claimed, answer, changed, world.now, 0.5)
+        return fetched.save(world.moment, claimed, answer, changed, 0.5)
 
     def fetched(self, outcome: Outcome = Outcome.DOCUMENT, body: bytes = RULES, **of: Any) -> None:
         """A document, Alice's rules unless told otherwise, was asked for, and this came."""
@@ -61,7 +61,7 @@ class Cache:
 
     @property
     def deadlines(self) -> tuple[bool, bool]:
-        return fetched.deadlines(self.world.database, self.world.settings, self.world.now)
+        return fetched.deadlines(self.world.moment)
 
     def forget(self, changed: Changed = nothing) -> list[Effect]:
-        return fetched.forget(self.world.database, self.world.settings, changed, self.world.now)
+        return fetched.forget(self.world.moment, changed)

@@ -74,7 +74,7 @@ class Lists:
 
     def _changed(self, change: Change) -> list[Effect]:
         world = self.world
-        self.effects = consequences.follow(world.database, world.settings, world.packages, world.now)(change)
+        self.effects = consequences.follow(world.moment)(change)
         return []
 
     def subscribe(self, watcher: str = BOB, uri: str = FRIENDS, **changes: Any) -> Accepted:
@@ -144,7 +144,7 @@ def publish(lists: Lists, presentity: str, note: str) -> None:
 def decide(lists: Lists, watcher: str, decision: Decision | None, member: str = ALICE) -> None:
     """What management says of a watcher of a member."""
     world = lists.world
-    administration.decide(world.database, world.settings, world.packages, "presence", member, watcher, decision, world.now)
+    administration.decide(world.moment, "presence", member, watcher, decision)
 
 
 def passing(lists: Lists, subscriber: Subscriber, seconds: int) -> list[int]:

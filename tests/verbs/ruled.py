@@ -79,7 +79,7 @@ class Ruled:
 
     def _changed(self, selector: DocumentSelector) -> list[Effect]:
         world = self.world
-        return policy.rules_changed(world.database, world.settings, world.packages, selector.xui, world.now, selector.auid)
+        return policy.rules_changed(world.moment, selector.xui, selector.auid)
 
 
 def states(sent: Sequence[SendRequest]) -> list[str]:

@@ -25,7 +25,7 @@ def world(connect: Callable[..., World]) -> Iterator[World]:
 
 
 def decide(world: World, decision: Decision | None, watcher: str = BOB, package: str = "presence") -> list[Effect]:
-    return administration.decide(world.database, world.settings, world.packages, package, ALICE, watcher, decision, world.now)
+    return administration.decide(world.moment, package, ALICE, watcher, decision)
 
 
 def decided(world: World) -> list[tuple[str, Decision]]:
@@ -146,7 +146,7 @@ def test_presentities_are_who_publishes_or_is_watched(world: World) -> None:
     dave = "sip:dave@example.org"
     world.publish()
     world.publish(pidf("t2"))
-    manage.publish(world.database, world.settings, world.packages, ALICE, pidf("t3"), "application/pidf+xml", 60, world.now)
+    manage.publish(world.moment, ALICE, pidf("t3"), "application/pidf+xml", 60)
     world.watch(BOB, resource=CAROL)
     world.watch(BOB, resource=CAROL)
     world.watch(dave, resource=CAROL)

@@ -258,7 +258,7 @@ def test_with_an_asterisk_only_the_state_is_told(world: World) -> None:
     dialog, _ = watch(world)
     world.refresh(dialog, suppress="*")
     world.decide(Decision.BLOCK)
-    reauthorize.reauthorize(world.database, world.settings, world.packages, "presence", ALICE, world.now)
+    reauthorize.reauthorize(world.moment, "presence", ALICE)
     (last,) = world.told()
     assert (state_of(last), has_body(last)) == ("terminated;reason=rejected", False)
 
@@ -361,7 +361,7 @@ def test_who_waits_for_a_decision_and_says_so_is_told_of_it(world: World) -> Non
     dialog, nothing = watch(world)
     assert world.refresh(dialog, suppress=nothing).reply.status == 204
     world.decide(Decision.ALLOW)
-    reauthorize.reauthorize(world.database, world.settings, world.packages, "presence", ALICE, world.now)
+    reauthorize.reauthorize(world.moment, "presence", ALICE)
     (told,) = world.told()
     assert (state_of(told), has_body(told)) == ("active;expires=600", True)
 

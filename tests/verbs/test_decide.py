@@ -28,9 +28,9 @@ _tags = count(1)
 
 
 def decided(world: World, watcher: str, decision: Decision, presentity: str = ALICE) -> Decided:
-    changed = consequences.follow(world.database, world.settings, world.packages, world.now)
+    changed = consequences.follow(world.moment)
     realm, tag = identity.realm(world.settings), f"decided-{next(_tags)}"
-    return decide.decide(world.database, world.settings, realm, presentity, watcher, decision, tag, world.now, changed)
+    return decide.decide(world.moment, realm, presentity, watcher, decision, tag, changed)
 
 
 def written(world: World, owner: str = ALICE) -> bytes:
@@ -161,7 +161,7 @@ def test_the_consequences_are_told_with_the_whole_document(ruled: Ruled) -> None
         changes.append(change)
         return []
 
-    decide.decide(world.database, world.settings, realm, ALICE, BOB, ALLOW, "t", world.now, changed)  # type: ignore[arg-type]
+    decide.decide(world.moment, realm, ALICE, BOB, ALLOW, "t", changed)  # type: ignore[arg-type]
     (change,) = changes
     assert (change.selector, change.etag, change.body) == (selector_of(), "t", written(world))
 

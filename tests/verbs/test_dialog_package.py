@@ -272,7 +272,7 @@ def test_who_is_politely_blocked_sees_a_user_without_dialogs(calls: World) -> No
 def test_who_may_not_see_dialogs_does_not_see_them_beside_who_may(calls: World) -> None:
     publish(calls, call("confirmed"))
     views = [View(ALICE, ALICE, MEDIA_TYPE, decision, f"{own};") for decision in Decision for own in ("own", "")]
-    documents = calls.packages["dialog"].render(calls.database, calls.settings, views, calls.now)
+    documents = calls.packages["dialog"].render(calls.moment, views)
     assert [view.decision for view in views if "confirmed" in documents[view].content] == [Decision.ALLOW] * 2
 
 

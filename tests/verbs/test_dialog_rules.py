@@ -105,8 +105,7 @@ def test_management_decides_before_them(ruled: Ruled, decision: Decision) -> Non
     world = ruled.world
     put(ruled, calls("confirm", BOBS))
     dialog = watch(world)
-    change = (world.database, world.settings, world.packages, "presence", ALICE, BOB)
-    administration.decide(*change, decision, world.now)
+    administration.decide(world.moment, "presence", ALICE, BOB, decision)
     assert world.subscription(dialog).decision is decision
     assert sees(world) == ("active" if decision is Decision.ALLOW else "refused")
 
@@ -224,7 +223,7 @@ def test_they_cost_no_statement_more(ruled: Ruled) -> None:
 def answered(cache: Cache, **bodies: bytes) -> None:
     """All that is asked for is fetched; what is not here by application usage is missing there."""
     world = cache.world
-    changed = rules_changed(world.database, world.settings, world.packages)
+    changed = rules_changed(world.moment)
     for each in cache.claim():
         body = bodies.get(each.auid.rpartition(".")[2].replace("-", "_"), b"")
         cache.answer(each, Outcome.DOCUMENT if body else Outcome.MISSING, body, changed)
@@ -286,7 +285,7 @@ def test_there_they_cost_one_statement_too(ruled: Ruled) -> None:
 
 def explained(world: World, trial: bytes | None = None, package: str = "dialog") -> explain.Explained:
     tried = None if trial is None else Trial("new.xml", trial)
-    return explain.explain(world.database, world.settings, world.packages, BOB, ALICE, world.now, tried, package)
+    return explain.explain(world.moment, BOB, ALICE, tried, package)
 
 
 def test_it_is_explained_which_of_them_decide(ruled: Ruled) -> None:

@@ -17,9 +17,9 @@ from tests.verbs.world import World
 
 
 def decided(world: World) -> None:
-    changed = consequences.follow(world.database, world.settings, world.packages, world.now)
+    changed = consequences.follow(world.moment)
     realm = identity.realm(world.settings)
-    decide.decide(world.database, world.settings, realm, ALICE, BOB, Decision.ALLOW, "new", world.now, changed)
+    decide.decide(world.moment, realm, ALICE, BOB, Decision.ALLOW, "new", changed)
 
 
 @pytest.mark.rfc("XCC-008")

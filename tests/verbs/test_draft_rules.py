@@ -80,7 +80,7 @@ def test_they_are_tried_as_they_are_put(alice: Client) -> None:
     def decision() -> Decision:
         world = alice.world
         trial = Trial("ser.xml", DRAFT)
-        found = explain.explain(world.database, world.settings, world.packages, BOB, ALICE, world.now, trial)
+        found = explain.explain(world.moment, BOB, ALICE, trial)
         return found.authorization.decision
 
     assert decision() is Decision.ALLOW

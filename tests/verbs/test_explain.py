@@ -25,7 +25,7 @@ SERVICES = "<provide-services><all-services/></provide-services>"
 
 def explained(world: World, watcher: str = BOB, trial: bytes | None = None) -> Explained:
     tried = None if trial is None else Trial("new.xml", trial)
-    return explain.explain(world.database, world.settings, world.packages, watcher, ALICE, world.now, tried)
+    return explain.explain(world.moment, watcher, ALICE, tried)
 
 
 def matching(found: Explained) -> list[str]:
@@ -250,6 +250,6 @@ def test_what_is_explained_is_what_counts(ruled: Ruled, seed: int) -> None:
         world.publish(sphere(chance.choice(["work", "home"])))
         world.now += chance.choice([0, 5, 20])
         for watcher in (ALICE, BOB, CAROL):
-            counts = policy.authorize(world.database, world.settings, (watcher,), ALICE, world.now)[watcher]
+            counts = policy.authorize(world.moment, (watcher,), ALICE)[watcher]
             found = explained(world, watcher)
             assert found.authorization == found.now == counts

@@ -207,12 +207,11 @@ def test_a_user_who_is_fetched_besides_does_not_hold_a_list(lists: Lists, abroad
 def test_the_fetch_of_a_list_elsewhere_waits_too(abroad: Abroad) -> None:
     abroad.set_lists(timer_interval=0)
     team = "sip:team@far.example.net"
-    arguments = (BOB, team, "presence" + LIST, Wish("tag"), relay.name_of(SECRET), abroad.now)
-    relay.want(abroad.database, abroad.settings, *arguments)
+    arguments = (BOB, team, "presence" + LIST, Wish("tag"), relay.name_of(SECRET))
+    relay.want(abroad.moment, *arguments)
     request = SUBSCRIBE._replace(uri=team, to_uri=team, supported="eventlist", accept=ACCEPT, expires="0")
     tag = tag_of(request, SECRET, is_list=True)
-    verb = (abroad.database, abroad.settings, abroad.packages, request, team, BOB, tag, abroad.now)
-    assert accepted(subscribe.subscribe(*verb)).sent == []
+    assert accepted(subscribe.subscribe(abroad.moment, request, team, BOB, tag)).sent == []
     assert abroad.told() == []
     (asked,) = abroad.round()
     document = DOCUMENT.replace(b"dan", b"team")

@@ -50,10 +50,10 @@ def test_however_many_ask_it_is_fetched_once(cache: Cache, connect: Callable[...
     other.settings = cache.world.settings
     for _ in range(3):
         cache.read()
-        fetched.document(other.database, other.settings, "pres-rules", ALICE, other.now)
+        fetched.document(other.moment, "pres-rules", ALICE)
     assert len(cache.claim()) == 1
     cache.read()
-    assert fetched.claim(other.database, other.settings, SERVER, 10, other.now) == []
+    assert fetched.claim(other.moment, SERVER, 10) == []
 
 
 @pytest.mark.rfc("XCC-002", "XCC-007")

@@ -7,6 +7,7 @@ import pytest
 
 from kemi.effects import Effect, Log, Status, Wake
 from kemi.event_package import Authorization, Decision
+from kemi.moment import Moment
 from kemi.parameters import XcapSettings
 from kemi.presence.package import PRESENCE
 from kemi.subscription import State as SubscriptionState
@@ -72,8 +73,8 @@ def decide_by_document(world: World) -> None:
     """Presence rules as simple as can be: unknown and missing are confirm, RULES allow, other documents block."""
     known = {RULES: Decision.ALLOW, b"": Decision.CONFIRM}
 
-    def authorize(database: Any, settings: Any, watchers: Any, resource: str, now: float) -> dict[str, Authorization]:
-        body = fetched.document(database, settings, "pres-rules", resource, now).body
+    def authorize(at: Moment, watchers: Any, resource: str) -> dict[str, Authorization]:
+        body = fetched.document(at, "pres-rules", resource).body
         return dict.fromkeys(watchers, Authorization(known.get(body, Decision.BLOCK)))
 
     world.packages["presence"] = replace(PRESENCE, authorize=authorize)
@@ -83,7 +84,7 @@ def decide_by_document(world: World) -> None:
 def test_a_watcher_is_pending_until_rules_come_and_follows_them(cache: Cache) -> None:
     world = cache.world
     decide_by_document(world)
-    changed = rules_changed(world.database, world.settings, world.packages)
+    changed = rules_changed(world.moment)
     dialog = world.watch(BOB)
     states = [world.subscription(dialog).state]
     for outcome, body in ((Outcome.DOCUMENT, RULES), (Outcome.MISSING, b""), (Outcome.DOCUMENT, OTHER)):
@@ -101,7 +102,7 @@ def test_other_documents_do_not_touch_who_watches(cache: Cache) -> None:
     world = cache.world
     decide_by_document(world)
     world.watch(BOB)
-    changed = rules_changed(world.database, world.settings, world.packages)
+    changed = rules_changed(world.moment)
     with world.counted() as statements:
         assert changed("resource-lists", ALICE, world.now) == []
     assert statements == []
@@ -139,7 +140,7 @@ def test_a_silent_server_makes_a_watcher_pending_in_the_end(cache: Cache) -> Non
     world = cache.world
     world.set(max_subscription_expiration=604800)
     decide_by_document(world)
-    changed = rules_changed(world.database, world.settings, world.packages)
+    changed = rules_changed(world.moment)
     cache.fetched()
     dialog = world.watch(BOB, expires="604800")
     assert world.subscription(dialog).state is SubscriptionState.ACTIVE
@@ -177,7 +178,7 @@ def test_what_another_root_had_is_not_asked_for(cache: Cache) -> None:
     xcap = replace(cache.world.settings.xcap, xcap_root="http://xcap.example.org/xcap-root2/")
     cache.world.settings = replace(cache.world.settings, xcap=xcap)
     cache.read(BOB)
-    fetched.begin(cache.world.database, cache.world.settings)
+    fetched.begin(cache.world.moment)
     assert [each.owner for each in cache.claim()] == [BOB]
 
 
@@ -196,10 +197,10 @@ def fetching(woken: list[str]) -> Fetching:
 
 def test_the_tick_wakes_it_when_something_is_due(cache: Cache, fetching: Fetching, woken: list[str]) -> None:
     world = cache.world
-    fetching.tick(world.database, world.settings, world.packages, world.now)
+    fetching.tick(world.moment)
     assert woken == []
     cache.read()
-    fetching.tick(world.database, world.settings, world.packages, world.now)
+    fetching.tick(world.moment)
     assert woken == ["woken"]
 
 
@@ -207,7 +208,7 @@ def test_the_tick_forgets_what_was_known_too_long(cache: Cache, fetching: Fetchi
     world = cache.world
     cache.fetched()
     world.now += LIMIT
-    fetching.tick(world.database, world.settings, world.packages, world.now)
+    fetching.tick(world.moment)
     assert cache.row is not None
     assert cache.row.known is Known.UNKNOWN
 
@@ -230,7 +231,7 @@ def test_without_another_server_nothing_is_done(cache: Cache, fetching: Fetching
     (status,) = (each for each in world.subscribe(BOB).effects if isinstance(each, Status))
     world.settings = replace(world.settings, xcap=XcapSettings())
     with world.counted() as statements:
-        fetching.tick(world.database, world.settings, world.packages, world.now)
-        fetching.run(world.database, world.settings, world.packages)
+        fetching.tick(world.moment)
+        fetching.run(world.moment)
         fetching.subscribed(world.settings, status)
     assert (statements, woken) == ([], [])

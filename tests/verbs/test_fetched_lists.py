@@ -42,7 +42,7 @@ class Fetched(Cache):
     def fetch(self) -> list[str]:
         """All that is due comes, or is not there: what was asked for."""
         world, asked = self.world, list[str]()
-        changed = rules_changed(world.database, world.settings, world.packages)
+        changed = rules_changed(world.moment)
         while claimed := self.claim(100):
             for each in claimed:
                 asked.append(each.uri)

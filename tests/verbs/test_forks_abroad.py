@@ -265,7 +265,7 @@ def test_forks_are_not_counted_as_subscriptions(abroad: Abroad) -> None:
     abroad.parameters({"max_per_watcher": 2, "max_per_domain": 2})
     Calls(abroad, "desk", "mobile", "soft")
     abroad.watch_abroad(BOB, EVE)
-    assert outside.reached(abroad.database, abroad.settings, (BOB, "sip:fay@far.example.net", DIALOG)) == "b2b.max_per_watcher"
+    assert outside.reached(abroad.moment, (BOB, "sip:fay@far.example.net", DIALOG)) == "b2b.max_per_watcher"
     assert store.full(abroad.database, 3, 3) == []
 
 

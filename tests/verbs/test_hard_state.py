@@ -21,7 +21,7 @@ class Alice(Client):
 
     def _changed(self, change: Change) -> list[Effect]:
         super()._changed(change)
-        return hard_state.change(self.world.database, self.world.settings, self.world.packages, change, self.world.now)
+        return hard_state.change(self.world.moment, change)
 
 
 @pytest.fixture

@@ -27,11 +27,11 @@ def abroad(abroad: Abroad) -> Abroad:
 
 
 def watch(abroad: Abroad) -> Accepted:
-    arguments = (BOB, TEAM, "presence" + LIST, Wish("tag"), relay.name_of(SECRET), abroad.now)
-    relay.want(abroad.database, abroad.settings, *arguments)
+    arguments = (BOB, TEAM, "presence" + LIST, Wish("tag"), relay.name_of(SECRET))
+    relay.want(abroad.moment, *arguments)
     request = SUBSCRIBE._replace(uri=TEAM, to_uri=TEAM, supported="eventlist", accept=ACCEPT)
     tag = tag_of(request, SECRET, is_list=True)
-    effects = subscribe.subscribe(abroad.database, abroad.settings, abroad.packages, request, TEAM, BOB, tag, abroad.now)
+    effects = subscribe.subscribe(abroad.moment, request, TEAM, BOB, tag)
     return accepted(effects)
 
 

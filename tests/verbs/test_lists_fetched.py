@@ -33,7 +33,7 @@ class Fetched:
         self.cache.read(owner, auid)
         self.claimed |= {(each.owner, each.auid): each for each in self.cache.claim()}
         claimed = self.claimed.pop(document)
-        changed = rules_changed(world.database, world.settings, world.packages, appeared.elsewhere)
+        changed = rules_changed(world.moment, appeared.elsewhere)
         self.cache.answer(claimed, Outcome.MISSING if body is None else Outcome.DOCUMENT, body or b"", changed)
 
     def becomes(self, document: tuple[str, str], body: bytes | None) -> None:
@@ -177,7 +177,7 @@ def test_a_server_that_fails_ends_no_list(fetched: Fetched, outcome: Outcome) ->
     subscriber = fetched.lists.watch(ALICE, expires="7200")
     fetched.world.now += 301
     fetched.cache.read(*OWN)
-    changed = rules_changed(fetched.world.database, fetched.world.settings, fetched.world.packages)
+    changed = rules_changed(fetched.world.moment)
     for each in fetched.cache.claim():
         fetched.cache.answer(each, outcome, b"", changed)
     subscriber.refresh(expires="7200")

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -203,8 +204,7 @@ def changing(mine: World) -> None:
 def judging(mine: World) -> None:
     """What a watcher may see changes, and is everything in the end."""
     for decision in (Decision.CONFIRM, Decision.POLITE_BLOCK, Decision.CONFIRM, Decision.ALLOW):
-        arguments = (mine.database, mine.settings, mine.packages, "presence", CAROL, WATCHERS[1], decision, mine.now)
-        again(lambda arguments=arguments: administration.decide(*arguments))
+        again(partial(administration.decide, mine.moment, "presence", CAROL, WATCHERS[1], decision))
 
 
 def refreshing(dialogs: Sequence[str]) -> Callable[[World], None]:

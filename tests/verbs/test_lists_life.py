@@ -91,7 +91,7 @@ def test_a_rule_that_ends_by_itself_is_asked_again(lists: Lists) -> None:
     subscriber = lists.watch(ALICE)
     lists.world.decide(Decision.CONFIRM)
     world = lists.world
-    reauthorize.reauthorize(world.database, world.settings, world.packages, "presence", ALICE, world.now)
+    reauthorize.reauthorize(world.moment, "presence", ALICE)
     subscriber.told()
     assert subscriber.said() == {ALICE: PENDING}
 

@@ -31,9 +31,7 @@ def ruled(lists: Lists) -> Ruled:
 def decide(lists: Lists, decision: Decision | None, watcher: str = BOB, member: str = ALICE) -> list[str]:
     """What management says; the lines about it."""
     world = lists.world
-    effects = administration.decide(
-        world.database, world.settings, world.packages, "presence", member, watcher, decision, world.now
-    )
+    effects = administration.decide(world.moment, "presence", member, watcher, decision)
     return [each.text for each in effects if isinstance(each, Log)]
 
 
@@ -280,7 +278,7 @@ def take(lists: Lists, subscribers: list[Subscriber]) -> None:
 
 def reauthorized(lists: Lists) -> None:
     world = lists.world
-    reauthorize.reauthorize(world.database, world.settings, world.packages, "presence", ALICE, world.now)
+    reauthorize.reauthorize(world.moment, "presence", ALICE)
 
 
 # Who waits for a decision

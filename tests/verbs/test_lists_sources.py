@@ -267,7 +267,7 @@ def test_a_list_that_is_not_in_the_document_is_404(lists: Lists) -> None:
 def test_who_has_it_is_known(lists: Lists) -> None:
     own_lists(lists)
     world = lists.world
-    has = [source.has_list(world.database, world.settings, who, "work", world.now) for who in (BOB, CAROL)]
+    has = [source.has_list(world.moment, who, "work") for who in (BOB, CAROL)]
     assert has == [True, False]
 
 

@@ -21,11 +21,11 @@ def world(connect: Callable[..., World]) -> World:
 
 def publish(world: World, body: bytes | None = None, lifetime: int = 600, content_type: str = PIDF) -> Managed:
     body = manage.document(ALICE, "open", "here", [], world.now) if body is None else body
-    return manage.publish(world.database, world.settings, world.packages, ALICE, body, content_type, lifetime, world.now)
+    return manage.publish(world.moment, ALICE, body, content_type, lifetime)
 
 
 def unpublish(world: World) -> Managed:
-    return manage.unpublish(world.database, world.settings, world.packages, ALICE, world.now)
+    return manage.unpublish(world.moment, ALICE)
 
 
 def test_watchers_are_told_at_once(world: World) -> None:

@@ -33,9 +33,9 @@ _tags = count(1)
 
 
 def asked(world: World, method: str, where: str, body: bytes = b"", **conditions: Any) -> Result:
-    changed = consequences.follow(world.database, world.settings, world.packages, world.now)
+    changed = consequences.follow(world.moment)
     wish, realm = Wish(method, where, body, **conditions), identity.realm(world.settings)
-    return manage.perform(world.database, world.settings, realm, wish, f"managed-{next(_tags)}", world.now, changed)
+    return manage.perform(world.moment, realm, wish, f"managed-{next(_tags)}", changed)
 
 
 @pytest.mark.parametrize(

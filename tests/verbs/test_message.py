@@ -52,7 +52,7 @@ class Messages:
 
     def verdict(self, *senders: str, recipient: str = ALICE, name: str = "") -> Verdict:
         world = self.world
-        return message.authorize(world.database, world.settings, senders or (BOB,), recipient, world.now, name)
+        return message.authorize(world.moment, senders or (BOB,), recipient, name)
 
     def decision(self, *senders: str, **of: Any) -> Decision:
         return self.verdict(*senders, **of).decision
@@ -172,10 +172,9 @@ def test_what_management_says_of_one_identity_counts_for_all(messages: Messages)
 
 def test_decisions_about_watching_and_about_messages_are_two(messages: Messages) -> None:
     world = messages.world
-    ask = (world.database, world.settings, world.packages, "presence", ALICE, BOB)
-    administration.decide(*ask, BLOCK, world.now)
+    administration.decide(world.moment, "presence", ALICE, BOB, BLOCK)
     assert (messages.decision(), outcome(world)) == (ALLOW, "refused")
-    administration.decide(*ask, None, world.now)
+    administration.decide(world.moment, "presence", ALICE, BOB, None)
     messages.manage(BLOCK)
     assert (messages.decision(), outcome(world)) == (BLOCK, "pending")
 

@@ -179,7 +179,7 @@ def test_a_mailbox_is_watched_by_its_owner_alone(mail: World) -> None:
 def test_the_mailbox_is_in_no_document_but_the_owners(mail: World) -> None:
     publish(mail, VOICE)
     views = [View(ALICE, ALICE, MEDIA_TYPE, decision) for decision in Decision]
-    documents = mail.packages["message-summary"].render(mail.database, mail.settings, views, mail.now)
+    documents = mail.packages["message-summary"].render(mail.moment, views)
     assert [view.decision for view in views if "yes" in documents[view].content] == [Decision.ALLOW]
 
 

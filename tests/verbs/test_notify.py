@@ -247,7 +247,7 @@ def test_a_batch_that_is_full_says_that_there_may_be_more(prompt: World) -> None
     for _ in range(3):
         prompt.watch()
     prompt.publish()
-    rounds = [notify.notify(prompt.database, prompt.settings, prompt.packages, (), prompt.now) for _ in range(3)]
+    rounds = [notify.notify(prompt.moment, ()) for _ in range(3)]
     assert [(len(effects), more) for effects, more in rounds] == [(2, True), (1, False), (0, False)]
 
 
@@ -284,9 +284,9 @@ def test_many_presentities_at_once_are_one_load(prompt: World) -> None:
 def test_a_body_is_made_once_for_all_who_see_the_same(prompt: World) -> None:
     asked = []
 
-    def render(database, settings, views, now):  # type: ignore[no-untyped-def]
+    def render(at, views):  # type: ignore[no-untyped-def]
         asked.append(list(views))
-        return PRESENCE.render(database, settings, views, now)
+        return PRESENCE.render(at, views)
 
     for _ in range(5):
         prompt.watch()

@@ -38,12 +38,12 @@ def store(watched: Watched, watcher: str = BOB, **changes: object) -> None:
     world = watched.world
     done = world.subscribe(watcher, **{"expires": "0"} | changes)
     world.answer(*done.sent)
-    assert offline_winfo.store(world.database, world.settings, world.packages, left(done), world.now)
+    assert offline_winfo.store(world.moment, left(done))
 
 
 def tell(watched: Watched) -> tuple[bool, list[Effect]]:
     world = watched.world
-    return offline_winfo.tell(world.database, world.settings, world.packages, "presence", ALICE, world.now)
+    return offline_winfo.tell(world.moment, "presence", ALICE)
 
 
 def uris(watched: Watched, dialog: str) -> list[str]:

@@ -288,8 +288,8 @@ def test_a_limit_is_kept(abroad: Abroad, limit: str) -> None:
 
 
 def test_what_nobody_came_to_want_is_forgotten(abroad: Abroad) -> None:
-    arguments = (BOB, DAN, "presence", Wish("tag"), relay.name_of(SECRET), abroad.now)
-    relay.want(abroad.database, abroad.settings, *arguments)
+    arguments = (BOB, DAN, "presence", Wish("tag"), relay.name_of(SECRET))
+    relay.want(abroad.moment, *arguments)
     assert abroad.round() == []
     abroad.now += 61
     assert abroad.round() == []

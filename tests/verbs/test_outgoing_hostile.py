@@ -113,7 +113,7 @@ def test_a_reason_and_a_wait_without_end_are_cut(abroad: Abroad) -> None:
 
 def test_a_list_of_a_stranger_is_no_relay_either(abroad: Abroad) -> None:
     key = ("sip:mallory@elsewhere.example", DAN, "presence")
-    assert outside.ensure(abroad.database, abroad.settings, [key], abroad.now) == {key: outside.STRANGER}
+    assert outside.ensure(abroad.moment, [key]) == {key: outside.STRANGER}
     assert abroad.outgoing(key[0]) is None
 
 

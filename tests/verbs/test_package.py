@@ -7,18 +7,17 @@ from dataclasses import replace
 import pytest
 
 from kemi import sip, store
-from kemi.database import Database
 from kemi.errors import BadEvent, NotAcceptable
 from kemi.event_package import Document, View
-from kemi.settings import Settings
+from kemi.moment import Moment
 from kemi.subscription import Subscription
 from tests.unit.values import ALICE
 from tests.verbs.world import World, state_of
 
 
-def weather(_database: Database, _settings: Settings, views: Sequence[View], now: float) -> dict[View, Document]:
+def weather(at: Moment, views: Sequence[View]) -> dict[View, Document]:
     """A state function that has nothing to do with presence."""
-    return {view: report(f"{view.resource} at {now}") for view in views}
+    return {view: report(f"{view.resource} at {at.now}") for view in views}
 
 
 def report(text: str) -> Document:
@@ -84,8 +83,8 @@ def test_a_package_may_understand_a_body_in_subscribe(forecast: World, replaces:
 def test_a_package_may_tell_what_has_changed_since_what_arrived(forecast: World) -> None:
     """It gets back what it said that the watcher knows; what did not arrive is not known."""
 
-    def tell(_database: Database, _settings: Settings, views: Sequence[View], now: float) -> dict[View, Document]:
-        return {view: report(f"since {view.aspect}: {now}")._replace(known=str(now)) for view in views}
+    def tell(at: Moment, views: Sequence[View]) -> dict[View, Document]:
+        return {view: report(f"since {view.aspect}: {at.now}")._replace(known=str(at.now)) for view in views}
 
     def known(subscription: Subscription) -> str:
         return subscription.known if subscription.notified_tag else "ever"

@@ -94,7 +94,7 @@ def test_management_decides_before_the_rules(ruled: Ruled) -> None:
     ruled.put(rule(BOBS, "block"), allow(CAROLS))
     world.publish(published())
     for watcher, decision in ((BOB, Decision.ALLOW), (CAROL, Decision.BLOCK)):
-        administration.decide(world.database, world.settings, world.packages, "presence", ALICE, watcher, decision, world.now)
+        administration.decide(world.moment, "presence", ALICE, watcher, decision)
     assert "happy" in first(world).body
     assert outcome(world, CAROL) == "refused"
 

@@ -25,12 +25,12 @@ class Asserted(Ruled):
     def identify(self, *identities: str) -> list[str]:
         """A trusted source has said so; the statements that it took."""
         with self.world.counted() as statements:
-            policy.identified(self.world.database, self.world.settings, identities or (BOB, TEL), self.world.now)
+            policy.identified(self.world.moment, identities or (BOB, TEL))
         return statements
 
     def decision(self, watcher: str = BOB) -> Decision:
         world = self.world
-        return policy.authorize(world.database, world.settings, (watcher,), ALICE, world.now)[watcher].decision
+        return policy.authorize(world.moment, (watcher,), ALICE)[watcher].decision
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_management_decides_before_all_identities(asserted: Asserted) -> None:
     world = asserted.world
     asserted.put(allow(TELS))
     asserted.identify()
-    administration.decide(world.database, world.settings, world.packages, "presence", ALICE, BOB, Decision.BLOCK, world.now)
+    administration.decide(world.moment, "presence", ALICE, BOB, Decision.BLOCK)
     assert asserted.decision() is Decision.BLOCK
 
 
@@ -129,7 +129,7 @@ def test_a_watcher_that_waits_is_approved_by_any_identity(asserted: Asserted) ->
     world.refresh(dialog, expires="0")
     world.told()
     asserted.put(allow(TELS))
-    assert policy.authorize(world.database, world.settings, (BOB,), ALICE, world.now)[BOB].decision is Decision.ALLOW
+    assert policy.authorize(world.moment, (BOB,), ALICE)[BOB].decision is Decision.ALLOW
     assert world.database.execute("decision_waiting", {"package": "presence", "resource": ALICE, "watcher": ""}).rows() == []
 
 
@@ -189,11 +189,11 @@ def test_explain_knows_all_identities(asserted: Asserted) -> None:
     world = asserted.world
     asserted.put(allow(TELS))
     asserted.identify()
-    found = explain.explain(world.database, world.settings, world.packages, BOB, ALICE, world.now)
+    found = explain.explain(world.moment, BOB, ALICE)
     assert found.by_rules is not None
     ((condition,),) = [each.conditions for each in found.by_rules.explanation.rules]
     assert (found.authorization.decision, condition.why) == (Decision.ALLOW, "it is tel:+15551234")
-    assert policy.matching(world.database, world.settings, BOB, ALICE, world.now) == "pres-rules/index r"
+    assert policy.matching(world.moment, BOB, ALICE) == "pres-rules/index r"
 
 
 @pytest.mark.parametrize(("auth", "statement"), [("none", "decision_made"), ("xcap", "decision_made_and_identities")])
@@ -219,6 +219,6 @@ def test_all_watchers_are_asked_about_in_one_statement(asserted: Asserted) -> No
     asserted.identify()
     dialogs = [world.watch(each) for each in (BOB, CAROL)]
     with world.counted() as statements:
-        reauthorize.reauthorize(world.database, world.settings, world.packages, "presence", ALICE, world.now)
+        reauthorize.reauthorize(world.moment, "presence", ALICE)
     assert statements.count("decision_made_and_identities") == 1
     assert {world.subscription(each).decision for each in dialogs} == {Decision.ALLOW}

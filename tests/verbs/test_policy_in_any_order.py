@@ -77,7 +77,7 @@ class Story:
         world, watcher = self.world, self.chance.choice(WATCHERS)
         decision = self.chance.choice((None, None, *Decision) if watcher in self.decided else tuple(Decision))
         self.decided = self.decided - {watcher} if decision is None else self.decided | {watcher}
-        administration.decide(world.database, world.settings, world.packages, "presence", ALICE, watcher, decision, world.now)
+        administration.decide(world.moment, "presence", ALICE, watcher, decision)
 
     def watch(self) -> None:
         watcher = self.chance.choice(WATCHERS)

@@ -60,9 +60,9 @@ def test_management_publishes_a_sphere_too(ruled: Ruled) -> None:
     world = ruled.world
     ruled.put(allow(WORK), rule(BOBS, "confirm"))
     dialog = world.watch()
-    manage.publish(world.database, world.settings, world.packages, ALICE, sphere("home"), PIDF, 0, world.now)
+    manage.publish(world.moment, ALICE, sphere("home"), PIDF, 0)
     assert world.subscription(dialog).state is State.ACTIVE
-    manage.unpublish(world.database, world.settings, world.packages, ALICE, world.now)
+    manage.unpublish(world.moment, ALICE)
     assert world.subscription(dialog).state is State.PENDING
 
 

@@ -89,7 +89,7 @@ def test_a_decision_waits_for_nobody(world: World) -> None:
     watch(world, "max-rate=0.01")
     for decision, state in ((Decision.ALLOW, "active"), (Decision.BLOCK, "terminated")):
         world.decide(decision)
-        reauthorize.reauthorize(world.database, world.settings, world.packages, "presence", ALICE, world.now)
+        reauthorize.reauthorize(world.moment, "presence", ALICE)
         assert [state_of(each).partition(";")[0] for each in world.told()] == [state]
 
 

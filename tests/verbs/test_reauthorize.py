@@ -28,13 +28,13 @@ def world(connect: Callable[..., World]) -> Iterator[World]:
 
 
 def ask_again(world: World, package: str = "presence") -> list[Effect]:
-    return reauthorize.reauthorize(world.database, world.settings, world.packages, package, ALICE, world.now)
+    return reauthorize.reauthorize(world.moment, package, ALICE)
 
 
 def ask_about_bob(world: World) -> list[Effect]:
     with world.database.transaction():
         world.database.lock(ALICE)
-        return reauthorize.apply(world.database, world.settings, world.packages, "presence", ALICE, world.now, BOB)
+        return reauthorize.apply(world.moment, "presence", ALICE, BOB)
 
 
 def run(world: World, *answers: Answer) -> dict[str, SendRequest]:

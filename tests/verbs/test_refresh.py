@@ -150,7 +150,7 @@ def test_a_refresh_with_another_accept_changes_the_type_from_the_next_notify_on(
     world.serve(
         name="two",
         produces=(PIDF, "text/x-other"),
-        render=lambda _database, _settings, views, _now: {view: Document("body", view.content_type, "1") for view in views},
+        render=lambda _at, views: {view: Document("body", view.content_type, "1") for view in views},
     )
     dialog = world.watch(event="two")
     world.refresh(dialog, event="two", accept="text/x-other")

@@ -9,6 +9,7 @@ from kemi.binding import Binding
 from kemi.database import Unavailable
 from kemi.effects import Effect, Log, Wake
 from kemi.errors import ConditionalRequestFailed
+from kemi.moment import Moment
 from kemi.presence import location, registrar
 from kemi.presence.pidf import PIDF
 from tests.unit.values import ALICE, BOB, CAROL, NOW, pidf
@@ -32,11 +33,11 @@ def register(world: World, *bindings: Binding, presentity: str = ALICE) -> list[
 
 
 def synchronize(world: World, change: Callable[[], Sequence[Binding]], presentity: str = ALICE) -> list[Effect]:
-    return registrar.synchronize(world.database, world.settings, world.packages, SECRET, presentity, change, world.now)
+    return registrar.synchronize(world.moment, SECRET, presentity, change)
 
 
 def reconcile(world: World) -> list[Effect]:
-    return registrar.reconcile(world.database, world.settings, world.packages, SECRET, world.now)
+    return registrar.reconcile(world.moment, SECRET)
 
 
 def told(world: World, dialog: str) -> etree._Element:
@@ -181,7 +182,7 @@ def test_its_tuple_does_not_tell_the_tag(quick: World) -> None:
 def test_tags_depend_on_the_installation(quick: World) -> None:
     register(quick, binding())
     (row,) = quick.publications()
-    other = registrar.synchronize(quick.database, quick.settings, quick.packages, b"other", CAROL, lambda: [binding()], NOW)
+    other = registrar.synchronize(Moment(quick.database, quick.settings, quick.packages, NOW), b"other", CAROL, lambda: [binding()])
     assert other
     (others,) = quick.publications(CAROL)
     assert row.etag != others.etag

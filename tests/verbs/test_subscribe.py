@@ -100,7 +100,7 @@ def test_without_accept_the_body_is_of_the_default_type(world: World) -> None:
     world.serve(
         name="two",
         produces=(PIDF, "application/other"),
-        render=lambda _database, _settings, views, _now: {view: Document("body", view.content_type, "1") for view in views},
+        render=lambda _at, views: {view: Document("body", view.content_type, "1") for view in views},
     )
     assert world.subscription(world.subscribe(event="two").dialog).accept == PIDF
     assert world.subscription(world.subscribe(event="two", accept="application/other").dialog).accept == "application/other"

@@ -274,7 +274,7 @@ def test_a_decision_ends_the_waiting(watched: Watched, decision: Decision, event
     alice = watched.winfo()
     watched.news(alice)
     world.decide(decision)
-    reauthorize.reauthorize(world.database, world.settings, world.packages, "presence", ALICE, world.now)
+    reauthorize.reauthorize(world.moment, "presence", ALICE)
     watched.flow()
     assert watched.told(alice).entries == [(BOB, "terminated", event)]
     assert watched.view(alice) == watched.table() == {}

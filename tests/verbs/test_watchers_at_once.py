@@ -136,7 +136,7 @@ def giving_up(network: Network) -> Job:
     def live(mine: World) -> None:
         mine.now += WAITING_EXPIRATION
         while network.is_busy:
-            again(lambda: sweep.give_up(mine.database, mine.settings, mine.packages, mine.now))
+            again(lambda: sweep.give_up(mine.moment))
 
     return live
 
@@ -173,7 +173,7 @@ def expire(mine: World, _dialog: str) -> object:
 
 def give_up(mine: World, _dialog: str) -> object:
     mine.now += WAITING_EXPIRATION
-    return again(lambda: sweep.give_up(mine.database, mine.settings, mine.packages, mine.now))
+    return again(lambda: sweep.give_up(mine.moment))
 
 
 @pytest.mark.rfc("WINFO-009", "WINFO-015")

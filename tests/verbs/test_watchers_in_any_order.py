@@ -99,7 +99,7 @@ class Watching(Watched):
         self.world.decide(self.rules)
         if chance.random() < 0.5:
             world = self.world
-            reauthorize.reauthorize(world.database, world.settings, world.packages, "presence", ALICE, world.now)
+            reauthorize.reauthorize(world.moment, "presence", ALICE)
 
     def notify(self, chance: Random) -> None:
         self.sent(self.world.notifier())

@@ -47,13 +47,13 @@ class Roots(Cache):
     def choose(self, root: str, presentity: str = ALICE) -> list[Effect]:
         """A script has chosen a root for a SUBSCRIBE to a presentity."""
         world = self.world
-        changed = partial(rules_changed(world.database, world.settings, world.packages), "pres-rules", presentity, world.now)
-        return roots.remember(world.database, world.settings, presentity, root, changed, world.now)
+        changed = partial(rules_changed(world.moment), "pres-rules", presentity, world.now)
+        return roots.remember(world.moment, presentity, root, changed)
 
     def fetch(self) -> None:
         """All that is due comes, or is not there."""
         world = self.world
-        changed = rules_changed(world.database, world.settings, world.packages)
+        changed = rules_changed(world.moment)
         while claimed := [*self.claim(100), *self.claim(100, "https://xcap.example.com/")]:
             for each in claimed:
                 self.asked.append(each.uri)
@@ -65,7 +65,7 @@ class Roots(Cache):
 
     def decision(self) -> Decision:
         world = self.world
-        return policy.authorize(world.database, world.settings, [BOB], ALICE, world.now)[BOB].decision
+        return policy.authorize(world.moment, [BOB], ALICE)[BOB].decision
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_where_there_is_one_root_nothing_is_looked_up(here: Roots) -> None:
     world = here.world
     world.settings = replace(world.settings, xcap=replace(world.settings.xcap, other_roots=""))
     with world.counted() as statements:
-        assert roots.of(world.database, world.settings, ALICE) is world.settings
+        assert roots.of(world.moment, ALICE).settings is world.settings
     assert statements == []
 
 
@@ -183,9 +183,7 @@ def test_what_people_are_told_of_rules_is_of_that_root(here: Roots) -> None:
     here.fetch()
     world = here.world
     trial = explain.Trial("tried", BLOCK)
-    now, tried = (
-        explain.explain(world.database, world.settings, world.packages, BOB, ALICE, world.now, each) for each in (None, trial)
-    )
+    now, tried = (explain.explain(world.moment, BOB, ALICE, each) for each in (None, trial))
     assert (now.authorization.decision, tried.authorization.decision) == (Decision.ALLOW, Decision.ALLOW)
 
 
@@ -194,15 +192,15 @@ def test_a_root_that_the_operator_takes_away_does_not_count_any_more(here: Roots
     xcap = replace(here.world.settings.xcap, other_roots=ELSEWHERE)
     here.world.settings = replace(here.world.settings, xcap=xcap)
     here.decision()
-    fetched.begin(here.world.database, here.world.settings)
+    fetched.begin(here.world.moment)
     here.fetch()
     assert {each.partition("/pres-rules")[0] for each in here.asked if "/pres-rules/" in each} == {ROOT}
 
 
 def test_documents_of_all_roots_are_kept_when_the_fetcher_begins(here: Roots) -> None:
     for presentity, root in ((ALICE, ROOT), (BOB, OTHER), (CAROL, ELSEWHERE)):
-        fetched.document(here.world.database, roots.at(here.world.settings, root), "pres-rules", presentity, here.world.now)
-    fetched.begin(here.world.database, here.world.settings)
+        fetched.document(roots.below(here.world.moment, root), "pres-rules", presentity)
+    fetched.begin(here.world.moment)
     here.fetch()
     assert sorted(each.partition("/pres-rules")[0] for each in here.asked) == sorted([ROOT, OTHER, ELSEWHERE])
 
@@ -244,7 +242,7 @@ def watch_list(here: Roots, root: str, uri: str = FRIENDS, chosen: str = "") -> 
 
 
 def is_list(here: Roots, root: str, uri: str = FRIENDS) -> bool:
-    return source.is_list(here.world.database, roots.at(here.world.settings, root), uri, BOB, here.world.now)
+    return source.is_list(roots.below(here.world.moment, root), uri, BOB)
 
 
 @pytest.mark.parametrize("owner", ["users/sip:bob@example.org", "global"])
@@ -285,7 +283,7 @@ def test_a_list_of_the_watchers_own_document_keeps_its_root_too(here: Roots) -> 
     here.documents[f"{OTHER}/resource-lists/users/{BOB}/index"] = of_lists(f'<list name="work">{entries([ALICE])}</list>')
     with pytest.raises(NotFetchedYet) as refused:
         watch_list(here, OTHER, chosen=source.Chosen(name="work").as_text())
-    source.ask(here.world.database, roots.at(here.world.settings, OTHER), refused.value.wanted, here.world.now)
+    source.ask(roots.below(here.world.moment, OTHER), refused.value.wanted)
     here.fetch()
     assert list(watch_list(here, OTHER, chosen=source.Chosen(name="work").as_text()).said()) == [ALICE]
 
@@ -316,7 +314,7 @@ def test_rules_for_messages_are_below_the_root_of_the_request_alone(here: Roots)
     world = here.world
 
     def decision(root: str) -> Decision:
-        return message.authorize(world.database, roots.at(world.settings, root), [BOB], ALICE, world.now).decision
+        return message.authorize(roots.below(world.moment, root), [BOB], ALICE).decision
 
     assert [decision(root) for root in ("", OTHER)] == [Decision.CONFIRM] * 2
     here.fetch()

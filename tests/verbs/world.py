@@ -10,6 +10,7 @@ from kemi.database import NOTHING, Database, Parameters, Result, Row
 from kemi.effects import Effect, Reply, SendRequest
 from kemi.errors import SipError
 from kemi.event_package import LIST, Authorization, Authorize, Decision, EventPackage
+from kemi.moment import Moment
 from kemi.notify import Answer
 from kemi.presence import expire, publication, publish
 from kemi.presence.package import PRESENCE
@@ -68,6 +69,11 @@ class World:
         self.now = NOW
         self._cseq = 0
 
+    @property
+    def moment(self) -> Moment:
+        """What verbs are given."""
+        return Moment(self.database, self.settings, self.packages, self.now)
+
     def empty(self) -> "World":
         schema.migrate(self.database)
         for table in TABLES:
@@ -114,7 +120,7 @@ class World:
 
     def publish_request(self, request: sip.Request, presentity: str = ALICE) -> Accepted:
         etag = publication.entity_tag_for(request, SECRET)
-        effects = publish.publish(self.database, self.settings, self.packages, request, presentity, etag, self.now)
+        effects = publish.publish(self.moment, request, presentity, etag)
         return accepted(effects)
 
     def subscribe(self, watcher: str = BOB, resource: str = ALICE, chosen: str | None = None, **changes: Any) -> Accepted:
@@ -128,15 +134,14 @@ class World:
     ) -> Accepted:
         is_list = chosen is not None or self._is_for_list(request, watcher, resource)
         tag = subscribe.tag_of(request, SECRET, is_list, target.supports_lists(request))
-        verb = (self.database, self.settings, self.packages, request, resource, watcher, tag, self.now, chosen or "")
         try:
-            return accepted(subscribe.subscribe(*verb))
+            return accepted(subscribe.subscribe(self.moment, request, resource, watcher, tag, chosen or ""))
         except NotFetchedYet as refusal:
-            source.ask(self.database, self.settings, refusal.wanted, self.now)
+            source.ask(self.moment, refusal.wanted)
             raise
 
     def _is_for_list(self, request: sip.Request, watcher: str, resource: str) -> bool:
-        return target.is_for_list(self.database, self.settings, request, resource, watcher, self.now)
+        return target.is_for_list(self.moment, request, resource, watcher)
 
     def refresh(self, dialog: str, **changes: Any) -> Accepted:
         """A SUBSCRIBE in the dialog, its CSeq one higher."""
@@ -154,7 +159,7 @@ class World:
 
     def notifier(self, *answers: Answer) -> list[SendRequest]:
         """One round of the notifier: what it sends."""
-        effects, _more = notify.notify(self.database, self.settings, self.packages, answers, self.now)
+        effects, _more = notify.notify(self.moment, answers)
         return [effect for effect in effects if isinstance(effect, SendRequest)]
 
     def answer(self, request: SendRequest, status: int = 200, **more: Any) -> list[SendRequest]:
@@ -175,10 +180,10 @@ class World:
         return sent
 
     def tick(self) -> list[Effect]:
-        return [*sweep.sweep(self.database, self.settings, self.packages, self.now), *self.expire()]
+        return [*sweep.sweep(self.moment), *self.expire()]
 
     def expire(self) -> list[Effect]:
-        return expire.expire(self.database, self.settings, self.packages, self.now)
+        return expire.expire(self.moment)
 
     # What is stored
 
@@ -213,7 +218,7 @@ def accepted(effects: list[Effect]) -> Accepted:
 
 def same_for_all(decision: Decision) -> Authorize:
     """Rules that say the same of everybody."""
-    return lambda _database, _settings, watchers, *_: dict.fromkeys(watchers, Authorization(decision))
+    return lambda _at, watchers, _resource: dict.fromkeys(watchers, Authorization(decision))
 
 
 class Refused(SipError):

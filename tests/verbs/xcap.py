@@ -63,7 +63,12 @@ class Client:
         realm = identity.realm(self.settings)
         tag = f"tag-{next(_tags)}"
         self.effects = serve.serve(
-            self.world.database, self.settings, realm, request, self.identities, tag, self.world.now, self._changed
+            self.world.moment._replace(settings=self.settings),
+            realm,
+            request,
+            self.identities,
+            tag,
+            self._changed,
         )
         (reply,) = (each for each in self.effects if isinstance(each, HttpReply))
         return reply

@@ -80,7 +80,7 @@ def test_a_member_that_is_gone_is_shown_until_that_is_told(control: Run, lists: 
     world = lists.world
     changed = world.subscription(subscriber.dialog)
     with world.database.transaction():
-        world.packages[changed.package].populate(world.database, world.settings, changed, world.now)  # type: ignore[misc]
+        world.packages[changed.package].populate(world.moment, changed)  # type: ignore[misc]
     shown = control("rls", "show", "bob@example.org", "friends@example.org").stdout
     assert f'    1  {ALICE} "Alice"  terminated;noresource  not in the list any more  has news' in shown.splitlines()
     subscriber.told()
@@ -165,10 +165,9 @@ def abroad(control: Run, configuration: Path) -> Iterator[Abroad]:
 
 
 def test_somebody_elsewhere_is_a_list_once_its_server_tells_one(control: Run, abroad: Abroad) -> None:
-    relay.want(abroad.database, abroad.settings, BOB, DAN, "presence;list", Wish("tag"), relay.name_of(SECRET), abroad.now)
+    relay.want(abroad.moment, BOB, DAN, "presence;list", Wish("tag"), relay.name_of(SECRET))
     request = SUBSCRIBE._replace(uri=DAN, to_uri=DAN, supported="eventlist", accept=ACCEPT)
-    verb = (abroad.database, abroad.settings, abroad.packages, request, DAN, BOB, tag_of(request, SECRET, is_list=True), abroad.now)
-    subscribe.subscribe(*verb)
+    subscribe.subscribe(abroad.moment, request, DAN, BOB, tag_of(request, SECRET, is_list=True))
     (asked,) = abroad.round()
     abroad.answered(asked, expires=3600)
     assert control("rls", "list").stdout == "nobody watches a list\n"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kemi.event_package import Decision
 from kemi.xcap import explanation, pres_rules
 from kemi.xcap.conditions import Context
-from kemi.xcap.explanation import MAX_MOMENTS, Explanation, Moment, Shown
+from kemi.xcap.explanation import MAX_MOMENTS, Explanation, Later, Shown
 from kemi.xcap.ruleset import Ruleset
 from tests.unit.xcap import rules
 from tests.unit.xcap.rules import (
@@ -81,7 +81,7 @@ def test_a_moment_that_changes_nothing_is_passed_over() -> None:
     later = validity("2027-01-15T08:00:00Z", "2027-01-15T10:00:00Z")
     assert explained(document(rule(bobs + HOUR), rule(always))).then is None
     found = explained(document(rule(bobs + HOUR), rule(bobs + later)))
-    assert found.then == Moment(NOW + 7200, Decision.BLOCK, Shown((), (), (), ()))
+    assert found.then == Later(NOW + 7200, Decision.BLOCK, Shown((), (), (), ()))
     assert [each.changes_at for each in found.rules] == [NOW + 3600, NOW + 7200]
 
 

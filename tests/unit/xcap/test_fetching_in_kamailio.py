@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kemi.effects import Effect
+from kemi.moment import Moment
 from kemi.parameters import XcapSettings
 from kemi.xcap import fetched, pres_rules
 from kemi.xcap.fetched_document import FetchedDocument, Reading
@@ -30,7 +31,7 @@ def use(server: Server, root: str, auth: str = "none", **xcap: Any) -> None:
 
 
 def ask(server: Server, user: str = ALICE) -> Reading:
-    return fetched.document(server.database, server.handler.settings, "pres-rules", user, time.time())
+    return fetched.document(Moment(server.database, server.handler.settings, {}, time.time()), "pres-rules", user)
 
 
 @pytest.mark.rfc("XCC-002")
@@ -109,10 +110,10 @@ def test_one_document_that_cannot_be_saved_does_not_stop_the_others(
 ) -> None:
     save = fetched.save
 
-    def failing(database: Any, settings: Any, claimed: FetchedDocument, *others: Any) -> list[Effect]:
+    def failing(at: Any, claimed: FetchedDocument, *others: Any) -> list[Effect]:
         if claimed.owner == ALICE:
             raise ZeroDivisionError
-        return save(database, settings, claimed, *others)
+        return save(at, claimed, *others)
 
     monkeypatch.setattr(fetched, "save", failing)
     use(server, serve(Told(200, RULES)).url)
