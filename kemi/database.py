@@ -21,17 +21,18 @@ that no column takes is a mistake of ours, and another kind of error: it would f
 
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from kemi.settings import Settings
 from kemi.statement import MarkedStatement
 
 Row = tuple[Any, ...]
 Parameters = Mapping[str, Any]
+T = TypeVar("T")
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
 LOCKING = r"( ORDER BY id(?= FOR UPDATE\)))? FOR (UPDATE|SHARE)( OF \w+)?( SKIP LOCKED)?"
@@ -48,6 +49,18 @@ class Unavailable(Exception):
 
 class Conflict(Unavailable):
     """Another transaction was in the way; the same work may be tried again at once."""
+
+
+def again(work: Callable[[], T]) -> T:
+    """Do it; once more when another transaction was in its way.
+
+    Raises:
+        Unavailable: of the database; Conflict of the second time.
+    """
+    try:
+        return work()
+    except Conflict:
+        return work()
 
 
 class Result(Protocol):
@@ -165,9 +178,10 @@ class SQLiteDatabase:
 
     def __init__(self, settings: Settings, queries: Mapping[str, str]) -> None:
         self._statements = {name: MarkedStatement(re.sub(LOCKING, "", text)) if text else None for name, text in queries.items()}
+        self._path = Path(settings.db_url.removeprefix("sqlite:///"))
         try:
             self._connection = sqlite3.connect(
-                settings.db_url.removeprefix("sqlite:///"),
+                self._path,
                 timeout=settings.db.busy_timeout,
                 isolation_level=None,
                 cached_statements=256,
@@ -176,7 +190,8 @@ class SQLiteDatabase:
             self._connection.execute(f"PRAGMA synchronous = {settings.db.synchronous}")
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
             self._connection.execute("PRAGMA temp_store = MEMORY")  # else a statement that changes many rows makes a temporary file
-        except sqlite3.Error as error:
+            self._file = self._path.stat().st_ino
+        except (sqlite3.Error, OSError) as error:
             raise Unavailable(f"{settings.db_url}: {error}") from error
 
     def execute(self, name: str, parameters: Parameters = NOTHING, rows: Sequence[Row] = ()) -> Result:
@@ -196,7 +211,13 @@ class SQLiteDatabase:
         """A transaction that writes is alone anyway."""
 
     def tidy(self) -> None:
-        """Move the log's pages into the database file; writers do it themselves only when nobody else did for long."""
+        """Move the log's pages into the database file; writers do it themselves only when nobody else did for long.
+
+        Raises:
+            Unavailable: it cannot; or another file has that name now, and what is written to this one nobody will read.
+        """
+        if not self._path.exists() or self._path.stat().st_ino != self._file:
+            raise Unavailable(f"{self._path} was removed or replaced while the server runs: start it again")
         try:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:

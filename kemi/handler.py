@@ -9,7 +9,7 @@ from functools import partial
 from kemi import gateway, notify, packages, settings, store, subscribe, sweep
 from kemi.b2bua import outside
 from kemi.b2bua import store as outgoing_store
-from kemi.database import Database, Unavailable
+from kemi.database import Database, Unavailable, again
 from kemi.errors import TemporarilyUnavailable
 from kemi.gateway import answers, bindings, http, outgoing, proxy
 from kemi.moment import Moment
@@ -138,7 +138,7 @@ class Handler(Requests):
         while closed := bindings.take_closed():
             try:
                 for presentity in registrar.received_over(self.database, closed):
-                    self._execute(self._again(partial(self._synchronize, presentity, partial(bindings.remove_lost, presentity))))
+                    self._execute(again(partial(self._synchronize, presentity, partial(bindings.remove_lost, presentity))))
             except Unavailable:
                 bindings.queue_closed(closed)
                 raise
@@ -148,7 +148,7 @@ class Handler(Requests):
         for _ in range(ROUNDS):
             self._unsettled += answers.take(self.settings.pa.notify_batch * ANSWERS_FOR_EACH)
             settling = list(self._unsettled)
-            effects, more = self._again(partial(notify.notify, self._moment(), settling))
+            effects, more = again(partial(notify.notify, self._moment(), settling))
             self._unsettled.clear()
             self._execute(effects)
             if not more:
@@ -162,8 +162,8 @@ class Handler(Requests):
         self.database.tidy()
         at = self._moment()
         registrar.forget(self.database, at.now)
-        self._execute(self._again(lambda: sweep.sweep(at)))
-        self._execute(self._again(lambda: expire.expire(at)))
+        self._execute(again(lambda: sweep.sweep(at)))
+        self._execute(again(lambda: expire.expire(at)))
         self._fetching.tick(at)
         self._subscriber.tick(self.database, outgoing.has_answers(), at.now)
 

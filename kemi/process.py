@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from kemi import database, gateway, identity, packages, settings
 from kemi.b2bua.outgoing import TAG
-from kemi.database import Conflict, Database, Unavailable
+from kemi.database import Database, Unavailable, again
 from kemi.effects import Effect, Log
 from kemi.errors import ServiceUnavailable, SipError
 from kemi.gateway import answers, outgoing
@@ -74,20 +74,13 @@ class Process:
 
     def _do(self, verb: Callable[[], list[Effect]]) -> int:
         """Run a verb that nobody waits for."""
-        return self._reporting(lambda: self._execute(self._again(verb)))
+        return self._reporting(lambda: self._execute(again(verb)))
 
     def _execute(self, effects: list[Effect]) -> None:
         unsent = gateway.execute(effects)
         if unsent:
             answers.queue([each for each in unsent if not each.id.startswith(TAG)])
             outgoing.queue_answers([each for each in unsent if each.id.startswith(TAG)])
-
-    def _again(self, work: Callable[[], T]) -> T:
-        """Run a verb; once more when another transaction was in its way."""
-        try:
-            return work()
-        except Conflict:
-            return work()
 
     def _answering(self, work: Callable[[], T]) -> T | None:
         """Run a request's work; what escapes becomes its answer, and there is no result."""

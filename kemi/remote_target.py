@@ -52,7 +52,7 @@ def of_answer(contact: str, settings: Settings) -> str:
 
 
 def _place(uri: sip.Uri) -> str:
-    return f"{uri.host}:{uri.port or 5060}"
+    return f"{uri.host}:{uri.port or (5061 if uri.scheme == 'sips' else 5060)}"
 
 
 def ourselves(settings: Settings) -> str:
@@ -86,17 +86,8 @@ def flow_of(request: sip.Request, contact: str, settings: Settings) -> tuple[str
     source = f"{sip.bracketed(request.source_address)}:{request.source_port}"
     if request.transport != "udp":
         return f"sip:{source};transport={request.transport}", request.connection
-    differs = host.strip("[]") != request.source_address and _is_address(host)
+    differs = host.strip("[]") != request.source_address and sip.is_address(host)
     return (f"sip:{source}", 0) if differs else ("", 0)
-
-
-@lru_cache(maxsize=KEPT)
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
 
 
 def route_set_of(request: sip.Request) -> str:

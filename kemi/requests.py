@@ -15,6 +15,7 @@ from kemi.b2bua import store as outgoing_store
 from kemi.b2bua.asking import Asking
 from kemi.b2bua.outgoing import TAG
 from kemi.binding import Binding
+from kemi.database import again
 from kemi.effects import Effect, Reply, Status, Wake, WakeSubscriber
 from kemi.errors import (
     BadExtension,
@@ -70,7 +71,7 @@ class Requests(Process):
         self._handled: Status | None = None
         wake_fetcher, wake_subscriber = partial(gateway.wake, gateway.FETCHER), partial(gateway.wake, gateway.SUBSCRIBER)
         self._fetching = Fetching(self._do, wake_fetcher, gateway.warn, rules.read, appeared.elsewhere)
-        self._subscriber = Asking(secret, self._execute, self._again, outgoing.take_answers, subscribed.show, wake_subscriber)
+        self._subscriber = Asking(secret, self._execute, again, outgoing.take_answers, subscribed.show, wake_subscriber)
 
     def _refuse(self, refusal: SipError) -> None:
         """What is refused for want of a document of another server is asked for again soon: it is fetched at once."""
@@ -101,7 +102,7 @@ class Requests(Process):
         """The same of a SUBSCRIBE: rules may name any of its identities, now and later."""
         identities = self._identities(source, from_uri, in_script)
         if len(identities) > 1:
-            self._again(partial(policy.identified, self._moment(), identities))
+            again(partial(policy.identified, self._moment(), identities))
         return next(iter(identities), None)
 
     def _event(self, method: str, in_script: bool = False) -> bool:
@@ -136,7 +137,7 @@ class Requests(Process):
                 self._require_user(wanted.resource)
             chosen = self._keep_root(wanted, chosen or "")
         verb = partial(subscribe.subscribe, self._moment(), request, wanted.resource, watcher, wanted.tag, chosen or "")
-        effects = self._again(verb)
+        effects = again(verb)
         self._subscribed(wanted, effects)
         return is_accepted(effects)
 
@@ -181,7 +182,7 @@ class Requests(Process):
         if wanted.is_list:
             return source.below(root, chosen)
         changed = partial(rules_changed(at), "pres-rules", wanted.resource, at.now)
-        self._execute(self._again(partial(roots.remember, at, wanted.resource, root, changed)))
+        self._execute(again(partial(roots.remember, at, wanted.resource, root, changed)))
         return chosen
 
     def _want(self, request: sip.Request, watcher: str, wanted: Wanted) -> None:
@@ -190,7 +191,7 @@ class Requests(Process):
         if package in self.packages:
             wish = relay.Wish(request.from_tag, gateway.max_forwards(), gateway.field(gateway.PATH) or "")
             key = (watcher, wanted.resource, package + LIST if wanted.is_list else package)
-            self._again(partial(relay.want, self._moment(), *key, wish, self._subscriber.name))
+            again(partial(relay.want, self._moment(), *key, wish, self._subscriber.name))
 
     def _pass_on(self) -> bool:
         """Our own SUBSCRIBE to a user of ours goes to the contacts that the registrar has; False: it is another one."""
@@ -206,7 +207,7 @@ class Requests(Process):
             return False
         if gateway.begin_transaction():
             request = gateway.read_request("NOTIFY")
-            self._execute(self._again(partial(self._subscriber.heard, self._moment(), request)))
+            self._execute(again(partial(self._subscriber.heard, self._moment(), request)))
         return True
 
     def _store_if_away(self, subscription: Subscription) -> None:
@@ -231,7 +232,7 @@ class Requests(Process):
         if publisher != presentity and publisher not in self.settings.pa.publishers:
             raise Forbidden("only the presentity itself may publish here")
         tag = publication.entity_tag_for(request, self.secret)
-        effects = self._again(partial(publish.publish, self._moment(), request, presentity, tag))
+        effects = again(partial(publish.publish, self._moment(), request, presentity, tag))
         self._execute(effects)
         return is_accepted(effects)
 
@@ -260,7 +261,7 @@ class Requests(Process):
         if not gateway.begin_transaction():
             return False
         with bindings.registration(who) as save:
-            effects = self._again(partial(self._synchronize, who, save))
+            effects = again(partial(self._synchronize, who, save))
         self._execute(effects)
         return True
 
@@ -302,7 +303,7 @@ class Requests(Process):
     def _verdict(self, senders: tuple[str, ...], recipient: str, document: str = "") -> Verdict:
         """What becomes of a message; documents of another server that are not known yet are fetched at once."""
         ask = partial(message.authorize, self._there(), senders, recipient, document)
-        verdict = self._again(ask)
+        verdict = again(ask)
         self._fetching.asked(self.settings, verdict.is_complete)
         return verdict
 

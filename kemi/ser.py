@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from kemi import gateway, message, offline_winfo
-from kemi.database import Unavailable
+from kemi.database import Unavailable, again
 from kemi.effects import Log
 from kemi.errors import SipError, SubscriptionDoesNotExist
 from kemi.event_package import WATCHER_INFORMATION, Decision
@@ -200,7 +200,7 @@ class Script(Handler):
         try:
             check_domain(domain)
             self._take_changes()
-            return TRUE if self._again(work) else FALSE
+            return TRUE if again(work) else FALSE
         except (SipError, Unavailable) as problem:
             gateway.error(f"script function: {problem}")
             return FALSE

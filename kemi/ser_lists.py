@@ -24,6 +24,7 @@ from typing import Final
 
 from kemi import gateway, ser, sip, store, subscribe
 from kemi.asked import asked_of
+from kemi.database import again
 from kemi.errors import ExtensionRequired, NotFound, SipError, SubscriptionDoesNotExist
 from kemi.gateway import authentication
 from kemi.rls import recipient_list, service, source, target
@@ -111,7 +112,7 @@ class Script(ser.Script):
         if who is None:
             return END
         try:
-            body = self._again(partial(look, who))
+            body = again(partial(look, who))
         except NotFound:
             body = None
         if body is None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from kemi import consequences
-from kemi.database import Conflict
+from kemi.database import again
 from kemi.effects import Effect, HttpReply
 from kemi.gateway import http
 from kemi.http import READING
@@ -52,9 +52,4 @@ class Web:
             return http.answered([who])
         changed = consequences.follow(at)
         tag = "" if request.method in READING else secrets.token_hex(10)
-        verb = partial(serve.serve, at, self._realm, request, who, tag, changed)
-        try:
-            effects = verb()
-        except Conflict:
-            effects = verb()
-        return http.answered(effects)
+        return http.answered(again(partial(serve.serve, at, self._realm, request, who, tag, changed)))

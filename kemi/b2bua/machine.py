@@ -42,7 +42,7 @@ from typing import Any
 
 from kemi.b2bua import credentials, moves
 from kemi.b2bua.credentials import Kept
-from kemi.b2bua.moves import LONGEST, Moment, Step
+from kemi.b2bua.moves import LONGEST, Occasion, Step
 from kemi.b2bua.outgoing import (
     Action,
     Answered,
@@ -88,7 +88,7 @@ def step(outgoing: Outgoing, event: Event, timing: Timing, now: float, token: st
     Raises:
         SipError: 481, 500, a NOTIFY that does not belong to it, or comes too late; nothing has changed.
     """
-    at = Moment(timing, now, token)
+    at = Occasion(timing, now, token)
     done = _MOVES[type(event)](outgoing, event, at)
     remote_tag = event.remote_tag if isinstance(event, Notified) else outgoing.remote_tag
     after = done.outgoing or moves.remembered(outgoing._replace(remote_tag=remote_tag), at)
@@ -98,7 +98,7 @@ def step(outgoing: Outgoing, event: Event, timing: Timing, now: float, token: st
 # Somebody wants it, nobody does
 
 
-def _wanted(outgoing: Outgoing, _event: Wanted, at: Moment) -> Step:
+def _wanted(outgoing: Outgoing, _event: Wanted, at: Occasion) -> Step:
     if outgoing.wanted:
         return Step(outgoing)
     wanted = outgoing._replace(wanted=True)
@@ -110,7 +110,7 @@ def _wanted(outgoing: Outgoing, _event: Wanted, at: Moment) -> Step:
     return Step(wanted._replace(refresh_at=at.now + delay))
 
 
-def _unwanted(outgoing: Outgoing, _event: Unwanted, at: Moment) -> Step:
+def _unwanted(outgoing: Outgoing, _event: Unwanted, at: Occasion) -> Step:
     """After failures it stays until its next try: who comes back does not get around the wait."""
     unwanted = outgoing._replace(wanted=False)
     if outgoing.phase is Phase.WAITING and not outgoing.failures:
@@ -120,7 +120,7 @@ def _unwanted(outgoing: Outgoing, _event: Unwanted, at: Moment) -> Step:
     return Step(unwanted)
 
 
-def _replaced(outgoing: Outgoing, _event: Replaced, at: Moment) -> Step:
+def _replaced(outgoing: Outgoing, _event: Replaced, at: Occasion) -> Step:
     if outgoing.phase is Phase.STOPPED:
         return Step(None)
     if outgoing.phase is not Phase.ESTABLISHED:
@@ -131,11 +131,11 @@ def _replaced(outgoing: Outgoing, _event: Replaced, at: Moment) -> Step:
 # Time
 
 
-def _due(outgoing: Outgoing, _event: Due, at: Moment) -> Step:
+def _due(outgoing: Outgoing, _event: Due, at: Occasion) -> Step:
     return _DUE[outgoing.phase](outgoing, at)
 
 
-def _due_waiting(outgoing: Outgoing, at: Moment) -> Step:
+def _due_waiting(outgoing: Outgoing, at: Occasion) -> Step:
     if moves.has_come(outgoing.expires_at, at):
         return moves.forgotten(outgoing, at)
     if moves.has_come(outgoing.refresh_at, at):
@@ -143,7 +143,7 @@ def _due_waiting(outgoing: Outgoing, at: Moment) -> Step:
     return Step(outgoing)
 
 
-def _due_subscribing(outgoing: Outgoing, at: Moment) -> Step:
+def _due_subscribing(outgoing: Outgoing, at: Occasion) -> Step:
     if moves.has_come(outgoing.notify_by, at):
         why = "no answer" if outgoing.in_flight_until is not None else "no NOTIFY"
         return moves.failed(outgoing, why, at)
@@ -152,7 +152,7 @@ def _due_subscribing(outgoing: Outgoing, at: Moment) -> Step:
     return moves.forgotten(outgoing, at)
 
 
-def _due_established(outgoing: Outgoing, at: Moment) -> Step:
+def _due_established(outgoing: Outgoing, at: Occasion) -> Step:
     if moves.has_come(outgoing.expires_at, at):
         return moves.failed(outgoing, "expired", at, at_once=moves.has_lasted(outgoing, at))
     if moves.has_come(outgoing.notify_by, at) and outgoing.in_flight_until is None:
@@ -164,25 +164,25 @@ def _due_established(outgoing: Outgoing, at: Moment) -> Step:
     return Step(outgoing)
 
 
-def _unanswered(outgoing: Outgoing, at: Moment) -> Step:
+def _unanswered(outgoing: Outgoing, at: Occasion) -> Step:
     """A NOTIFY since the request does as well as its answer; else the grant of before still holds (RFC 6665 section 4.1.2.2)."""
     if outgoing.notify_by is None:
         return moves.settled(outgoing._replace(in_flight_until=None), at)
     return moves.unrefreshed(outgoing, "no answer", 0, at)
 
 
-def _due_leaving(outgoing: Outgoing, at: Moment) -> Step:
+def _due_leaving(outgoing: Outgoing, at: Occasion) -> Step:
     deadlines = (outgoing.refresh_at, outgoing.in_flight_until, outgoing.notify_by)
     return moves.gone(outgoing, at) if any(moves.has_come(each, at) for each in deadlines) else Step(outgoing)
 
 
-def _due_stopped(outgoing: Outgoing, at: Moment) -> Step:
+def _due_stopped(outgoing: Outgoing, at: Occasion) -> Step:
     if outgoing.wanted:
         return Step(outgoing._replace(refresh_at=at.now + at.timing.retry))
     return Step(None) if moves.has_come(outgoing.refresh_at, at) else Step(outgoing)
 
 
-_DUE: dict[Phase, Callable[[Outgoing, Moment], Step]] = {
+_DUE: dict[Phase, Callable[[Outgoing, Occasion], Step]] = {
     Phase.WAITING: _due_waiting,
     Phase.SUBSCRIBING: _due_subscribing,
     Phase.ESTABLISHED: _due_established,
@@ -194,7 +194,7 @@ _DUE: dict[Phase, Callable[[Outgoing, Moment], Step]] = {
 # Answers
 
 
-def _answered(outgoing: Outgoing, event: Answered, at: Moment) -> Step:
+def _answered(outgoing: Outgoing, event: Answered, at: Occasion) -> Step:
     expected = (outgoing.dialog, outgoing.local_cseq)
     if (event.dialog, event.cseq) != expected or outgoing.in_flight_until is None or not outgoing.is_open:
         return Step(outgoing)
@@ -218,7 +218,7 @@ def _answered(outgoing: Outgoing, event: Answered, at: Moment) -> Step:
     return moves.failed(outgoing, why, at, event.retry_after)
 
 
-def _accepted(outgoing: Outgoing, event: Answered, at: Moment) -> Step:
+def _accepted(outgoing: Outgoing, event: Answered, at: Occasion) -> Step:
     """2xx. The dialog is the first NOTIFY's: a 2xx of another notifier, behind a fork, changes nothing in it."""
     if outgoing.phase is Phase.LEAVING:
         return Step(outgoing._replace(refresh_at=at.now + at.timing.farewell, notify_by=None))
@@ -236,7 +236,7 @@ def _accepted(outgoing: Outgoing, event: Answered, at: Moment) -> Step:
     return moves.settled(outgoing, at)
 
 
-def _asked_again(outgoing: Outgoing, event: Answered, at: Moment) -> Step | None:
+def _asked_again(outgoing: Outgoing, event: Answered, at: Occasion) -> Step | None:
     """What the answer asks for is sent at once, where that is new; None: there is nothing to be sent."""
     lifetime = outgoing.asked
     if not outgoing.wanted and outgoing.phase is not Phase.LEAVING:
@@ -258,7 +258,7 @@ def _asked_again(outgoing: Outgoing, event: Answered, at: Moment) -> Step | None
 # NOTIFY
 
 
-def _notified(outgoing: Outgoing, event: Notified, at: Moment) -> Step:
+def _notified(outgoing: Outgoing, event: Notified, at: Occasion) -> Step:
     belongs = (event.dialog, event.call_id) == (outgoing.dialog, outgoing.call_id) and outgoing.is_open
     if not belongs or (outgoing.has_dialog and event.remote_tag != outgoing.remote_tag) or not event.remote_tag:
         raise SubscriptionDoesNotExist("no subscription of this server has this Call-ID and these tags")
@@ -274,7 +274,7 @@ def _notified(outgoing: Outgoing, event: Notified, at: Moment) -> Step:
     return _over(known, event, at) if event.state == "terminated" else _told(known, event, at)
 
 
-def _told(outgoing: Outgoing, event: Notified, at: Moment) -> Step:
+def _told(outgoing: Outgoing, event: Notified, at: Occasion) -> Step:
     """Active or pending. Its `expires` counts, whatever the 2xx said."""
     if outgoing.phase is Phase.LEAVING:
         return Step(outgoing._replace(notify_by=outgoing.in_flight_until))
@@ -305,7 +305,7 @@ def _documented(outgoing: Outgoing, event: Notified, shown: Shown) -> tuple[Outg
     return after, (Tell(is_urgent=False),) if is_new and shown is Shown.ACTIVE else ()
 
 
-def _over(outgoing: Outgoing, event: Notified, at: Moment) -> Step:
+def _over(outgoing: Outgoing, event: Notified, at: Occasion) -> Step:
     """Terminated, and why (RFC 6665 section 4.1.3)."""
     if outgoing.phase is Phase.LEAVING:
         return moves.gone(outgoing, at)
@@ -320,7 +320,7 @@ def _over(outgoing: Outgoing, event: Notified, at: Moment) -> Step:
     return Step(None) if done.outgoing is not None and not outgoing.wanted else done
 
 
-_MOVES: dict[type, Callable[[Outgoing, Any, Moment], Step]] = {
+_MOVES: dict[type, Callable[[Outgoing, Any, Occasion], Step]] = {
     Wanted: _wanted,
     Unwanted: _unwanted,
     Replaced: _replaced,

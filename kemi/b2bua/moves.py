@@ -39,7 +39,7 @@ class Step(NamedTuple):
     actions: tuple[Action, ...] = ()
 
 
-class Moment(NamedTuple):
+class Occasion(NamedTuple):
     """All that a decision depends on besides subscription and event."""
 
     timing: Timing
@@ -47,12 +47,12 @@ class Moment(NamedTuple):
     token: str
 
 
-def has_come(deadline: float | None, at: Moment) -> bool:
+def has_come(deadline: float | None, at: Occasion) -> bool:
     """Whether a deadline is over."""
     return deadline is not None and deadline <= at.now
 
 
-def forgotten(outgoing: Outgoing, at: Moment, has_failed: bool = False) -> Step:
+def forgotten(outgoing: Outgoing, at: Occasion, has_failed: bool = False) -> Step:
     """What was told holds no longer; nor does that there is still an answer to come, when one try has failed."""
     shown = Shown.FAILED if outgoing.failures or has_failed else Shown.UNKNOWN
     if outgoing.shown is not Shown.UNKNOWN and not has_come(outgoing.expires_at, at):
@@ -61,7 +61,7 @@ def forgotten(outgoing: Outgoing, at: Moment, has_failed: bool = False) -> Step:
     return Step(known, () if outgoing.shown is shown else (Tell(is_urgent=True),))
 
 
-def begin(outgoing: Outgoing, at: Moment) -> Step:
+def begin(outgoing: Outgoing, at: Occasion) -> Step:
     """A new dialog: nothing of the old one but what is shown goes on (RFC 6665 sections 4.1.2.2, 4.4.2)."""
     fresh = outgoing._replace(
         phase=Phase.SUBSCRIBING, dialog=TAG + at.token[:20], call_id="kb-" + at.token[8:], remote_tag="", remote_target="",
@@ -71,7 +71,7 @@ def begin(outgoing: Outgoing, at: Moment) -> Step:
     return ask(fresh, at.timing.expiration, at)
 
 
-def ask(outgoing: Outgoing, lifetime: int, at: Moment) -> Step:
+def ask(outgoing: Outgoing, lifetime: int, at: Occasion) -> Step:
     """The next SUBSCRIBE of the dialog."""
     cseq = outgoing.local_cseq + 1
     sent = outgoing._replace(
@@ -88,13 +88,13 @@ def ask(outgoing: Outgoing, lifetime: int, at: Moment) -> Step:
     return Step(sent, (Ask(),))
 
 
-def leave(outgoing: Outgoing, at: Moment) -> Step:
+def leave(outgoing: Outgoing, at: Occasion) -> Step:
     """Unsubscribe; the dialog stays until the last NOTIFY (RFC 6665 section 4.1.2.3). What is wanted is shown so long."""
     shown = outgoing.shown if outgoing.wanted else Shown.UNKNOWN
     return ask(outgoing._replace(phase=Phase.LEAVING, refresh_at=None, expires_at=None, shown=shown, tried=0), 0, at)
 
 
-def settled(outgoing: Outgoing, at: Moment) -> Step:
+def settled(outgoing: Outgoing, at: Occasion) -> Step:
     """Nothing is in flight: what had to wait for that is done."""
     if not outgoing.wanted:
         return leave(outgoing, at)
@@ -103,19 +103,19 @@ def settled(outgoing: Outgoing, at: Moment) -> Step:
     return Step(outgoing)
 
 
-def granted(outgoing: Outgoing, lifetime: float, at: Moment) -> Outgoing:
+def granted(outgoing: Outgoing, lifetime: float, at: Occasion) -> Outgoing:
     """With the remote side bound for `lifetime` seconds, and a refresh before their end, unless that is too soon again."""
     lifetime = min(lifetime, LONGEST)
     wait = max(refresh_after(lifetime, at.timing, at.token), patience(outgoing, at))
     return outgoing._replace(expires_at=at.now + lifetime, refresh_at=at.now + wait)
 
 
-def patience(outgoing: Outgoing, at: Moment) -> float:
+def patience(outgoing: Outgoing, at: Occasion) -> float:
     """Seconds that the next refresh has to wait, where there were too many."""
     return SOONEST if outgoing.local_cseq > CREDIT + (at.now - outgoing.began_at) / SOONEST else 0.0
 
 
-def failed(outgoing: Outgoing, why: str, at: Moment, retry_after: int = 0, at_once: bool = False) -> Step:
+def failed(outgoing: Outgoing, why: str, at: Occasion, retry_after: int = 0, at_once: bool = False) -> Step:
     """No dialog any more: another one is tried, but by a fork. What is shown holds for a moment."""
     if outgoing.fork or (not outgoing.wanted and outgoing.phase is Phase.ESTABLISHED):
         return Step(None)
@@ -128,23 +128,23 @@ def failed(outgoing: Outgoing, why: str, at: Moment, retry_after: int = 0, at_on
     return forgotten(waiting, at, has_failed=outgoing.failures > 0)
 
 
-def _holds_until(outgoing: Outgoing, at: Moment) -> float | None:
+def _holds_until(outgoing: Outgoing, at: Occasion) -> float | None:
     if outgoing.shown in (Shown.UNKNOWN, Shown.FAILED):
         return None
     return min(outgoing.expires_at or at.now, at.now + TIMER_N + GRACE)
 
 
-def has_lasted(outgoing: Outgoing, at: Moment) -> bool:
+def has_lasted(outgoing: Outgoing, at: Occasion) -> bool:
     """Whether a new dialog at once is not one of many in a row."""
     return outgoing.has_dialog and at.now - outgoing.began_at >= at.timing.least_refresh
 
 
-def lost(outgoing: Outgoing, why: str, at: Moment, retry_after: int = 0) -> Step:
+def lost(outgoing: Outgoing, why: str, at: Occasion, retry_after: int = 0) -> Step:
     """The dialog is over on the remote side; it may only have been restarted."""
     return failed(outgoing, why, at, retry_after, at_once=not retry_after and not outgoing.failures and has_lasted(outgoing, at))
 
 
-def unrefreshed(outgoing: Outgoing, why: str, retry_after: int, at: Moment) -> Step:
+def unrefreshed(outgoing: Outgoing, why: str, retry_after: int, at: Occasion) -> Step:
     """A refresh failed and the grant of before holds: tried again before that ends, or not at all."""
     outgoing = outgoing._replace(in_flight_until=None, notify_by=None, failures=outgoing.failures + 1, why=why, tried=0)
     if not outgoing.wanted:
@@ -156,7 +156,7 @@ def unrefreshed(outgoing: Outgoing, why: str, retry_after: int, at: Moment) -> S
     return Step(outgoing._replace(refresh_at=at.now + wait if wait < left else None))
 
 
-def stopped(outgoing: Outgoing, reason: str, at: Moment) -> Step:
+def stopped(outgoing: Outgoing, reason: str, at: Occasion) -> Step:
     """Nothing is asked again by itself. `invariant`: what was told holds for ever; else local subscriptions end for that reason.
 
     A fork that is refused is gone: it does not speak for the others.
@@ -173,7 +173,7 @@ def stopped(outgoing: Outgoing, reason: str, at: Moment) -> Step:
     return Step(stopped, (Tell(is_urgent=True),))
 
 
-def remembered(outgoing: Outgoing, at: Moment) -> Outgoing | None:
+def remembered(outgoing: Outgoing, at: Occasion) -> Outgoing | None:
     """A fork whose dialog is over, as long as another might begin: a NOTIFY of it that comes late does not bring it back."""
     until = outgoing.began_at + TIMER_N
     if not outgoing.fork or outgoing.phase not in (Phase.SUBSCRIBING, Phase.ESTABLISHED) or until <= at.now:
@@ -184,7 +184,7 @@ def remembered(outgoing: Outgoing, at: Moment) -> Outgoing | None:
     )  # fmt: skip
 
 
-def gone(outgoing: Outgoing, at: Moment) -> Step:
+def gone(outgoing: Outgoing, at: Occasion) -> Step:
     """The end of what was left; it may be wanted again meanwhile."""
     if outgoing.fork or not outgoing.wanted:
         return Step(None)

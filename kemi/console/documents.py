@@ -12,7 +12,8 @@ import click
 from kemi import consequences
 from kemi.console.facts import Facts
 from kemi.console.output import clean, json_option, say, show, table
-from kemi.console.session import Session, again, begin, tell, told
+from kemi.console.session import Session, begin, tell, told
+from kemi.database import again
 from kemi.xcap import fetched_store, manage, store
 from kemi.xcap.manage import Wish
 from kemi.xcap.serve import Result

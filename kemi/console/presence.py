@@ -12,7 +12,8 @@ from kemi.administration import Presentity
 from kemi.console import facts
 from kemi.console.facts import Facts
 from kemi.console.output import clean, json_option, say, seconds, show, table
-from kemi.console.session import Session, again, begin, tell, told
+from kemi.console.session import Session, begin, tell, told
+from kemi.database import again
 from kemi.event_package import Authorization, Decision, Document, View
 from kemi.parameters import YEAR
 from kemi.presence import manage, pidf, store

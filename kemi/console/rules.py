@@ -12,8 +12,9 @@ from kemi import administration, consequences
 from kemi.console import facts
 from kemi.console.facts import Facts
 from kemi.console.output import json_option, one_line, say, show, table, warn
-from kemi.console.session import Session, again, begin, tell, told
+from kemi.console.session import Session, begin, tell, told
 from kemi.console.watching import CHANGED
+from kemi.database import again
 from kemi.event_package import Decision
 from kemi.presence import decide, explain
 from kemi.presence.explain import Explained

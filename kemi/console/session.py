@@ -3,24 +3,22 @@
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from kemi import account_store, administration, identity, options, packages, sip
 from kemi.console import running
 from kemi.console.connection import current
-from kemi.database import Conflict, Database
+from kemi.database import Database
 from kemi.effects import Effect, Wake
 from kemi.errors import NotFound, SipError
 from kemi.event_package import Packages
 from kemi.identity import Realm
 from kemi.moment import Moment
 from kemi.settings import Settings
-
-T = TypeVar("T")
 
 
 class Session(NamedTuple):
@@ -113,14 +111,6 @@ def named(text: str, elsewhere: str = "") -> Iterator[None]:
         yield
     except SipError as error:
         raise ValueError(f"{text}: {error}{elsewhere if isinstance(error, NotFound) else ''}") from error
-
-
-def again(work: Callable[[], T]) -> T:
-    """Do it; once more when another transaction was in its way."""
-    try:
-        return work()
-    except Conflict:
-        return work()
 
 
 def tell(session: Session, effects: Sequence[Effect]) -> Server:

@@ -10,7 +10,8 @@ from kemi import administration, message
 from kemi.console import facts
 from kemi.console.facts import Facts
 from kemi.console.output import json_option, say, show, table
-from kemi.console.session import Server, Session, again, begin, tell, told
+from kemi.console.session import Server, Session, begin, tell, told
+from kemi.database import again
 from kemi.decision_store import MESSAGE
 from kemi.event_package import Decision
 from kemi.presence.package import NAME

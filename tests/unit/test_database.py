@@ -300,6 +300,19 @@ def test_tidying_up_keeps_everything(connection: Database) -> None:
     assert saved(connection, "a") == ["x"]
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_file_that_is_removed_or_replaced_is_noticed(tmp_path: Path, replaced: bool) -> None:
+    file = tmp_path / "presence.db"
+    connection = database.connect(settings_of(f"sqlite:///{file}"))
+    connection.tidy()
+    file.rename(tmp_path / "old.db")
+    if replaced:
+        file.touch()
+    with pytest.raises(Unavailable, match="was removed or replaced"):
+        connection.tidy()
+    connection.close()
+
+
 def test_a_database_that_cannot_be_opened(tmp_path: Path) -> None:
     for wrong in (f"sqlite:///{tmp_path}/no/folder/presence.db", "postgresql://nobody@127.0.0.1:1/presence"):
         with pytest.raises(Unavailable):
