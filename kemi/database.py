@@ -216,12 +216,18 @@ class SQLiteDatabase:
         Raises:
             Unavailable: it cannot; or another file has that name now, and what is written to this one nobody will read.
         """
-        if not self._path.exists() or self._path.stat().st_ino != self._file:
+        if not self._has_its_name():
             raise Unavailable(f"{self._path} was removed or replaced while the server runs: start it again")
         try:
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         except sqlite3.Error as error:
             raise Unavailable(str(error)) from error
+
+    def _has_its_name(self) -> bool:
+        try:
+            return self._path.stat().st_ino == self._file
+        except OSError:
+            return False
 
     def script(self, text: str) -> None:
         try:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from kemi import sip
 
-_SCHEME = re.compile(r"digest[\s,]\s*", re.IGNORECASE)
-_PARAMETER = re.compile(r'\s*([^\s=,"]+)\s*=\s*(?:"([^"]*)"|([^\s,"][^\s,]*))[^,]*(?:,|\Z)')
+_SCHEME = re.compile(r"digest[\s,]\s*", re.IGNORECASE | re.ASCII)
+_PARAMETER = re.compile(r'\s*([^\s=,"]+)\s*=\s*(?:"([^"]*)"|([^\s,"][^\s,]*))[^,]*(?:,|\Z)', re.ASCII)
 
 
 class Outcome(Enum):
@@ -43,8 +43,8 @@ def of_realm(values: Iterable[str], realm: str) -> Credentials | None:
 def _parameters(value: str) -> dict[str, str]:
     """All of them, by name in lower case, none where it is no Digest or cannot be read.
 
-    They are read as Kamailio reads them, so that what is looked at here is what it checks: no quotation mark is escaped, and of two
-    parameters of one name the last counts.
+    They are read as Kamailio reads them, so that what is looked at here is what it checks: no quotation mark is escaped, of two
+    parameters of one name the last counts, and neither letters nor white space are others than those of ASCII.
     """
     scheme = _SCHEME.match(value)
     at = scheme.end() if scheme else len(value)
@@ -60,6 +60,6 @@ def _parameters(value: str) -> dict[str, str]:
 
 def _shown(value: str, given: dict[str, str]) -> str:
     """Without qop a nonce count is in no hash, so anybody can write one: then the nonce serves once (RFC 7616 section 5.5)."""
-    if "qop" in given or "nc" not in given:
+    if given.get("qop") or "nc" not in given:
         return value
     return "Digest " + ", ".join(f'{name}="{text}"' for name, text in given.items() if name != "nc")

@@ -305,9 +305,12 @@ class PostgreSQLDatabase:
         """PostgreSQL looks after itself."""
 
     def script(self, text: str) -> None:
-        self._pipeline.patience = None  # what it changes may be large
-        for statement in statements_of(text):
-            self._pipeline.run(statement, [])
+        patience, self._pipeline.patience = self._pipeline.patience, None  # what it changes may be large
+        try:
+            for statement in statements_of(text):
+                self._pipeline.run(statement, [])
+        finally:
+            self._pipeline.patience = patience
 
     def transaction(self) -> "PostgreSQLTransaction":
         """One pipeline: a single round trip where nothing is asked for in between."""

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -206,7 +207,8 @@ def connections() -> int:
 def allow_open_files() -> None:
     """Let each process open as many files as it may: a connection is one of them."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with suppress(OSError, ValueError):  # the kernel may allow fewer than the limit says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def definitions(found: Settings, outer: Mapping[str, str]) -> list[str]:

@@ -75,7 +75,7 @@ def parameter(header: str, name: str) -> str:
 def strict_server(new_database: Callable[[Path], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that believes nobody without a password; alice has one."""
     folder = tmp_path_factory.mktemp("strict")
-    running = Server({"KP_DB_URL": new_database(folder), "KP_TRUSTED": ""}, folder).start()
+    running = Server({"KP_DB_URL": new_database(folder), "KP_TRUSTED": "", "KP_SET": "auth.max_rate=0"}, folder).start()
     running.control("user", "add", f"alice@{DOMAIN}", "--password", PASSWORD)
     yield running
     running.stop()
@@ -159,6 +159,8 @@ def test_credentials_for_another_server_are_not_taken(alice: Client) -> None:
     ("header", "realm", "fake"),
     [
         ("Proxy-Authorization", DOMAIN, FAKE),
+        ("Proxy-Authorization", DOMAIN, FAKE.replace(f'"{DOMAIN}"', f"{DOMAIN}\u00a0x")),
+        ("Proxy-Authorization", DOMAIN, FAKE.replace("Digest", "Dige\u017ft")),
         ("Authorization", DOMAIN.upper(), FAKE),
         ("Authorization", DOMAIN, FAKE.replace('username="alice", ', "")),
         ("Authorization", DOMAIN.upper(), FAKE.replace("Digest ", 'Digest opaque=", ')),
@@ -177,7 +179,7 @@ def test_credentials_for_another_server_are_not_taken_beside_others(
 
 @pytest.mark.rfc("SEC-023")
 @pytest.mark.parametrize("method", ["PUBLISH", "REGISTER"])
-@pytest.mark.parametrize("count", ["", ", nc={:08x}", ', NC = "{:08x}"'])
+@pytest.mark.parametrize("count", ["", ", nc={:08x}", ', NC = "{:08x}"', ', nc={:08x}, qop=""'])
 def test_without_qop_a_nonce_serves_once(alice: Client, method: str, count: str) -> None:
     """A nonce count is in no hash then: anybody can write the next one."""
     alice.ask(method)

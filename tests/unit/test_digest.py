@@ -23,6 +23,7 @@ def test_parameters_are_read_as_kamailio_reads_them(value: str) -> None:
     [
         "", "Digest", "Basic realm=r", GIVEN.replace("Digest", "Other"), GIVEN.replace("Digest", ""), f"{GIVEN}, x y=z",
         'Digest opaque=", realm="r", uri="sip:a@b"', GIVEN.replace("realm", "x-realm"),
+        GIVEN.replace('"r"', "r\u00a0x"), GIVEN.replace("Digest", "Dige\u017ft"),
     ],
 )  # fmt: skip
 def test_what_kamailio_does_not_read_is_none(value: str) -> None:

@@ -2,10 +2,12 @@
 
 import re
 import socket
+import subprocess
 from typing import Any
 
 import pytest
 
+from kemi import startup
 from kemi.subscription import TIMER_F
 from tests.server import Server
 from tests.useragent import Agents, Message, UserAgent, pidf
@@ -254,3 +256,11 @@ def test_compact_and_folded_header_names(agents: Agents) -> None:
     bob.send_raw(data)
     assert bob.response(bob.branch).status == 200
     assert bob.notify().get("Content-Type") == "application/pidf+xml"
+
+
+def test_as_many_connections_may_be_tls_as_there_may_be(server: Server) -> None:
+    """Kamailio has a limit of its own for TLS, 2048 as it comes."""
+    asked = ["/usr/sbin/kamcmd", "-s", f"unix:{server.folder}/kamailio_ctl", "core.tcp_info"]
+    told = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=True).stdout
+    limits = dict(re.findall(r"(max\w*connections): ([0-9]+)", told))
+    assert limits["max_tls_connections"] == limits["max_connections"] == str(startup.connections())
