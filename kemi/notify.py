@@ -79,8 +79,11 @@ class Round(NamedTuple):
     has_more: bool
 
 
-def notify(at: Moment, answers: Sequence[Answer]) -> Round:
+def notify(at: Moment, answers: Sequence[Answer], unsent: set[float]) -> Round:
     """One round: settle `answers`, then claim and build what is due.
+
+    Args:
+        unsent: times of rounds that may have been committed, and were not sent; this one is added where it becomes such a one.
 
     Raises:
         Unavailable: the database does not work; what was not settled or told then is, the next time.
@@ -91,17 +94,18 @@ def notify(at: Moment, answers: Sequence[Answer]) -> Round:
             claimed, passed_on = _claim(at)
             telling = [each for each in claimed if not _is_of_list(each)]
             if telling:
-                effects += _tell(at, telling)
+                effects += _tell(at, telling, unsent)
     except Unavailable:
+        unsent.add(at.now)
         raise
     except Exception:  # whatever it is, it is one answer's or one subscription's, and the others go on
         effects = _settle_apart(at, answers)
         with at.database.transaction():
             claimed, passed_on = _claim(at)
-        effects += _tell_apart(at, [each for each in claimed if not _is_of_list(each)])
+        effects += _tell_apart(at, [each for each in claimed if not _is_of_list(each)], unsent)
     lists = [each for each in claimed if each.package.endswith(LIST) and not each.list_id]
     at_once = lists[: at.settings.rls.max_notifications_at_once]
-    effects += _tell_lists(at, at_once)
+    effects += _tell_lists(at, at_once, unsent)
     return Round(effects, passed_on > 0 or len(lists) > len(at_once) or len(claimed) == at.settings.pa.notify_batch)
 
 
@@ -131,28 +135,29 @@ def _settle_apart(at: Moment, answers: Sequence[Answer]) -> list[Effect]:
     return effects
 
 
-def _tell_lists(at: Moment, lists: Sequence[Subscription]) -> list[Effect]:
+def _tell_lists(at: Moment, lists: Sequence[Subscription], unsent: set[float]) -> list[Effect]:
     """Lists wait for their members, and hold nobody else back meanwhile; one that is made anew not even other lists."""
     anew = [[each] for each in lists if each.changes > each.told]
     others = [each for each in lists if each.changes <= each.told]
     effects: list[Effect] = []
     for together in (others, *anew):
-        effects += _tell_apart(at, together) if together else []
+        effects += _tell_apart(at, together, unsent) if together else []
     return effects
 
 
-def _tell_apart(at: Moment, claimed: Sequence[Subscription]) -> list[Effect]:
+def _tell_apart(at: Moment, claimed: Sequence[Subscription], unsent: set[float]) -> list[Effect]:
     """A transaction of their own. Where it fails they are parted until it is known who cannot be told; the others are told."""
     try:
         with at.database.transaction():
             telling = store.claim_again(at.database, [(each.id,) for each in claimed], at.now)
-            return _tell(at, telling) if telling else []
+            return _tell(at, telling, unsent) if telling else []
     except Unavailable as problem:
+        unsent.add(at.now)
         return [Log(f"not told now: id={','.join(each.id for each in claimed)} why={problem}")]
     except Exception as problem:
         if len(claimed) > 1:
             halves = claimed[: len(claimed) // 2], claimed[len(claimed) // 2 :]
-            return [effect for half in halves for effect in _tell_apart(at, half)]
+            return [effect for half in halves for effect in _tell_apart(at, half, unsent)]
         return [*_put_off(at, claimed[0]), Log(f"not told: id={claimed[0].id} why={problem!r}")]
 
 
@@ -168,10 +173,10 @@ def _put_off(at: Moment, subscription: Subscription) -> list[Effect]:
     return []
 
 
-def _tell(at: Moment, claimed: list[Subscription]) -> list[Effect]:
+def _tell(at: Moment, claimed: list[Subscription], unsent: set[float]) -> list[Effect]:
     """Do what the deadlines of these mean, and record it: end, tell, or leave in peace who has heard it already."""
     silent = [each for each in claimed if each.in_flight_since is not None]
-    effects = _without_answer(at, silent) if silent else []
+    effects = _without_answer(at, silent, unsent) if silent else []
     free = [each for each in claimed if each.in_flight_since is None]
     effects += _expired(at, free)
     telling = [_as_of(each, at.packages, at.now) for each in free]
@@ -211,11 +216,18 @@ def _make_anew(at: Moment, telling: Sequence[Subscription]) -> tuple[list[Effect
     return effects, after
 
 
-def _without_answer(at: Moment, silent: Sequence[Subscription]) -> list[Effect]:
-    """Timer F is over: the subscription goes, without a farewell (RFC 6665 section 4.2.2), unless it outlasts that."""
-    kept = {each.id: each.local_cseq for each in silent if each.state is not State.TERMINATED and _outlasts(each, at.settings)}
+def _without_answer(at: Moment, silent: Sequence[Subscription], unsent: set[float]) -> list[Effect]:
+    """Timer F is over: the subscription goes, without a farewell (RFC 6665 section 4.2.2), unless it outlasts that.
+
+    One whose NOTIFY was not sent at all is told now.
+    """
+    kept = {
+        each.id: (each.id, each.local_cseq, at.now if each.in_flight_since in unsent else 0.0)
+        for each in silent
+        if each.state is not State.TERMINATED and (each.in_flight_since in unsent or _outlasts(each, at.settings))
+    }
     if kept:
-        store.failed(at.database, [(tag, cseq, 0.0) for tag, cseq in kept.items()])
+        store.failed(at.database, list(kept.values()))
     gone = {each.id: "no answer to NOTIFY" for each in silent if each.id not in kept}
     return remove(at, gone) if gone else []
 
@@ -316,20 +328,21 @@ def settle(at: Moment, answers: Sequence[Answer]) -> list[Effect]:
 
     2xx: answered, its Contact is the new remote target. An ending status, or silence: the row goes. Any other: that NOTIFY is
     lost, the subscription lives; Retry-After says when to try again. What was terminated goes with its last NOTIFY, whatever
-    the answer. Answers to an older NOTIFY say nothing: the watcher may have moved since, and somebody else be where it was.
+    the answer. Answers to a NOTIFY that is not waited for say nothing: the watcher may have moved since, and somebody else be
+    where it was.
     """
     if not answers:
         return []
     store.lock(at.database, [(each.id,) for each in answers])
     spared = _spared(at, answers)
-    ending = {each.id: f"NOTIFY answered {each.status}" for each in answers if is_ended_by(each.status) and each not in spared}
+    ended_by = {(each.id, each.cseq): each.status for each in answers if is_ended_by(each.status) and each not in spared}
     good = [(each.id, each.cseq, remote_target.of_answer(each.contact, at.settings)) for each in answers if _is_good(each)]
     bad = [(each.id, each.cseq, _retry_at(each, at.now)) for each in answers if not _is_good(each)]
     settled = store.answered(at.database, good, remote_target.ourselves(at.settings)).rows() if good else []
-    _acknowledge(at, settled, [each for each in answers if each.event])
+    _acknowledge(at, settled, [each for each in answers if each.event and any(each.id == tag for tag, *_ in settled)])
     failed = store.failed(at.database, bad).rows() if bad else []
-    gone = {tag: ending[tag] for tag, *_ in failed if tag in ending}
-    for tag, state, due_at, _package in (*settled, *failed):
+    gone = {tag: f"NOTIFY answered {ended_by[tag, cseq]}" for tag, *_, cseq in failed if (tag, cseq) in ended_by}
+    for tag, state, due_at, _ in (*settled, *failed):
         if state == State.TERMINATED.value and not due_at:
             gone.setdefault(tag, "ended")
     return remove(at, gone) if gone else []

@@ -150,7 +150,10 @@ def answered(database: Database, rows: Sequence[tuple[str, int, str]], ourselves
 
 
 def failed(database: Database, rows: Sequence[tuple[str, int, float]]) -> Result:
-    """Settle NOTIFYs that failed alone, as (id, cseq, seconds since the epoch to try again or 0.0: with the next change)."""
+    """Settle NOTIFYs that failed alone, as (id, cseq, seconds since the epoch to try again or 0.0: with the next change).
+
+    Gives (id, state, due_at, cseq) of each.
+    """
     return database.execute("subscription_failed", {}, rows)
 
 

@@ -40,8 +40,8 @@ class Passing:
 
 def _written(status: int, cseq: str) -> str:
     if status >= 300:
-        retry_after = text("$hdr(Retry-After)").partition(";")[0].strip()
-        return f"{cseq} {status} {retry_after or 0} "
+        retry_after = text("$hdr(Retry-After)").partition(";")[0].split()  # which may be folded
+        return f"{cseq} {status} {retry_after[0] if retry_after else 0} "
     event, contact = text("$hdr(Event)"), text("$(hdr(Contact))")
     line = f"{cseq} {status} 0 {contact if contact.isprintable() else ' '.join(contact.split())}"
     return f"{line}\n{event}" if "rate" in event and len(event) <= MAX_FIELD else line

@@ -130,7 +130,7 @@ UPDATE subscription SET in_flight_since = NULL,
                    WHEN repeat_at < expires_at THEN repeat_at ELSE expires_at END,
     remote_target = CASE WHEN answered.column3 = '' OR flow = :ourselves THEN remote_target ELSE answered.column3 END
 FROM (VALUES :rows) AS answered
-WHERE subscription.id = answered.column1 AND subscription.local_cseq = answered.column2
+WHERE subscription.id = answered.column1 AND subscription.local_cseq = answered.column2 AND in_flight_since IS NOT NULL
 RETURNING id, state, due_at, package;
 
 -- name: subscription_rate
@@ -148,8 +148,8 @@ UPDATE subscription SET in_flight_since = NULL, notified_tag = '',
                    WHEN NOT (failed.column3 > 0 AND state <> 'terminated') AND due_at < expires_at THEN due_at
                    WHEN repeat_at < expires_at THEN repeat_at ELSE expires_at END
 FROM (VALUES :rows) AS failed
-WHERE subscription.id = failed.column1 AND subscription.local_cseq = failed.column2
-RETURNING id, state, due_at, package;
+WHERE subscription.id = failed.column1 AND subscription.local_cseq = failed.column2 AND in_flight_since IS NOT NULL
+RETURNING id, state, due_at, local_cseq;
 
 -- A list's members go with it, and the members of lists among them.
 -- name: subscription_remove

@@ -43,6 +43,7 @@ def passed_on(ksr: KSR, answers: ModuleType, status: int, *headers: tuple[str, s
         (302, [("Contact", "<sip:other@h>")], Answer("kp-1", 3, 302)),
         (503, [("Retry-After", "20;duration=5")], Answer("kp-1", 3, 503, "", 20)),
         (503, [("Retry-After", "20 (lunch)")], Answer("kp-1", 3, 503, "", 20)),
+        (503, [("Retry-After", "20\r\n (lunch)")], Answer("kp-1", 3, 503, "", 20)),
         (503, [("Retry-After", "99999999")], Answer("kp-1", 3, 503, "", 86400)),
         (503, [("Retry-After", "soon")], Answer("kp-1", 3, 503)),
         (503, [("Retry-After", "²")], Answer("kp-1", 3, 503)),

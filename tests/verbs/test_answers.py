@@ -1,17 +1,41 @@
 """What becomes of a subscription when its NOTIFY is answered, or is not: kemi/notify.py, RFC 6665 section 4.2.2."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytest
 
+from kemi.database import Unavailable
 from kemi.effects import SendRequest
 from kemi.notify import Answer
 from kemi.subscription import GRACE, TIMER_F
 from tests.unit.values import CAROL, pidf
-from tests.verbs.world import World, state_of
+from tests.verbs.world import Counting, World, state_of
 
 ENDING = [404, 405, 410, 416, *range(480, 486), 489, 501, 604]
 KEEPING = [300, 302, 400, 401, 403, 406, 407, 413, 415, 420, 423, 486, 488, 491, 500, 502, 503, 504, 600, 603, 606]
 
 GRUU, DEVICE = "sip:bob@example.org;gr=1", "sip:bob@198.51.100.7:5062"
+
+
+@contextmanager
+def silent_at_the_end(world: World) -> Iterator[None]:
+    """What is done inside is committed, and nobody gets to know."""
+    plain, counting = world.database, Counting(world.database)
+
+    @contextmanager
+    def transaction() -> Iterator[None]:
+        with plain.transaction():
+            yield
+        raise Unavailable("silent")
+
+    counting.transaction = transaction  # type: ignore[method-assign,assignment]
+    world.database = counting
+    try:
+        yield
+    finally:
+        world.database = plain
 
 
 @pytest.fixture
@@ -40,6 +64,30 @@ def test_an_ending_answer_to_an_older_notify_says_nothing(world: World, first: S
     assert world.answer(first, 481) == []
     assert world.answer(told) == []
     assert world.has_subscription(first.id)
+
+
+@pytest.mark.rfc("PA-007")
+def test_an_ending_answer_to_an_older_notify_says_nothing_of_one_that_is_lost(world: World, first: SendRequest) -> None:
+    world.refresh(first.id, contact="<sip:bob@198.51.100.9>")
+    (told,) = world.notifier()
+    world.notifier(Answer(first.id, first.cseq, 481), Answer(told.id, told.cseq, 500))
+    assert world.subscription(first.id).in_flight_since is None
+
+
+@pytest.mark.rfc("PA-007")
+@pytest.mark.parametrize(
+    "answer", [{"status": 481}, {"status": 408}, {"contact": DEVICE}, {"event": "presence;max-rate=0.01"}]
+)  # fmt: skip
+@pytest.mark.parametrize("condition", [None, "*"])
+def test_an_answer_from_where_the_watcher_was_says_nothing(
+    world: World, first: SendRequest, answer: dict[str, Any], condition: str | None
+) -> None:
+    """Also when it comes before the next NOTIFY, which has another CSeq, or there is none: the condition holds."""
+    moved = world.refresh(first.id, contact="<sip:bob@198.51.100.9>", suppress=condition)
+    told = world.answer(first, **answer)
+    assert (moved.reply.status, len(told)) == ((200, 1) if condition is None else (204, 0))
+    known = world.subscription(first.id)
+    assert (known.remote_target, known.rates) == ("sip:bob@198.51.100.9", "")
 
 
 @pytest.mark.rfc("PA-008")
@@ -235,3 +283,19 @@ def test_answers_of_many_are_settled_together(world: World, first: SendRequest) 
         "subscription_claim",
     ]
     assert [world.has_subscription(each.id) for each in requests] == [True] * 4 + [False] * 2
+
+
+@pytest.mark.rfc("PA-009")
+def test_what_was_written_down_as_told_and_not_sent_is_told_at_last(world: World, first: SendRequest) -> None:
+    """A database that falls silent while it commits may have done so all the same: nobody was told, and nobody ends by that."""
+    world.answer(first)
+    world.publish(pidf("t2"))
+    with silent_at_the_end(world), pytest.raises(Unavailable):
+        world.notifier()
+    assert world.subscription(first.id).in_flight_since == world.now
+    world.now += TIMER_F + GRACE
+    (told,) = world.notifier() or world.notifier()
+    assert (told.cseq, "t2" in told.body) == (3, True)
+    world.now += TIMER_F + GRACE
+    assert world.notifier() == []
+    assert not world.has_subscription(first.id)
