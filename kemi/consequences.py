@@ -14,7 +14,7 @@ from kemi.packages import xcap_diff
 from kemi.presence import hard_state, policy
 from kemi.report import report_document
 from kemi.rls import appeared
-from kemi.xcap import fetched
+from kemi.xcap import usages
 from kemi.xcap.path import Tree
 from kemi.xcap.serve import Change, Changed
 
@@ -35,17 +35,17 @@ def lists_change(at: Moment, change: Change) -> list[Effect]:
     Who watches a new service as a presentity comes again. Lists are locked before members of lists, as those do who tell them.
     """
     selector, before = change.selector, change.before.body if change.before else None
-    is_of_services = selector.auid == fetched.SERVICES
+    is_of_services = selector.auid == usages.SERVICES
     again = appeared.here(at, before, change.body) if is_of_services else []
-    marked = report_document(at.database, selector.auid, selector.xui, at.now) if change.followers.lists else []
+    marked = report_document(at, selector.auid, selector.xui) if change.followers.lists else []
     judged = [] if is_of_services else rules_change(at, change)
     return [*again, *judged, *marked]
 
 
 CONSEQUENCES: Mapping[str, Consequence] = {
     hard_state.AUID: hard_state.change,
-    **dict.fromkeys(fetched.RULES | fetched.DIALOG_RULES, rules_change),
-    **dict.fromkeys(fetched.OF_LISTS, lists_change),
+    **dict.fromkeys(usages.RULES | usages.DIALOG_RULES, rules_change),
+    **dict.fromkeys(usages.OF_LISTS, lists_change),
 }
 """By application usage."""
 

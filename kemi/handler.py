@@ -27,6 +27,9 @@ ANSWERS_FOR_EACH = 5
 ROUNDS = 100
 """Rounds of the notifier before it lets its worker take the next task."""
 
+UNSENT_FOR = 3600.0
+"""Seconds that the notifier knows of rounds that may have been committed, and were not sent: so long the database may be away."""
+
 PR_SET_PDEATHSIG = 1
 """Option of prctl(2): the signal that a process gets when its parent ends."""
 
@@ -38,6 +41,7 @@ class Handler(Requests):
         super().__init__(configured, secret)
         self._answers = answers.Passing()
         self._unsettled: list[notify.Answer] = []
+        self._unsent: set[float] = set()
         self._web = Web(self.realm, self._is_trusted, secret, time.time())
 
     def child_init(self, rank: int) -> int:
@@ -145,10 +149,11 @@ class Handler(Requests):
 
     def _notify(self) -> None:
         self._take_changes()
+        self._unsent = {each for each in self._unsent if time.time() - each < UNSENT_FOR}
         for _ in range(ROUNDS):
             self._unsettled += answers.take(self.settings.pa.notify_batch * ANSWERS_FOR_EACH)
             settling = list(self._unsettled)
-            effects, more = again(partial(notify.notify, self._moment(), settling))
+            effects, more = again(partial(notify.notify, self._moment(), settling, self._unsent))
             self._unsettled.clear()
             self._execute(effects)
             if not more:
@@ -165,7 +170,7 @@ class Handler(Requests):
         self._execute(again(lambda: sweep.sweep(at)))
         self._execute(again(lambda: expire.expire(at)))
         self._fetching.tick(at)
-        self._subscriber.tick(self.database, outgoing.has_answers(), at.now)
+        self._subscriber.tick(at, outgoing.has_answers())
 
     def _fetch(self) -> None:
         self._take_changes()

@@ -7,7 +7,7 @@ Called inside the transaction that changes a subscription: what it changes gets 
 from collections.abc import Iterable, Sequence
 
 from kemi import store, watcher_store
-from kemi.database import Database, Result
+from kemi.database import Result
 from kemi.effects import Effect, Wake
 from kemi.event_package import WATCHER_INFORMATION
 from kemi.moment import Moment
@@ -35,7 +35,7 @@ def report_end(at: Moment, ended: Sequence[Entry]) -> Result | None:
     return marked
 
 
-def report_document(database: Database, auid: str, owner: str, now: float) -> list[Effect]:
+def report_document(at: Moment, auid: str, owner: str) -> list[Effect]:
     """An XCAP document has changed: lists of resources that are made of it are made anew (RFC 4662 section 4.5). 1 statement.
 
     One that is opened meanwhile is made of the document as it was, and is found here; or it waits, and is made of the new one.
@@ -44,14 +44,18 @@ def report_document(database: Database, auid: str, owner: str, now: float) -> li
         auid: application usage.
         owner: canonical URI of the user whose document it is; "" for one of the global tree.
     """
-    lock_lists(database, owner)
-    in_flight = store.lists_changed(database, document_key(auid, owner), now)
+    lock_lists(at, owner)
+    in_flight = store.lists_changed(at.database, document_key(auid, owner), at.now)
     return [Wake(blocked=any(in_flight))] if in_flight else []
 
 
-def lock_lists(database: Database, owner: str) -> None:
-    """Until this transaction ends documents of this user, as `report_document` has it, do not change for lists made of them."""
-    database.lock(document_key("lists", owner))
+def lock_lists(at: Moment, owner: str) -> None:
+    """Lists that are made of documents of this user are not made anew until this transaction ends.
+
+    Args:
+        owner: as `report_document` has it.
+    """
+    at.database.lock(document_key("lists", owner))
 
 
 def document_key(auid: str, owner: str) -> str:

@@ -38,8 +38,8 @@ from kemi.process import Process
 from kemi.rls import appeared, source, target
 from kemi.rls.source import NotFetchedYet
 from kemi.subscription import Subscription
-from kemi.xcap import roots
-from kemi.xcap.fetching import Fetching, rules_changed
+from kemi.xcap import roots, usages
+from kemi.xcap.fetching import Fetching, document_changed
 
 REGISTRAR_EXTENSIONS = ("gruu",)
 """Option tags of what Kamailio's registrar has here."""
@@ -155,7 +155,7 @@ class Requests(Process):
         """Whoever is elsewhere may be a list: where the client knows lists the server there is asked for one."""
         if is_elsewhere:
             return target.supports_lists(request) and relay.is_for_list(self.packages, request.event, request.accept)
-        return target.is_for_list(self._there(), request, resource, watcher)
+        return target.is_for_list(self._there(), request, watcher, resource)
 
     def _subscribed(self, wanted: Wanted, effects: list[Effect]) -> None:
         """What was asked for is written: it is told, and who has more to do about it is woken."""
@@ -181,7 +181,7 @@ class Requests(Process):
             return chosen
         if wanted.is_list:
             return source.below(root, chosen)
-        changed = partial(rules_changed(at), "pres-rules", wanted.resource, at.now)
+        changed = partial(document_changed, at, usages.PRES_RULES, wanted.resource)
         self._execute(again(partial(roots.remember, at, wanted.resource, root, changed)))
         return chosen
 

@@ -133,7 +133,7 @@ class Script(ser.Script):
         return source.Chosen(name=name).as_text() if is_there else None
 
     def _service(self, who: str) -> str | None:
-        return "" if source.is_list(self._there(), self._target(), who) else None
+        return "" if source.is_list(self._there(), who, self._target()) else None
 
     def _handle_list(self, send_errors: str) -> int:
         if send_errors not in ("0", "1") or gateway.text("$rm") != "SUBSCRIBE":

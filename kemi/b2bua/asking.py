@@ -14,10 +14,9 @@ from kemi import sip
 from kemi.b2bua import notified, outside, relay, sending, store
 from kemi.b2bua.happening import Setting, Show
 from kemi.b2bua.outgoing import Answered
-from kemi.database import Database
+from kemi.b2bua.sending import Round
 from kemi.effects import Effect
 from kemi.moment import Moment
-from kemi.settings import Settings
 
 SWEEP: Final = 5
 """Seconds between two looks for subscriptions that nobody wants any more."""
@@ -26,7 +25,7 @@ ANSWERS: Final = 500
 """Taken in one round."""
 
 Execute = Callable[[list[Effect]], None]
-Again = Callable[[Callable[[], tuple[list[Effect], int]]], tuple[list[Effect], int]]
+Again = Callable[[Callable[[], Round]], Round]
 
 
 class Asking:
@@ -61,12 +60,16 @@ class Asking:
         self._swept_at = 0.0
         self._reachable: tuple[str, ...] | None = None
 
-    def tick(self, database: Database, has_answers: bool, now: float) -> None:
-        """Once a second, in one process."""
-        is_sweep = now >= self._swept_at + SWEEP
+    def tick(self, at: Moment, has_answers: bool) -> None:
+        """Once a second, in one process.
+
+        Args:
+            has_answers: some lie in the queue.
+        """
+        is_sweep = at.now >= self._swept_at + SWEEP
         if is_sweep:
-            self._swept_at = now
-        if is_sweep or has_answers or store.is_due(database, now):
+            self._swept_at = at.now
+        if is_sweep or has_answers or store.is_due(at.database, at.now):
             self._wake()
 
     def run(self, moment: Callable[[], Moment]) -> None:
@@ -78,7 +81,7 @@ class Asking:
         Raises:
             Unavailable: of the database.
         """
-        at = self._at(moment())
+        at = self._setting(moment())
         if at.now >= self._swept_at + SWEEP - 1:
             self._swept_at = at.now
             self._execute([*sending.sweep(at, chance), *sending.sources(at, chance)])
@@ -86,26 +89,26 @@ class Asking:
         more = True
         while more:
             self._untaken += self._take(ANSWERS)
-            answers, at = list(self._untaken), self._at(moment())
-            effects, number = self._again(partial(sending.send, at, answers, chance, self._room(at.settings, at.now)))
+            answers, at = list(self._untaken), self._setting(moment())
+            done = self._again(partial(sending.send, at, answers, chance, self._room(at)))
             self._untaken.clear()
-            self._used += number
-            self._execute(effects)
+            self._used += done.asked
+            self._execute(done.effects)
             more = len(answers) == ANSWERS
 
     def _leave_unreachable(self, at: Setting) -> None:
         """Once after each change of `b2b.domains`, and after the start."""
         reachable = at.settings.b2b.reachable
         if reachable != self._reachable:
-            effects, is_all = sending.leave_unreachable(at, chance)
-            self._reachable = reachable if is_all else None
-            self._execute(effects)
+            left = sending.leave_unreachable(at, chance)
+            self._reachable = reachable if left.is_all else None
+            self._execute(left.effects)
 
-    def _room(self, settings: Settings, now: float) -> int:
-        """How many more may be looked at in this second."""
-        if int(now) != self._second:
-            self._second, self._used = int(now), 0
-        return settings.b2b.max_subscribes - self._used
+    def _room(self, at: Setting) -> int:
+        """How many more may be asked in this second."""
+        if int(at.now) != self._second:
+            self._second, self._used = int(at.now), 0
+        return at.settings.b2b.max_subscribes - self._used
 
     def heard(self, at: Moment, request: sip.Request) -> list[Effect]:
         """A NOTIFY in one of our dialogs.
@@ -113,9 +116,9 @@ class Asking:
         Raises:
             SipError: it is refused.
         """
-        return notified.notified(self._at(at), request, chance())
+        return notified.notified(self._setting(at), request, chance())
 
-    def _at(self, at: Moment) -> Setting:
+    def _setting(self, at: Moment) -> Setting:
         return Setting(*at, outside.ourselves(at.settings, self.name), self._show)
 
 

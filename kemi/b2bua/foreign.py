@@ -14,8 +14,8 @@ from itertools import accumulate
 
 from kemi import identity, sip
 from kemi.b2bua import event_list, numbered, outside, store
-from kemi.b2bua.outgoing import Shown
-from kemi.b2bua.store import Key, Known
+from kemi.b2bua.outgoing import Key, Shown
+from kemi.b2bua.store import Known
 from kemi.effects import Effect
 from kemi.event_package import Authorization, Decision, Document, EventPackage, View
 from kemi.moment import Moment
@@ -67,7 +67,7 @@ def _awaits(name: str, at: Moment, subscription: Subscription) -> float | None:
     """Until when a fetch waits for what somebody elsewhere says."""
     if not at.settings.b2b.fetch_wait or not identity.reaches(at.settings, subscription.resource):
         return None
-    is_awaited = outside.is_awaited(at.database, (subscription.watcher, subscription.resource, name))
+    is_awaited = outside.is_awaited(at, Key(subscription.watcher, subscription.resource, name))
     return at.now + at.settings.b2b.fetch_wait if is_awaited else None
 
 
@@ -75,9 +75,8 @@ def _authorize(package: EventPackage, at: Moment, watchers: Sequence[str], resou
     """The package's own rules for our users, the remote side's word for others."""
     if not identity.reaches(at.settings, resource):
         return package.authorize(at, watchers, resource)
-    keys = [(watcher, resource, package.name) for watcher in watchers]
-    says = _says(at, keys)
-    return {watcher: says[watcher, resource, package.name] for watcher in watchers}
+    says = _says(at, [Key(watcher, resource, package.name) for watcher in watchers])
+    return {key.watcher: authorization for key, authorization in says.items()}
 
 
 def _says(at: Moment, keys: Sequence[Key]) -> dict[Key, Authorization]:
@@ -93,8 +92,8 @@ def _authorize_members(package: EventPackage, at: Moment, watcher: str, resource
         found |= package.authorize_members(at, watcher, ours)
     elif ours:
         found |= {each: package.authorization(at, watcher, each) for each in ours}
-    says = _says(at, [(watcher, each, package.name) for each in foreign]) if foreign else {}
-    return found | {resource: authorization for (_watcher, resource, _package), authorization in says.items()}
+    says = _says(at, [Key(watcher, each, package.name) for each in foreign]) if foreign else {}
+    return found | {key.resource: authorization for key, authorization in says.items()}
 
 
 def _aspect(package: EventPackage, settings: Settings, subscription: Subscription) -> str:
@@ -103,7 +102,9 @@ def _aspect(package: EventPackage, settings: Settings, subscription: Subscriptio
 
 
 def _render(package: EventPackage, at: Moment, views: Sequence[View]) -> Mapping[View, Document]:
-    foreign = {view: (view.aspect, view.resource, package.name) for view in views if identity.reaches(at.settings, view.resource)}
+    foreign = {
+        view: Key(view.aspect, view.resource, package.name) for view in views if identity.reaches(at.settings, view.resource)
+    }
     ours = [view for view in views if view not in foreign]
     documents = dict(package.render(at, ours)) if ours else {}
     known = store.shown(at.database, sorted(set(foreign.values())))

@@ -1,4 +1,5 @@
-"""Something happens to an outgoing subscription, inside a transaction of the caller's: it is saved, and what follows is given back.
+"""Something happens to an outgoing subscription, in the caller's transaction: it is saved, and what follows is given back
+(RFC 6665 section 4.1; what becomes of it: `machine`).
 
 SQL: 1 statement, 1 more where local subscribers are told. In packages that allow forks 1 more where something changes that is seen,
 and 1 for each fork that is left then.
@@ -73,7 +74,7 @@ def _followed(at: Setting, outgoing: Outgoing, done: Step, token: str) -> list[E
     Args:
         outgoing: as it was before.
     """
-    family = store.family(at.database, outside.key_of(outgoing))
+    family = store.family(at.database, outgoing.key)
     before = family | {outgoing.fork: outgoing}
     if set(before) == {0}:
         return _told(at, done)

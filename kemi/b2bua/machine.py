@@ -44,6 +44,7 @@ from kemi.b2bua import credentials, moves
 from kemi.b2bua.credentials import Kept
 from kemi.b2bua.moves import LONGEST, Occasion, Step
 from kemi.b2bua.outgoing import (
+    INVARIANT,
     Action,
     Answered,
     Due,
@@ -61,15 +62,17 @@ from kemi.b2bua.outgoing import (
     scheduled,
 )
 from kemi.errors import OutOfOrder, SubscriptionDoesNotExist
-from kemi.subscription import ENDING
+from kemi.subscription import ENDING, Reason
 
-REFUSED = {403: "rejected", 603: "rejected", 404: "noresource", 410: "noresource", 604: "noresource"}
+REFUSED = {**dict.fromkeys((403, 603), Reason.REJECTED), **dict.fromkeys((404, 410, 604), Reason.NORESOURCE)}
 GIVING_UP = frozenset({405, 406, 416, 420, 489, 501})
 """The remote side cannot do what is asked, and will not soon."""
 
-AT_ONCE = ("deactivated", "timeout")
-FINAL = ("rejected", "noresource", "invariant")
-"""Reasons of a termination: after these a new subscription is made at once, after those never (RFC 6665 section 4.1.3)."""
+AT_ONCE = (Reason.DEACTIVATED.value, Reason.TIMEOUT.value)
+"""Reasons of a termination after which a new subscription is made at once (RFC 6665 section 4.1.3)."""
+
+FINAL = (Reason.REJECTED.value, Reason.NORESOURCE.value, INVARIANT)
+"""Those after which none is made."""
 
 CHALLENGES = (401, 407)
 TOO_BRIEF = 423
@@ -212,7 +215,7 @@ def _answered(outgoing: Outgoing, event: Answered, at: Occasion) -> Step:
     if outgoing.phase is Phase.ESTABLISHED and event.status not in ENDING:
         return moves.unrefreshed(outgoing, why, event.retry_after, at)
     if event.status in REFUSED or event.status in GIVING_UP:
-        return moves.stopped(outgoing._replace(why=why), REFUSED.get(event.status, "giveup"), at)
+        return moves.stopped(outgoing._replace(why=why), REFUSED.get(event.status, Reason.GIVEUP).value, at)
     if outgoing.phase is Phase.ESTABLISHED:
         return moves.lost(outgoing, why, at, event.retry_after)
     return moves.failed(outgoing, why, at, event.retry_after)
@@ -310,7 +313,7 @@ def _over(outgoing: Outgoing, event: Notified, at: Occasion) -> Step:
     if outgoing.phase is Phase.LEAVING:
         return moves.gone(outgoing, at)
     if event.reason in FINAL:
-        if event.reason == "invariant":
+        if event.reason == INVARIANT:
             outgoing, _ = _documented(outgoing, event, Shown.ACTIVE)
         return moves.stopped(outgoing, event.reason, at)
     why = f"terminated;reason={event.reason}" if event.reason else "terminated"

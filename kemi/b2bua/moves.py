@@ -6,6 +6,7 @@ The events, and a table of all of it: `machine`.
 from typing import NamedTuple
 
 from kemi.b2bua.outgoing import (
+    INVARIANT,
     TAG,
     TIMER_N,
     Action,
@@ -26,10 +27,11 @@ LONGEST = 604800
 LAST_TRY = 10.0
 """Seconds before the end of a grant after which a refresh that failed is not tried again."""
 
-
 SOONEST = 10.0
+"""Seconds between two requests of a dialog, in the long run."""
+
 CREDIT = 10
-"""A dialog is refreshed no more often than each so many seconds in the long run, and so often before that."""
+"""Requests of a dialog besides, however soon they come."""
 
 
 class Step(NamedTuple):
@@ -161,13 +163,13 @@ def stopped(outgoing: Outgoing, reason: str, at: Occasion) -> Step:
 
     A fork that is refused is gone: it does not speak for the others.
     """
-    if outgoing.fork and reason != "invariant":
+    if outgoing.fork and reason != INVARIANT:
         return Step(None)
     stopped = outgoing._replace(
         phase=Phase.STOPPED, reason=reason, in_flight_until=None, notify_by=None, expires_at=None,
         refresh_at=at.now + at.timing.retry,
     )  # fmt: skip
-    if reason == "invariant":
+    if reason == INVARIANT:
         return Step(stopped._replace(shown=Shown.ACTIVE), (Tell(is_urgent=True),))
     stopped = stopped._replace(shown=Shown.TERMINATED, content_type="", body=b"")
     return Step(stopped, (Tell(is_urgent=True),))

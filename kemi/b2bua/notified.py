@@ -21,11 +21,11 @@ from functools import partial
 from typing import NamedTuple
 
 from kemi import remote_target, sip
-from kemi.b2bua import event_list, forks, hop, numbered, outside, store, told
+from kemi.b2bua import event_list, forks, hop, numbered, store, told
 from kemi.b2bua.happening import Setting, allows_forks, happens
 from kemi.b2bua.moves import LONGEST
 from kemi.b2bua.numbered import MERGED, NOTHING, Taken
-from kemi.b2bua.outgoing import TAG, Notified, Outgoing
+from kemi.b2bua.outgoing import INVARIANT, TAG, Notified, Outgoing
 from kemi.effects import Effect, Log, Reply
 from kemi.errors import BadEvent, BadExtension, BadRequest, SipError, SubscriptionDoesNotExist
 from kemi.event_package import LIST, Packages, allow_events
@@ -83,7 +83,7 @@ def _meant(at: Setting, known: list[Outgoing], request: sip.Request) -> Outgoing
     is_answer = outgoing.call_id == request.call_id and request.from_tag and forks.may_begin(outgoing, at.now)
     if not is_answer or not allows_forks(at.packages, outgoing):
         return None
-    family = store.family(at.database, outside.key_of(outgoing))
+    family = store.family(at.database, outgoing.key)
     fork = forks.begun(outgoing, [each for number, each in family.items() if number], at.now)
     if fork is not None:
         store.create(at.database, fork)
@@ -121,7 +121,7 @@ def _read(request: sip.Request, settings: Settings, packages: Packages, outgoing
     state, parameters = sip.parse_subscription_state(request.subscription_state)
     target, route_set = _target(request, outgoing), remote_target.route_set_of(request)
     _check_hop(request, settings, outgoing, target, route_set)
-    is_over = state == "terminated" and parameters.get("reason", "").lower() != "invariant"
+    is_over = state == "terminated" and parameters.get("reason", "").lower() != INVARIANT
     body, refusal = (NOTHING, None) if is_over else _body(request, settings, packages, outgoing)
     etag = "" if refusal or body.left_out else request.entity_tag or ""
     told_so = Notified(

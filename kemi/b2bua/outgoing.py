@@ -37,6 +37,23 @@ BETWEEN_TAGS = "/"
 """No tag has one."""
 
 
+INVARIANT = "invariant"
+"""Reason of a termination after which the state never changes (RFC 6665 section 4.1.3); no notifier here gives it."""
+
+
+class Key(NamedTuple):
+    """What names an outgoing subscription and its forks; canonical URIs, and the name of the event package."""
+
+    watcher: str
+    resource: str
+    package: str
+
+    @property
+    def domain(self) -> str:
+        """Domain of who is watched."""
+        return self.resource.rpartition("@")[2]
+
+
 class Phase(Enum):
     """As in the table above."""
 
@@ -144,6 +161,11 @@ class Outgoing(NamedTuple):
     trace: str = ""
     next_at: float | None = None
     ask_at: float | None = None
+
+    @property
+    def key(self) -> Key:
+        """The same in all forks."""
+        return Key(self.watcher, self.resource, self.package)
 
     @property
     def id(self) -> str:

@@ -34,10 +34,10 @@ from kemi import identity, sip
 from kemi.b2bua import store
 from kemi.b2bua.credentials import Secret
 from kemi.b2bua.machine import step
-from kemi.b2bua.outgoing import Action, Outgoing, Shown, Tell, Timing, Wanted
+from kemi.b2bua.outgoing import Action, Key, Outgoing, Shown, Tell, Timing, Wanted
 from kemi.b2bua.request import Ourselves
-from kemi.b2bua.store import Key, Told
-from kemi.database import Database, Result
+from kemi.b2bua.store import Told
+from kemi.database import Result
 from kemi.effects import Effect
 from kemi.errors import ConfigurationError
 from kemi.event_package import LIST, Authorization, Decision, interval_of
@@ -143,11 +143,6 @@ def read_secrets(file: str) -> tuple[Secret, ...]:
     return tuple(Secret(*words) for words in lines)
 
 
-def key_of(outgoing: Outgoing) -> Key:
-    """What names it."""
-    return outgoing.watcher, outgoing.resource, outgoing.package
-
-
 def ensure(at: Moment, keys: Sequence[Key]) -> dict[Key, Word]:
     """Somebody here wants these: what the remote side has told so far. Those that are not there are made, as far as limits allow.
 
@@ -157,7 +152,7 @@ def ensure(at: Moment, keys: Sequence[Key]) -> dict[Key, Word]:
     found = {key: Word(each.shown, each.reason) for key, each in standing.items()}
     full: dict[tuple[str, str], Word] = {}
     for key in sorted(key for key in keys if key not in standing or not standing[key].wanted):
-        whose = key[0], key[1].rpartition("@")[2]
+        whose = key.watcher, key.domain
         is_refused = whose in full and key not in standing
         found[key] = full[whose] if is_refused else _wanted(at, key)
         if found[key].limit:
@@ -165,15 +160,15 @@ def ensure(at: Moment, keys: Sequence[Key]) -> dict[Key, Word]:
     return found
 
 
-def is_awaited(database: Database, key: Key) -> bool:
+def is_awaited(at: Moment, key: Key) -> bool:
     """Whether the remote side has not spoken yet, and was not asked in vain."""
-    found = store.standing(database, [key]).get(key)
+    found = store.standing(at.database, [key]).get(key)
     return found is not None and found.shown is Shown.UNKNOWN and not found.failures
 
 
 def _wanted(at: Moment, key: Key) -> Word:
-    is_ours = key[0].rpartition("@")[2] in at.settings.domains
-    if not is_ours or not identity.reaches(at.settings, key[1]):
+    is_ours = key.watcher.rpartition("@")[2] in at.settings.domains
+    if not is_ours or not identity.reaches(at.settings, key.resource):
         return STRANGER
     outgoing = store.load(at.database, key)
     if outgoing is None:
@@ -191,15 +186,13 @@ def _wanted(at: Moment, key: Key) -> Word:
 
 def new(key: Key, now: float) -> Outgoing:
     """One that nobody wants yet."""
-    watcher, resource, package = key
-    domain = resource.rpartition("@")[2]
     until = now + UNUSED
-    return Outgoing(watcher, resource, package, domain, now, refresh_at=until, next_at=until, is_list=package.endswith(LIST))
+    return Outgoing(*key, key.domain, now, refresh_at=until, next_at=until, is_list=key.package.endswith(LIST))
 
 
 def reached(at: Moment, key: Key) -> str:
     """Name of the limit for which nobody more may be asked: the watcher, or the domain, has its most already; "": none."""
-    of_watcher, of_domain = store.count(at.database, key[0], key[1].rpartition("@")[2])
+    of_watcher, of_domain = store.count(at.database, key.watcher, key.domain)
     b2b = at.settings.b2b
     if 0 < b2b.max_per_watcher <= of_watcher:
         return PER_WATCHER
@@ -214,14 +207,14 @@ def tell(at: Moment, outgoing: Outgoing, actions: Iterable[Action]) -> list[Effe
             continue
         if action.is_urgent:
             marked.append(store.release_lists(at.database, outgoing.watcher, at.now))
-            marked.append(_tell_state(at.database, key_of(outgoing), Word(outgoing.shown, outgoing.reason), at.now))
+            marked.append(_tell_state(at, outgoing.key, Word(outgoing.shown, outgoing.reason)))
         else:
             interval = interval_of(at.packages.get(outgoing.package), at.settings)
-            marked.append(store.tell_document(at.database, key_of(outgoing), at.now, interval))
+            marked.append(store.tell_document(at.database, outgoing.key, at.now, interval))
     return [effect for each in marked for effect in wakes(each)]
 
 
-def _tell_state(database: Database, key: Key, word: Word, now: float) -> Result:
+def _tell_state(at: Moment, key: Key, word: Word) -> Result:
     """To whom it is no news nothing is told: that the remote side was asked in vain is still pending, but in a list."""
     decision, state = SEEN[word.shown]
     of_member, why = word.member
@@ -229,12 +222,12 @@ def _tell_state(database: Database, key: Key, word: Word, now: float) -> Result:
         decision.value, state.value, word.reason if state is State.TERMINATED else None, of_member.value, why or None,
         State.PENDING.value if word.shown is Shown.FAILED else "", secrets.token_hex(4),
     )  # fmt: skip
-    return store.tell_state(database, key, told, now)
+    return store.tell_state(at.database, key, told, at.now)
 
 
-def end(database: Database, key: Key, now: float) -> list[Effect]:
+def end(at: Moment, key: Key) -> list[Effect]:
     """Local subscriptions end: nobody there can be watched from here any more."""
-    return wakes(_tell_state(database, key, STRANGER, now))
+    return wakes(_tell_state(at, key, STRANGER))
 
 
 KEPT_LINES = 20

@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from kemi import identity, sip
 from kemi.b2bua import outside, store
-from kemi.b2bua.outgoing import TAG
-from kemi.database import Database
+from kemi.b2bua.outgoing import TAG, Key
 from kemi.errors import LoopDetected, NotFound, ServiceUnavailable, TooManyHops
 from kemi.event_package import LIST, Packages
 from kemi.identity import Realm
@@ -56,11 +55,16 @@ def is_for_list(packages: Packages, event: str | None, accept: str | None) -> bo
     return package is not None and package.negotiate is not None and package.negotiate(accept) is not None
 
 
-def refuse_circles(database: Database, wish: Wish, name: str) -> None:
-    """Raises LoopDetected, TooManyHops: as above."""
+def refuse_circles(at: Moment, wish: Wish, name: str) -> None:
+    """Refuse what has been here before, or has come too far.
+
+    Raises:
+        LoopDetected: 482.
+        TooManyHops: 483.
+    """
     if name in sip.split_list(wish.path):
         raise LoopDetected("this subscription has come through this server already")
-    if wish.from_tag.startswith(TAG) and store.is_ours(database, wish.from_tag):
+    if wish.from_tag.startswith(TAG) and store.is_ours(at.database, wish.from_tag):
         raise LoopDetected("this subscription is one of this server's own")
     if wish.max_forwards < 1:
         raise TooManyHops("Max-Forwards is used up")
@@ -79,8 +83,8 @@ def want(at: Moment, watcher: str, resource: str, package: str, wish: Wish, name
     """
     if watcher.rpartition("@")[2] not in at.settings.domains:
         raise NotFound("this server is no proxy for other domains")
-    refuse_circles(at.database, wish, name)
-    key = (watcher, resource, package)
+    refuse_circles(at, wish, name)
+    key = Key(watcher, resource, package)
     with at.database.transaction():
         known = store.load(at.database, key)
         if known is None:

@@ -18,13 +18,14 @@ they were claimed; nothing more is, for another process may hold the others and 
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from kemi import identity, sip
 from kemi.b2bua import credentials, hop, outside, store
 from kemi.b2bua.happening import Setting, happens
-from kemi.b2bua.outgoing import BETWEEN_TAGS, Answered, Due, Outgoing, Unwanted, Wanted, fraction
+from kemi.b2bua.outgoing import BETWEEN_TAGS, Answered, Due, Key, Outgoing, Unwanted, Wanted, fraction
 from kemi.b2bua.request import Ourselves
-from kemi.b2bua.store import DomainDue, Key
+from kemi.b2bua.store import DomainDue
 from kemi.database import Unavailable
 from kemi.effects import Effect, Log
 from kemi.errors import SipError
@@ -42,14 +43,25 @@ Chance = Callable[[], str]
 """32 random hexadecimal digits."""
 
 
-def send(at: Setting, answers: Sequence[Answered], chance: Chance, limit: int) -> tuple[list[Effect], int]:
+class Round(NamedTuple):
+    """What one round comes to: what to send and log, and how many subscriptions were to be asked."""
+
+    effects: list[Effect]
+    asked: int
+
+
+class Left(NamedTuple):
+    """What follows of subscriptions that were left, and whether that were all of them."""
+
+    effects: list[Effect]
+    is_all: bool
+
+
+def send(at: Setting, answers: Sequence[Answered], chance: Chance, limit: int) -> Round:
     """One round.
 
     Args:
         limit: of those that are to be asked.
-
-    Returns:
-        What to send and log, and how many of those there were.
     """
     effects: list[Effect] = []
     answers = [_named(each) for each in answers]
@@ -63,12 +75,12 @@ def send(at: Setting, answers: Sequence[Answered], chance: Chance, limit: int) -
         waiting = store.domains_due(at.database, at.now, limit) if limit > 0 else []
         asking = store.claim_of(at.database, turns(waiting, limit, at.settings.b2b.max_in_flight, chance()), at.now)
         met: set[Key] = set()
-        for (key, fork), outgoing in {(outside.key_of(each), each.fork): each for each in (*timed, *asking)}.items():
+        for (key, fork), outgoing in {(each.key, each.fork): each for each in (*timed, *asking)}.items():
             if outgoing.resource in locked or not _has_come(outgoing.next_at, at.now):
-                now = store.look(at.database, key, fork) if key in met else outgoing
-                effects += _due(at, now, chance) if now is not None else []
+                current = store.look(at.database, key, fork) if key in met else outgoing
+                effects += _due(at, current, chance) if current is not None else []
                 met.add(key)
-    return effects, len(asking)
+    return Round(effects, len(asking))
 
 
 def _named(answer: Answered) -> Answered:
@@ -145,53 +157,45 @@ def _is_served(at: Setting, outgoing: Outgoing) -> bool:
 
 def sweep(at: Setting, chance: Chance) -> list[Effect]:
     """Leave those that nobody here watches any more; one transaction each. One statement where there are none."""
-    return _each(store.unwanted(at.database, SWEPT), lambda key: _unwatched(at, key, chance))[0]
+    return _each(store.unwanted(at.database, SWEPT), lambda key: _unwatched(at, key, chance)).effects
 
 
-def _each(keys: Sequence[Key], leave: Callable[[Key], list[Effect]]) -> tuple[list[Effect], bool]:
-    """What follows of those that were left, also where the database stops at one: that is committed, and has to be sent.
-
-    Returns:
-        It, and whether that were all.
-    """
+def _each(keys: Sequence[Key], leave: Callable[[Key], list[Effect]]) -> Left:
+    """Leave one after the other. Where the database stops at one, the others are committed, and what follows of them is sent."""
     effects: list[Effect] = []
     try:
         for key in keys:
             effects += leave(key)
     except Unavailable as problem:
-        return [*effects, Log(f"subscriptions are left later: {problem}")], False
-    return effects, True
+        return Left([*effects, Log(f"subscriptions are left later: {problem}")], is_all=False)
+    return Left(effects, is_all=True)
 
 
 def _unwatched(at: Setting, key: Key, chance: Chance) -> list[Effect]:
     """Forks are left with the first one: as everywhere who is watched is locked before any of them."""
     with at.database.transaction():
-        at.database.lock(key[1])
+        at.database.lock(key.resource)
         outgoing = store.load(at.database, key)
         if outgoing is None or not outgoing.wanted or not store.is_unwanted(at.database, key):
             return []
         return happens(at, outgoing, Unwanted(), chance())
 
 
-def leave_unreachable(at: Setting, chance: Chance) -> tuple[list[Effect], bool]:
-    """`b2b.domains` names less than before: leave those in other domains, and end what is watched there from here.
-
-    Returns:
-        What follows, and whether that were all.
-    """
+def leave_unreachable(at: Setting, chance: Chance) -> Left:
+    """`b2b.domains` names less than before: leave those in other domains, and end what is watched there from here."""
     reachable = at.settings.b2b.reachable
     keys = store.unreachable(at.database, reachable, SWEPT) if "*" not in reachable else []
-    effects, are_left = _each(keys, lambda key: _unreachable(at, key, chance))
-    return effects, are_left and len(keys) < SWEPT
+    left = _each(keys, lambda key: _unreachable(at, key, chance))
+    return left._replace(is_all=left.is_all and len(keys) < SWEPT)
 
 
 def _unreachable(at: Setting, key: Key, chance: Chance) -> list[Effect]:
     with at.database.transaction():
-        at.database.lock(key[1])
+        at.database.lock(key.resource)
         outgoing = store.load(at.database, key)
         if outgoing is None or not outgoing.wanted:
             return []
-        return [*happens(at, outgoing, Unwanted(), chance()), *outside.end(at.database, key, at.now)]
+        return [*happens(at, outgoing, Unwanted(), chance()), *outside.end(at.moment, key)]
 
 
 def sources(at: Setting, chance: Chance) -> list[Effect]:
@@ -202,14 +206,15 @@ def sources(at: Setting, chance: Chance) -> list[Effect]:
     watcher = at.settings.pa.pa_subscription_uri if at.settings.pa.subscribe_to_users else ""
     for resource in store.sourceless(at.database, watcher, at.now, SWEPT) if watcher else []:
         with at.database.transaction():
-            store.create(at.database, outside.new((watcher, resource, PRESENCE), at.now)._replace(source=resource))
-            one = store.load(at.database, (watcher, resource, PRESENCE))
+            key = Key(watcher, resource, PRESENCE)
+            store.create(at.database, outside.new(key, at.now)._replace(source=resource))
+            one = store.load(at.database, key)
             if one is not None:
                 happens(at, one, Wanted(), chance())
     effects: list[Effect] = []
     for key in store.unsourced(at.database, watcher, at.now, SWEPT):
         with at.database.transaction():
-            at.database.lock(key[1])
+            at.database.lock(key.resource)
             one = store.load(at.database, key)
             if one is not None and one.wanted:
                 effects += happens(at, one, Unwanted(), chance())

@@ -7,11 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kemi.b2bua import forks
-from kemi.b2bua.outgoing import Outgoing, Phase, Shown
+from kemi.b2bua.outgoing import Key, Outgoing, Phase, Shown
 from kemi.database import Database, Result, Row
-
-Key = tuple[str, str, str]
-"""Watcher, resource, package."""
 
 _COLUMNS = Outgoing._fields
 _PHASE, _SHOWN, _BODY = _COLUMNS.index("phase"), _COLUMNS.index("shown"), _COLUMNS.index("body")
@@ -36,7 +33,7 @@ class Known(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Of one: whether it is wanted, tries in a row that brought no NOTIFY, and the reasons (`Outgoing`). `shown`: of all forks."""
+    """How one stands, in the words of `Outgoing`; `shown` is of all its forks together."""
 
     wanted: bool
     shown: Shown
@@ -85,7 +82,7 @@ def _parameters(outgoing: Outgoing) -> dict[str, Any]:
 
 
 def _key(key: Key) -> dict[str, Any]:
-    return dict(zip(("watcher", "resource", "package"), key, strict=True))
+    return key._asdict()
 
 
 def create(database: Database, outgoing: Outgoing) -> None:
@@ -178,16 +175,13 @@ def full(database: Database, per_watcher: int, per_domain: int) -> list[tuple[st
 
 def unwanted(database: Database, limit: int) -> list[Key]:
     """Keys of those that nobody here watches any more, and that do not know it."""
-    return [
-        (watcher, resource, package)
-        for watcher, resource, package in database.execute("outgoing_unwanted", {"limit": limit}).rows()
-    ]
+    return [Key._make(row) for row in database.execute("outgoing_unwanted", {"limit": limit}).rows()]
 
 
 def unreachable(database: Database, reachable: Sequence[str], limit: int) -> list[Key]:
     """Keys of those that are wanted, in other domains than these."""
     rows = [(each,) for each in reachable or ("",)]
-    return [(row[0], row[1], row[2]) for row in database.execute("outgoing_unreachable", {"limit": limit}, rows).rows()]
+    return [Key._make(row) for row in database.execute("outgoing_unreachable", {"limit": limit}, rows).rows()]
 
 
 def is_unwanted(database: Database, key: Key) -> bool:
@@ -204,7 +198,7 @@ def sourceless(database: Database, watcher: str, now: float, limit: int) -> list
 def unsourced(database: Database, watcher: str, now: float, limit: int) -> list[Key]:
     """Keys of those that are a source, and need not be any more; `watcher` "": none need be."""
     rows = database.execute("outgoing_unsourced", {"watcher": watcher, "now": now, "limit": limit}).rows()
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [Key._make(row) for row in rows]
 
 
 def is_source(database: Database, dialog: str) -> bool:
@@ -222,20 +216,26 @@ def shown(database: Database, keys: Sequence[Key]) -> Mapping[Key, list[Known]]:
     found: dict[Key, list[Known]] = {}
     for row in database.execute("outgoing_shown", {}, keys).rows() if keys else []:
         known = Known(Shown(row[3]), row[4], bytes(row[5]), *row[6:])
-        found.setdefault((row[0], row[1], row[2]), []).append(known)
+        found.setdefault(Key._make(row[:3]), []).append(known)
     for several in found.values():
         several.sort(key=lambda known: (known.began_at, known.fork))
     return found
 
 
 def standing(database: Database, keys: Sequence[Key]) -> dict[Key, Standing]:
-    """Of many, in one statement."""
+    """How many of them stand, in one statement; those that are not there are left out."""
     rows = database.execute("outgoing_standing", {}, keys).rows() if keys else []
-    found = {(row[0], row[1], row[2]): Standing(bool(row[4]), Shown(row[5]), *row[6:]) for row in rows if not row[3]}
-    for row in rows:
-        first = found.get((row[0], row[1], row[2]))
-        if row[3] and first is not None:
-            found[row[0], row[1], row[2]] = first._replace(shown=forks.together(first.shown, [Shown(row[5])]))
+    found: dict[Key, Standing] = {}
+    of_forks: list[tuple[Key, Shown]] = []
+    for watcher, resource, package, fork, wanted, shown_word, *rest in rows:
+        key, seen = Key(watcher, resource, package), Shown(shown_word)
+        if fork:
+            of_forks.append((key, seen))
+        else:
+            found[key] = Standing(bool(wanted), seen, *rest)
+    for key, seen in of_forks:
+        if key in found:
+            found[key] = found[key]._replace(shown=forks.together(found[key].shown, [seen]))
     return found
 
 

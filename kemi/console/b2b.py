@@ -1,14 +1,15 @@
 """presencectl b2b: the server's own subscriptions to users elsewhere (SER handbook section 3)."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import click
 
 from kemi.b2bua import store
-from kemi.b2bua.outgoing import Outgoing
+from kemi.b2bua.outgoing import Key, Outgoing
 from kemi.console.facts import Facts, left
-from kemi.console.output import clean, json_option, moment, plain, say, show, table
+from kemi.console.output import clean, json_option, limit_option, moment, plain, say, say_more, show, table
 from kemi.console.session import Session, begin
 from kemi.presence.package import NAME
 
@@ -18,10 +19,22 @@ COLUMNS: Final = (
 HIDDEN: Final = frozenset({"body", "challenge", "trace"})
 """Left out: a document is its watcher's, a challenge helps nobody, a trace has its own command."""
 
-watcher_argument = click.argument("watcher")
-resource_argument = click.argument("resource")
-package_option = click.option("--package", default=NAME, show_default=True, metavar="NAME", help="Event package.")
-fork_option = click.option("--fork", type=click.IntRange(0), default=0, metavar="NUMBER", help="One of several that answered.")
+OF_ONE: Final = (
+    click.argument("watcher"),
+    click.argument("resource"),
+    click.option("--package", default=NAME, show_default=True, metavar="NAME", help="Event package."),
+    click.option("--fork", type=click.IntRange(0), default=0, metavar="NUMBER", help="One of several that answered."),
+    json_option,
+)
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def of_one(command: Command) -> Command:
+    """The arguments and the options of every command that is about one subscription."""
+    for each in reversed(OF_ONE):
+        command = each(command)
+    return command
 
 
 @click.group()
@@ -37,7 +50,7 @@ def b2b() -> None:
 @click.option("--watcher", default="", metavar="URI", help="Only those for this watcher.")
 @click.option("--resource", default="", metavar="URI", help="Only those to this user.")
 @click.option("--domain", default="", metavar="NAME", help="Only those to users of this domain.")
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show so many at most.")
+@limit_option
 @json_option
 @click.pass_obj
 def list_outgoing(configuration: Path, watcher: str, resource: str, domain: str, limit: int, as_json: bool) -> None:
@@ -53,19 +66,14 @@ def list_outgoing(configuration: Path, watcher: str, resource: str, domain: str,
         limits = session.settings.b2b
         full = store.full(session.database, limits.max_per_watcher, limits.max_per_domain)
     show(rows, as_json, lambda: table(COLUMNS, rows, "the server has no subscriptions of its own"))
-    if len(found) > limit:
-        click.echo(f"there are more; --limit shows more than {limit}", err=True)
+    say_more(len(found), limit)
     for parameter, whose in full:
         if whose in (who, domain.lower()) or not (who or domain):
             click.echo(clean(f"{parameter} is reached by {whose}: nobody more is asked"), err=True)
 
 
 @b2b.command("show")
-@watcher_argument
-@resource_argument
-@package_option
-@fork_option
-@json_option
+@of_one
 @click.pass_obj
 def show_outgoing(configuration: Path, watcher: str, resource: str, package: str, fork: int, as_json: bool) -> None:
     """Show all that is known of the subscription for WATCHER to RESOURCE.
@@ -79,11 +87,7 @@ def show_outgoing(configuration: Path, watcher: str, resource: str, package: str
 
 
 @b2b.command("trace")
-@watcher_argument
-@resource_argument
-@package_option
-@fork_option
-@json_option
+@of_one
 @click.pass_obj
 def trace_outgoing(configuration: Path, watcher: str, resource: str, package: str, fork: int, as_json: bool) -> None:
     """Show the last requests and answers of the subscription for WATCHER to RESOURCE.
@@ -105,14 +109,14 @@ def one(session: Session, watcher: str, resource: str, package: str, fork: int) 
     Raises:
         ValueError: there is none.
     """
-    key = session.watcher(watcher), session.watcher(resource), package
+    key = Key(session.watcher(watcher), session.watcher(resource), package)
     found = store.look(session.database, key, fork)
     if found is None:
         session.require_served(package)
-        others = " and ".join(map(_options, store.listed(session.database, key[0], key[1])))
+        others = " and ".join(map(_options, store.listed(session.database, key.watcher, key.resource)))
         hint = f"; there is one with {others}" if others else ""
         which = f"{package}, fork {fork}" if fork else package
-        raise ValueError(f"there is no subscription of the server's own for {key[0]} to {key[1]}, {which}{hint}")
+        raise ValueError(f"there is no subscription of the server's own for {key.watcher} to {key.resource}, {which}{hint}")
     return found
 
 

@@ -10,8 +10,9 @@ from typing import Final, TypeVar
 import click
 
 from kemi import consequences
+from kemi.console import facts
 from kemi.console.facts import Facts
-from kemi.console.output import clean, json_option, say, show, table
+from kemi.console.output import clean, json_option, limit_option, say, say_more, show, table
 from kemi.console.session import Session, begin, tell, told
 from kemi.database import again
 from kemi.xcap import fetched_store, manage, store
@@ -23,7 +24,6 @@ LISTED: Final = ("document", "etag", "size", "changed_at")
 ASKED: Final = ("owner", "uri", "known", "confirmed_at")
 FETCHED: Final = ("owner", "uri", "known", "size", "confirmed_at", "failures", "next_in")
 UNKNOWN: Final = "nothing is known of that server's documents yet"
-limit_option = click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show so many at most.")
 
 file_type = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
 match_option = click.option("--if-match", metavar="ETAG", help="Only if the document has this entity-tag; *: if there is one.")
@@ -194,12 +194,6 @@ def of_fetched(session: Session, found: fetched_store.Listed) -> Facts:
     return found._asdict() | {"next_in": None if found.next_at is None else round(found.next_at - session.now)}
 
 
-def say_more(found: int, limit: int) -> None:
-    """Say that not all is shown."""
-    if found > limit:
-        click.echo(f"there are more; --limit shows more than {limit}", err=True)
-
-
 def report(session: Session, wish: Wish, as_json: bool) -> None:
     """Do it, wake the server, and say what was done."""
     result = performed(session, wish)
@@ -209,10 +203,8 @@ def report(session: Session, wish: Wish, as_json: bool) -> None:
 
 
 def operation_of(wish: Wish, result: Result) -> str:
-    """What became of a document, or of a part of it; what is put as it is already has no effect."""
-    if wish.method == "DELETE":
-        return "removed"
-    return "unchanged" if not result.effects else "created" if result.status == 201 else "replaced"
+    """What became of a document, or of a part of it."""
+    return "removed" if wish.method == "DELETE" else facts.written(result)
 
 
 def print_report(found: Facts, server: str) -> None:

@@ -9,7 +9,7 @@ import click
 from kemi.console import facts
 from kemi.console.documents import file_type, read
 from kemi.console.facts import Facts
-from kemi.console.output import clean, json_option, plain, seconds, show, table
+from kemi.console.output import clean, json_option, line, plain, seconds, show, table
 from kemi.console.session import Session, begin
 from kemi.event_package import Decision, Document
 from kemi.presence import explain as verb
@@ -172,11 +172,6 @@ def rule_lines(rule: Facts) -> Iterator[str]:
         yield "    true   no conditions: everybody"
     if rule["changes_in"] is not None:
         yield f"    the clock asks again in {rule['changes_in']} s"
-
-
-def line(what: str, text: str) -> str:
-    """One line, as `say` has it."""
-    return f"{what:<14} {text}"
 
 
 def granted(shows: dict[str, list[str]]) -> str:

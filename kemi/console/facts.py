@@ -17,6 +17,7 @@ from kemi.presence.package import NAME
 from kemi.presence.publication import Publication
 from kemi.reauthorize import asking_the_same
 from kemi.subscription import State, Subscription
+from kemi.xcap.serve import Result
 
 Facts = dict[str, Any]
 
@@ -29,9 +30,14 @@ SEES = {
 """What a decision lets a watcher see."""
 
 
-def left(session: Session, at: float) -> int | None:
-    """Seconds from now, None for never."""
-    return None if at - session.now > LONGER_THAN_ANY else round(at - session.now)
+def left(session: Session, end: float) -> int | None:
+    """Seconds from now until a time, in seconds since the epoch; None for never."""
+    return None if end - session.now > LONGER_THAN_ANY else round(end - session.now)
+
+
+def written(result: Result) -> str:
+    """What became of a document that was put; one that is put as it is already has no effect."""
+    return "unchanged" if not result.effects else "created" if result.status == 201 else "replaced"
 
 
 def of_publication(session: Session, publication: Publication) -> Facts:

@@ -9,11 +9,11 @@ import click
 from kemi import sip
 from kemi.b2bua import event_list
 from kemi.b2bua import store as outgoing_store
-from kemi.b2bua.outgoing import Shown
-from kemi.b2bua.store import Key, Standing
+from kemi.b2bua.outgoing import Key, Shown
+from kemi.b2bua.store import Standing
 from kemi.console import facts
 from kemi.console.facts import Facts
-from kemi.console.output import clean, json_option, moment, seconds, show, table
+from kemi.console.output import clean, json_option, limit_option, moment, say_more, seconds, show, table
 from kemi.console.session import Session, begin
 from kemi.console.trace import expiry, notify_words, of_watching
 from kemi.event_package import LIST
@@ -49,7 +49,7 @@ def rls() -> None:
 @rls.command("list")
 @click.option("--watcher", default="", metavar="URI", help="Only those of this watcher.")
 @click.option("--list", "resource", default="", metavar="URI", help="Only those to this list.")
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show so many at most.")
+@limit_option
 @json_option
 @click.pass_obj
 def list_lists(configuration: Path, watcher: str, resource: str, limit: int, as_json: bool) -> None:
@@ -65,8 +65,7 @@ def list_lists(configuration: Path, watcher: str, resource: str, limit: int, as_
         states = store.states(session.database, [each.id for each in found[:limit]])
         rows = [of_list(session, each) | {"members": states[each.id]} for each in found[:limit]]
     show(rows, as_json, lambda: table(LISTED, rows, "nobody watches a list"))
-    if len(found) > limit:
-        click.echo(f"there are more; --limit shows more than {limit}", err=True)
+    say_more(len(found), limit)
 
 
 @rls.command("show")
@@ -121,9 +120,9 @@ def wanted(session: Session, watcher: str, resource: str, package: str = "", lim
 def told_lists(session: Session, found: Sequence[Subscription]) -> list[Subscription]:
     """Those to lists. Whom a client that knows lists watches elsewhere may be a list or a user: its server tells which."""
     abroad = [each for each in found if is_elsewhere(session, each)]
-    known = outgoing_store.shown(session.database, [(each.watcher, each.resource, each.package) for each in abroad])
+    known = outgoing_store.shown(session.database, [_key(each) for each in abroad])
     told = {key for key, (first, *_) in known.items() if sip.media_type(first.content_type) == event_list.MULTIPART}
-    return [each for each in found if each not in abroad or (each.watcher, each.resource, each.package) in told]
+    return [each for each in found if each not in abroad or _key(each) in told]
 
 
 def is_elsewhere(session: Session, subscription: Subscription) -> bool:
@@ -165,8 +164,9 @@ def of_members(session: Session, list_id: str, inside: Members) -> list[Facts]:
     return [of_member(session, each, inside, known) for each in ordered]
 
 
-def _key(member: Subscription) -> Key:
-    return member.watcher, member.resource, member.package
+def _key(subscription: Subscription) -> Key:
+    """Of the server's own subscription to the same elsewhere."""
+    return Key(subscription.watcher, subscription.resource, subscription.package)
 
 
 def there(member: Subscription, known: Standing | None) -> str:

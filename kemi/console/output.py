@@ -18,10 +18,28 @@ LONGER_THAN_ANY: Final = 50 * 365 * DAY
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead; its keys stay what they are.")
 
+limit_option = click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show so many at most.")
 
-def say(step: str, text: str) -> None:
-    """One line of progress."""
-    click.echo(f"{step:<14} {text}")
+
+def line(what: str, text: str) -> str:
+    """A line that begins with what it is about."""
+    return f"{what:<14} {text}"
+
+
+def say(what: str, text: str) -> None:
+    """Print such a line."""
+    click.echo(line(what, text))
+
+
+def say_more(found: int, limit: int) -> None:
+    """Say beside what is printed that it is not all.
+
+    Args:
+        found: how many there are; of more than `limit` that is enough to know.
+        limit: how many are shown.
+    """
+    if found > limit:
+        click.echo(f"there are more; --limit shows more than {limit}", err=True)
 
 
 def warn(text: str) -> None:

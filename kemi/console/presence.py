@@ -11,7 +11,7 @@ from kemi import administration, news
 from kemi.administration import Presentity
 from kemi.console import facts
 from kemi.console.facts import Facts
-from kemi.console.output import clean, json_option, say, seconds, show, table
+from kemi.console.output import clean, json_option, limit_option, say, say_more, seconds, show, table
 from kemi.console.session import Session, begin, tell, told
 from kemi.database import again
 from kemi.event_package import Authorization, Decision, Document, View
@@ -44,7 +44,7 @@ def presentity() -> None:
 
 
 @presentity.command("list")
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show so many at most.")
+@limit_option
 @json_option
 @click.pass_obj
 def list_presentities(configuration: Path, limit: int, as_json: bool) -> None:
@@ -59,8 +59,7 @@ def list_presentities(configuration: Path, limit: int, as_json: bool) -> None:
         found = administration.presentities(session.database, NAME, session.now, limit + 1)
         rows = list(described(session, found[:limit]))
     show(rows, as_json, lambda: table(LISTED, rows, "nobody publishes, nobody is watched"))
-    if len(found) > limit:
-        click.echo(f"there are more; --limit shows more than {limit}", err=True)
+    say_more(len(found), limit)
 
 
 @presentity.command("show")

@@ -78,7 +78,7 @@ def decided(session: Session, presentity: str, watcher: str, decision: Decision)
         "presentity": presentity,
         "watcher": watcher,
         "document": decide.document_of(presentity),
-        "operation": operation_of(done),
+        "operation": facts.written(done.result),
         "etag": done.result.etag,
         "rule": own_rules.id_of(decision),
         "others": done.default,
@@ -88,11 +88,6 @@ def decided(session: Session, presentity: str, watcher: str, decision: Decision)
         "subscriptions": [facts.of_subscription(session, each) for each in concerned if each.package in asking],
         "server": server,
     }
-
-
-def operation_of(done: decide.Decided) -> str:
-    """What became of the document."""
-    return "unchanged" if not done.result.effects else "created" if done.result.status == 201 else "replaced"
 
 
 def warnings(session: Session, why: Explained, wanted: Decision) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import os
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -18,6 +18,8 @@ from kemi.errors import ConfigurationError
 from kemi.settings import Settings
 
 START_TIMEOUT: Final = 30
+"""Seconds until it is said that a server that was started does not answer."""
+
 COMPLETE_VARIABLE: Final = "_PRESENCECTL_COMPLETE"
 PARAMETER: Final = ("parameter", "value", "default", "allowed", "unit", "run_time", "meaning")
 RESULTS: Final = {(True, False): "ok", (True, True): "warning", (False, False): "wrong"}
@@ -46,7 +48,7 @@ def run(configuration: Path) -> None:
     with opened(found) as connection:
         applied = schema.migrate(connection)
         nonce_secret = schema.nonce_secret(connection)
-    say("database", f"{shown_url(found)}, {', '.join(applied) + ' applied' if applied else 'up to date'}")
+    say_applied(found, applied)
     command = startup.command_line(found, configuration, os.environ)
     say("starting", shlex.join(command))
     announce_when_listening(found, os.getpid())
@@ -91,7 +93,7 @@ def migrate(configuration: Path) -> None:
     found = settings.load(os.environ, configuration)
     with opened(found) as connection:
         applied = schema.migrate(connection)
-    say("database", f"{shown_url(found)}, {', '.join(applied) + ' applied' if applied else 'up to date'}")
+    say_applied(found, applied)
 
 
 @click.command("parameters")
@@ -171,6 +173,11 @@ def of_parameters(configuration: Path) -> list[dict[str, Any]]:
 def as_written(value: Any) -> Any:
     """A value as kamailio.cfg has it."""
     return ",".join(value) if isinstance(value, tuple) else value
+
+
+def say_applied(found: Settings, migrations: Sequence[str]) -> None:
+    """Say what was done to the database."""
+    say("database", f"{shown_url(found)}, {', '.join(migrations) + ' applied' if migrations else 'up to date'}")
 
 
 def summary(found: Settings, configuration: Path) -> str:

@@ -9,7 +9,7 @@ import click
 from kemi import administration, message
 from kemi.console import facts
 from kemi.console.facts import Facts
-from kemi.console.output import json_option, say, show, table
+from kemi.console.output import json_option, limit_option, say, say_more, show, table
 from kemi.console.session import Server, Session, begin, tell, told
 from kemi.database import again
 from kemi.decision_store import MESSAGE
@@ -53,7 +53,7 @@ def watchers(configuration: Path, uri: str, package: str, as_json: bool) -> None
 @click.option("--watcher", default="", metavar="URI", help="Only those of this watcher.")
 @click.option("--resource", default="", metavar="URI", help="Only those to this presentity.")
 @click.option("--package", default="", metavar="NAME", help="Only those of this event package.")
-@click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Show so many at most.")
+@limit_option
 @json_option
 @click.pass_obj
 def subscriptions(configuration: Path, watcher: str, resource: str, package: str, limit: int, as_json: bool) -> None:
@@ -70,8 +70,7 @@ def subscriptions(configuration: Path, watcher: str, resource: str, package: str
         if package and not rows:
             session.require_served(package)
     show(rows, as_json, lambda: table(SUBSCRIPTIONS, rows, "no subscriptions"))
-    if len(found) > limit:
-        click.echo(f"there are more; --limit shows more than {limit}", err=True)
+    say_more(len(found), limit)
 
 
 @click.command()

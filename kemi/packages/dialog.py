@@ -18,12 +18,10 @@ document as publications do.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 
 from kemi.client_profile import profile_of
-from kemi.database import Database
 from kemi.errors import SipError
 from kemi.event_package import Decision, Document, EventPackage, View
 from kemi.moment import Moment
@@ -40,6 +38,7 @@ PARAMETERS = ("call-id", "to-tag", "from-tag")
 """Of Event, from the user's side: To is its own tag, From the other's (section 3.2). Session descriptions are not shown."""
 
 OWN, SINGLE, NEVER_EMPTY = "own", "single", "never-empty"
+"""Words of an aspect: the user asks for its own dialogs; the phone cannot show several, or none (`kemi.client_profile`)."""
 
 
 def check_body(body: bytes, _content_type: str) -> None:
@@ -65,20 +64,19 @@ def aspect(subscription: Subscription) -> str:
 
 def render(at: Moment, views: Sequence[View]) -> dict[View, Document]:
     """The document of each view; one statement loads what all of them need."""
-    resources = sorted({view.resource for view in views if view.decision is Decision.ALLOW})
-    reports = defaultdict[str, list[Report]](list)
-    for resource, report in _reports(at.database, resources, at.now):
-        reports[resource].append(report)
-    known = {resource: dialog_aggregation.aggregate(reports[resource]) for resource in resources}
+    reports = _reports(at, sorted({view.resource for view in views if view.decision is Decision.ALLOW}))
+    known = {resource: dialog_aggregation.aggregate(published) for resource, published in reports.items()}
     return {view: _document(view, known.get(view.resource, DialogInfo()), at.settings) for view in views}
 
 
-def _reports(database: Database, resources: Sequence[str], now: float) -> Iterator[tuple[str, Report]]:
-    """What is published; a document that an earlier release took and this one cannot read is left out."""
-    for each in store.load_many(database, NAME, resources, now) if resources else ():
+def _reports(at: Moment, resources: Sequence[str]) -> dict[str, list[Report]]:
+    """What each has published; a document that an earlier release took and this one cannot read is left out."""
+    reports: dict[str, list[Report]] = {each: [] for each in resources}
+    for each in store.load_many(at.database, NAME, resources, at.now) if resources else ():
         document = _parse(each.body)
         if document is not None:
-            yield each.presentity, Report(each.id, each.created_at, each.published_at, document)
+            reports[each.presentity].append(Report(each.id, each.created_at, each.published_at, document))
+    return reports
 
 
 def merge(documents: Mapping[str, bytes], entity: str) -> str:

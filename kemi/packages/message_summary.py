@@ -8,14 +8,12 @@ never into one that answers a SUBSCRIBE. The entity-tag names the whole state al
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 
-from kemi.database import Database
 from kemi.errors import SipError
 from kemi.event_package import Authorization, Decision, Document, EventPackage, View
 from kemi.moment import Moment
-from kemi.packages import message_summary_body
 from kemi.packages.message_summary_body import MEDIA_TYPE, Report, combine, parse, write
 from kemi.presence import store
 from kemi.subscription import Subscription
@@ -44,21 +42,17 @@ def aspect(subscription: Subscription) -> str:
 
 def render(at: Moment, views: Sequence[View]) -> dict[View, Document]:
     """The summary of each view; one statement loads what all of them need."""
-    resources = sorted({view.resource for view in views if view.decision is Decision.ALLOW})
-    reports = defaultdict[str, list[Report]](list)
-    for resource, report in _reports(at.database, resources, at.now):
-        reports[resource].append(report)
+    reports = _reports(at, sorted({view.resource for view in views if view.decision is Decision.ALLOW}))
     return {view: _document(view, reports[view.resource] if view.decision is Decision.ALLOW else []) for view in views}
 
 
-def _reports(database: Database, resources: Sequence[str], now: float) -> Iterator[tuple[str, Report]]:
-    """What is published; a body that an earlier release took and this one cannot read is left out."""
-    for each in store.load_many(database, NAME, resources, now) if resources else ():
-        try:
-            summary = parse(each.body)
-        except SipError:
-            continue
-        yield each.presentity, Report(each.id, each.created_at, each.published_at, summary)
+def _reports(at: Moment, resources: Sequence[str]) -> dict[str, list[Report]]:
+    """What each has published; a body that an earlier release took and this one cannot read is left out."""
+    reports: dict[str, list[Report]] = {each: [] for each in resources}
+    for each in store.load_many(at.database, NAME, resources, at.now) if resources else ():
+        with suppress(SipError):
+            reports[each.presentity].append(Report(each.id, each.created_at, each.published_at, parse(each.body)))
+    return reports
 
 
 def _document(view: View, reports: Sequence[Report]) -> Document:
@@ -75,7 +69,7 @@ def _document(view: View, reports: Sequence[Report]) -> Document:
 PACKAGE = EventPackage(
     name=NAME,
     default_expires=3600,
-    produces=(message_summary_body.MEDIA_TYPE,),
+    produces=(MEDIA_TYPE,),
     consumes=(MEDIA_TYPE,),
     minimum_interval=1,
     authorize=authorize,

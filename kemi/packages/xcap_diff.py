@@ -28,7 +28,6 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from kemi import identity, sip
-from kemi.database import Database
 from kemi.effects import Effect
 from kemi.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
 from kemi.event_package import (
@@ -45,7 +44,7 @@ from kemi.packages.xcap_diff_state import Readable, State, may_be_for_everybody
 from kemi.report import wakes
 from kemi.settings import Settings
 from kemi.subscription import Subscription
-from kemi.xcap import access, diff_format, diff_store, patch, tree, watched
+from kemi.xcap import access, diff_format, diff_store, patch, tree, usages, watched
 from kemi.xcap.constraints import RESOURCE_LISTS
 from kemi.xcap.diff_store import Recorded
 from kemi.xcap.errors import XcapError
@@ -167,21 +166,22 @@ def render(at: Moment, views: Sequence[View]) -> dict[View, Document]:
     readable = Readable(at, users, [one for resources in lists.values() for one in resources])
     states = {view: readable.state(lists[view], each.watcher) for view, each in asked.items()}
     known = {view: json.loads(each.known or "{}") for view, each in asked.items()}
-    recorded = _recorded(at.database, [(states[view], known[view]) for view in views])
+    recorded = _recorded(at, [(states[view], known[view]) for view in views])
     return {
         view: _document(_root(at.settings, site, each.body), each.mode, lists[view], states[view], known[view], recorded)
         for view, each in asked.items()
     }
 
 
-def _recorded(database: Database, pairs: Sequence[tuple[State, Known]]) -> dict[DocumentSelector, dict[str, Recorded]]:
+def _recorded(at: Moment, pairs: Sequence[tuple[State, Known]]) -> dict[DocumentSelector, dict[str, Recorded]]:
+    """The changes of the documents that are others than what was told, by the entity-tag before."""
     changed = {
         shown.document
         for state, known in pairs
         for sel, shown in state.items()
         if shown.document is not None and known.get(sel, shown.mark) != shown.mark
     }
-    return diff_store.changes(database, sorted(changed)) if changed else {}
+    return diff_store.changes(at.database, sorted(changed)) if changed else {}
 
 
 def _document(
@@ -238,11 +238,11 @@ def _changed(sel: str, before: str | None, after: str, mode: str, recorded: Mapp
 def _between(before: str, after: str, recorded: Mapping[str, Recorded]) -> Iterator[tuple[str, Recorded]]:
     """The changes that lead from one entity-tag to another; none if one of them is missing."""
     found: list[tuple[str, Recorded]] = []
-    at = before
-    while at != after and at in recorded and len(found) <= len(recorded):
-        found.append((at, recorded[at]))
-        at = recorded[at].etag
-    return iter(found if at == after else ())
+    etag = before
+    while etag != after and etag in recorded and len(found) <= len(recorded):
+        found.append((etag, recorded[etag]))
+        etag = recorded[etag].etag
+    return iter(found if etag == after else ())
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def changed(at: Moment, change: Change) -> list[Effect]:
             modes.add(_mode(each.event_parameters))
     if not ids:
         return []
-    _record(at.database, change, modes, at.now)
+    _record(at, change, modes)
     return wakes(diff_store.mark_due(at.database, ids, at.now, interval_of(at.packages[NAME], at.settings)))
 
 
@@ -276,13 +276,13 @@ def _affected(settings: Settings, document: DocumentSelector) -> tuple[list[Docu
     """Documents that are other ones after a change of this one, and who may read one of them; None: everybody."""
     if document.tree is Tree.GLOBAL:
         return [document], None
-    if document.auid == "rls-services" and settings.xcap.rls_readers:
+    if document.auid == usages.SERVICES and settings.xcap.rls_readers:
         services = DocumentSelector(document.auid, Tree.GLOBAL, "", "index")
         return [document, services], sorted({document.xui, *settings.xcap.rls_readers})
     return [document], [document.xui]
 
 
-def _record(database: Database, change: Change, modes: set[str], now: float) -> None:
+def _record(at: Moment, change: Change, modes: set[str]) -> None:
     """Keep the operations, if somebody wants them, and that there are none; both documents are there."""
     before, after, etag = change.before, change.body, change.etag
     if before is None or after is None or etag is None or not modes or max(len(before.body), len(after)) > MAX_COMPARED:
@@ -292,7 +292,7 @@ def _record(database: Database, change: Change, modes: set[str], now: float) -> 
     else:
         operations = patch.between(before.body, after)
     if operations is not None and len(operations) <= MAX_PATCH:
-        diff_store.record(database, change.selector, before.etag, Recorded(etag, operations), now)
+        diff_store.record(at.database, change.selector, before.etag, Recorded(etag, operations), at.now)
 
 
 PACKAGE = EventPackage(

@@ -53,7 +53,7 @@ class Readable:
         for document in named:
             made = made_of(document)
             if made in (Generated.CAPABILITIES, Generated.SERVICES):
-                stored = generated.document(at.database, usages.USAGES[document.auid], document, made, "")
+                stored = generated.document(at, usages.USAGES[document.auid], document, made, "")
                 self._tags[document], self._bodies[document] = stored.etag, stored.body
 
     def state(self, resources: Sequence[Watched], watcher: str) -> State:

@@ -141,7 +141,7 @@ def _by_rules(at: Moment, watcher: str, presentity: str, trial: Trial | None, pa
 
 def _tried(settings: Settings, documents: list[Rules], trial: Trial, package: str) -> list[Rules]:
     """All documents that count, with this one in its place; checked as our server checks it, another one has its own ways."""
-    auid, auids = (DIALOG_AUID, fetched.DIALOG_RULES) if package == fetched.DIALOG else (AUID, fetched.RULES)
+    auid, auids = (DIALOG_AUID, usages.DIALOG_RULES) if package == fetched.DIALOG else (AUID, usages.RULES)
     if not settings.xcap.xcap_root:
         usage = usages.find(auid, Tree.USERS)
         validation.read(usages.with_draft(usage) if settings.pa.draft_rules else usage, trial.body)

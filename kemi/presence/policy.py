@@ -50,7 +50,7 @@ from kemi.presence import parsed, privacy, rules, store
 from kemi.presence.pidf import PidfDocument
 from kemi.presence.rules import Lists, Rules
 from kemi.settings import Settings
-from kemi.xcap import fetched, pres_rules, roots
+from kemi.xcap import fetched, pres_rules, roots, usages
 from kemi.xcap.conditions import Context
 from kemi.xcap.pres_rules import Permissions
 from kemi.xcap.ruleset import Ruleset
@@ -261,9 +261,9 @@ def rules_changed(at: Moment, owner: str, auid: str = "pres-rules") -> list[Effe
     """
     if not at.settings.pa.asks_rules or at.settings.xcap.xcap_root:
         return []
-    if auid == fetched.LISTS and not rules.refer_to_lists(at, owner):
+    if auid == usages.LISTS and not rules.refer_to_lists(at, owner):
         return []
-    return _judge(at, fetched.asking(at.packages, auid), owner)
+    return _judge(at, fetched.packages_asking(at.packages, auid), owner)
 
 
 def _judge(at: Moment, names: Sequence[str], presentity: str) -> list[Effect]:

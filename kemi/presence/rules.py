@@ -29,18 +29,19 @@ from kemi.xcap import access, dialog_rules, external_list, fetched, pres_rules, 
 from kemi.xcap.conditions import ExternalList, Lookup, Sphere
 from kemi.xcap.errors import XcapError
 from kemi.xcap.external_list import NOBODY, UNKNOWN, Anchor, Members
-from kemi.xcap.fetched import DIALOG, DIALOG_RULES, LISTS, OMA_RULES, PRESENCE, Place
+from kemi.xcap.fetched import DIALOG, PRESENCE, Place
 from kemi.xcap.fetched_document import DEFAULT_NAME, Reading, State
 from kemi.xcap.path import Tree
 from kemi.xcap.pres_rules import Permissions
 from kemi.xcap.ruleset import Ruleset
+from kemi.xcap.usages import DIALOG_RULES, LISTS, OMA_RULES, PRES_RULES, RULES
 
 P = TypeVar("P")
 
 GENEROUS: Final[Mapping[str, frozenset[str]]] = {
     "nothing": frozenset(),
     "oma": frozenset({OMA_RULES}),
-    "all": fetched.RULES,
+    "all": RULES,
 }
 """Application usages of documents whose allowing rules show everything where they have no transformations, by
 `pa.rules_without_transformations`."""
@@ -124,7 +125,7 @@ def places(settings: Settings, package: str) -> list[Place]:
     """Where another server may have rules that decide about a package: one request for each, again and again."""
     pa = settings.pa
     found = [Place(OMA_RULES, each) for each in dict.fromkeys(pa.oma_pres_rules_files.replace(",", " ").split())]
-    found.append(Place("pres-rules", pa.pres_rules_file))
+    found.append(Place(PRES_RULES, pa.pres_rules_file))
     has_own = package == DIALOG and pa.dialog_rules_file
     return [*(Place(auid, pa.dialog_rules_file) for auid in sorted(DIALOG_RULES) if has_own), *found]
 

@@ -18,8 +18,7 @@ from kemi.moment import Moment
 from kemi.report import report_end, wakes
 from kemi.rls import service, source, store
 from kemi.subscription import Reason, Subscription, ended
-from kemi.xcap import fetched
-from kemi.xcap.fetched_document import State
+from kemi.xcap import fetched, usages
 
 MOST: Final = 500
 """Resources that are locked, or looked for, at once: PostgreSQL has room for some thousand locks of all connections."""
@@ -47,8 +46,8 @@ def elsewhere(at: Moment, owner: str) -> list[Effect]:
     Args:
         owner: canonical URI of the user whose they are, and for whom alone; "": everybody's.
     """
-    reading = fetched.document(at, fetched.SERVICES, owner)
-    uris = set() if reading.state in (State.UNKNOWN, State.MISSING) else _uris(reading.body)
+    reading = fetched.document(at, usages.SERVICES, owner)
+    uris = _uris(reading.body) if reading.is_there else set()
     return _end(at, sorted(uris), owner)
 
 

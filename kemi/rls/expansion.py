@@ -25,7 +25,7 @@ Whoever reads documents says of each whether it is known (`Reading`). One that i
 is named in the outcome, and its members are not in it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from kemi.errors import SipError
@@ -264,7 +264,7 @@ class _Traversal:
         self._documents[source] = None
         if reading.state is State.UNKNOWN:
             self.unknown.append(source)
-        elif reading.state is not State.MISSING:
+        elif reading.is_there:
             self._documents[source] = self._parsed(reading.body)
         return self._documents[source]
 
@@ -283,14 +283,8 @@ def _selected(document: Document, named: Reference) -> Element | None:
         wanted = selector.parse(named.node, document.root.name.rpartition("\n")[0], named.query)
     except XcapError:
         return None
-    selected = list[Element]()
-    siblings: Sequence[Element] = [document.root]
-    for step in wanted.steps:
-        selected = step.matching(siblings)
-        if len(selected) != 1:
-            return None
-        siblings = selected[0].children
-    return selected[0] if wanted.target is Target.ELEMENT else None
+    selected = wanted.elements(document.root)
+    return selected[0] if len(selected) == 1 and wanted.target is Target.ELEMENT else None
 
 
 def _may_read(owner: str | None, source: Source) -> bool:

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kemi import identity, notify, offline_winfo, sip, watcher
-from kemi.database import Database, Result
+from kemi.database import Result
 from kemi.effects import Effect, Log
 from kemi.errors import SipError
 from kemi.event_package import LIST, Decision
@@ -56,6 +56,34 @@ class Populated(NamedTuple):
     names: dict[str, Names]
 
 
+class Difference(NamedTuple):
+    """What becomes of the members of a list.
+
+    Args:
+        created: those that are new, or open anew.
+        kept: by resource, the others that were there, as they were.
+        changed: those kept that differ, as they are now; with those gone.
+        gone: those kept that are in the list no more.
+        anew: those that were users and are lists now, or the other way round: these rows go.
+    """
+
+    created: list[Subscription]
+    kept: dict[str, Subscription]
+    changed: list[Subscription]
+    gone: list[Subscription]
+    anew: list[Subscription]
+
+    @property
+    def moved(self) -> list[Subscription]:
+        """Those in another state than they were, and not at their end."""
+        return [each for each in self.changed if each.state not in (self.kept[each.resource].state, State.TERMINATED)]
+
+    def lists(self, standings: Mapping[str, Standing]) -> list[Subscription]:
+        """Those that are lists themselves, and stay."""
+        there = [each for each in self.kept.values() if each.resource in standings]
+        return [each for each in (*self.created, *there) if each.is_list]
+
+
 def populate(at: Moment, subscription: Subscription) -> list[Effect]:
     """Write the members of a list subscription, in the transaction of the caller, who has locked it.
 
@@ -66,7 +94,7 @@ def populate(at: Moment, subscription: Subscription) -> list[Effect]:
     there = source.there(at, subscription)
     nested = Nested(at, there)
     if populated.is_new:
-        lock_lists(at.database, source.whose(there, subscription))
+        lock_lists(at, source.whose(there, subscription))
     effects = _populate(at, nested, subscription, (subscription.resource,), populated)
     store.save_made_of(at.database, subscription.id, [*nested.documents, *populated.documents], populated.names)
     return effects
@@ -75,13 +103,9 @@ def populate(at: Moment, subscription: Subscription) -> list[Effect]:
 def _populate(at: Moment, nested: Nested, subscription: Subscription, way: tuple[str, ...], populated: Populated) -> list[Effect]:
     """Write the members of a list, and of the lists in it."""
     try:
-        if not subscription.list_id:
-            nested.require_room(subscription)
-        resolved = nested.resolved(subscription)
-        if resolved.unknown and (populated.is_new or not store.members(at.database, [subscription.id])):
-            raise source.NotFetchedYet("what the list refers to is not known yet", resolved.unknown)
+        resolved = _resolved(at, nested, subscription, populated)
     except SipError as problem:
-        return _unusable(at.database, subscription, populated, problem, at.now)
+        return _unusable(at, subscription, populated, problem)
     populated.names[subscription.id] = resolved.names
     base = at.packages[subscription.package.removesuffix(LIST)]
     _lock_who_is_new(at, subscription, resolved.members)
@@ -89,21 +113,29 @@ def _populate(at: Moment, nested: Nested, subscription: Subscription, way: tuple
     lists = nested.lists(subscription, resolved, way)
     standings = standings_of(at, base, subscription, resolved.members, way, lists)
     standings = limited(at, base.name, before, standings)
-    created, changed = _compared(subscription, before, resolved.members, standings, at.now)
-    others = [each for each in before.values() if _is_another(subscription, each, standings)]
-    kept = {resource: each for resource, each in before.items() if each not in others}
-    gone = [each for resource, each in kept.items() if resource not in standings and each.expires_at and not resolved.unknown]
-    changed += [_without_resource(each) for each in gone]
-    effects = notify.remove(at, {each.id: BECAME for each in others}) if others else []
-    effects += _write(at, subscription, kept, created, changed)
-    for each in (*created, *(each for each in kept.values() if each.resource in standings)):
-        if each.is_list:
-            inner = _prolonged(each, subscription)
-            effects += _populate(at, nested, inner, (*way, each.resource), populated)
-    return [*effects, *_lines(subscription, resolved, len(created), len(gone)), *_limits(subscription, standings)]
+    difference = _compared(at, subscription, before, resolved, standings)
+    effects = notify.remove(at, {each.id: BECAME for each in difference.anew}) if difference.anew else []
+    effects += _write(at, subscription, difference)
+    for each in difference.lists(standings):
+        effects += _populate(at, nested, _prolonged(each, subscription), (*way, each.resource), populated)
+    return [*effects, *_lines(subscription, resolved, difference), *_limits(subscription, standings)]
 
 
-def _unusable(database: Database, subscription: Subscription, populated: Populated, problem: SipError, now: float) -> list[Effect]:
+def _resolved(at: Moment, nested: Nested, subscription: Subscription, populated: Populated) -> source.Resolved:
+    """Who is in a list; its room is looked at with the outermost one.
+
+    Raises:
+        SipError: it cannot be used, or nothing was told of it yet and not all that it is made of is known.
+    """
+    if not subscription.list_id:
+        nested.require_room(subscription)
+    resolved = nested.resolved(subscription)
+    if resolved.unknown and (populated.is_new or not store.members(at.database, [subscription.id])):
+        raise source.NotFetchedYet("what the list refers to is not known yet", resolved.unknown)
+    return resolved
+
+
+def _unusable(at: Moment, subscription: Subscription, populated: Populated, problem: SipError) -> list[Effect]:
     """A list is refused; or it stays as it was, and one in a list that never was anything is pending.
 
     Raises:
@@ -112,10 +144,10 @@ def _unusable(database: Database, subscription: Subscription, populated: Populat
     is_unknown = isinstance(problem, source.NotFetchedYet)
     if populated.is_new and (is_unknown or not subscription.list_id):
         raise problem
-    if is_unknown and subscription.list_id and not store.members(database, [subscription.id]):
-        store.change(database, [subscription._replace(decision=Decision.CONFIRM, state=State.PENDING)], now)
-    populated.documents.extend(made_of(database, subscription))
-    populated.names.update(store.names_of(database, [subscription.id]))
+    if is_unknown and subscription.list_id and not store.members(at.database, [subscription.id]):
+        store.change(at.database, [subscription._replace(decision=Decision.CONFIRM, state=State.PENDING)], at.now)
+    populated.documents.extend(made_of(at, subscription))
+    populated.names.update(store.names_of(at.database, [subscription.id]))
     return [Log(f"list not usable: id={subscription.id} resource={subscription.resource} why={problem}")]
 
 
@@ -148,26 +180,30 @@ def _lock_who_is_new(at: Moment, subscription: Subscription, members: Sequence[M
 
 
 def _compared(
+    at: Moment,
     subscription: Subscription,
     before: Mapping[str, Subscription],
-    members: Sequence[Member],
+    resolved: source.Resolved,
     standings: Mapping[str, Standing],
-    now: float,
-) -> tuple[list[Subscription], list[Subscription]]:
-    """Members that are new, and those that differ from before."""
+) -> Difference:
+    """The members that a list had, with those that it has now. Nobody is gone as long as some of it is not known."""
+    anew = {resource: each for resource, each in before.items() if _is_another(subscription, each, standings)}
+    kept = {resource: each for resource, each in before.items() if resource not in anew}
     created, changed = [], []
     empty = _empty(subscription)
     last = max((number_of(each.id) for each in before.values()), default=0)
-    for each in members:
-        known, standing = before.get(each.resource), standings[each.resource]
-        if known is None or _is_another(subscription, known, standings):
+    for each in resolved.members:
+        known, standing = kept.get(each.resource), standings[each.resource]
+        if known is None:
             last += 1
             created.append(_member(empty, f"{subscription.id}-{last}", each, standing))
         else:
-            after = _come_back(known, _restored(_as(known, each, standing), subscription), now)
+            after = _come_back(known, _restored(_as(known, each, standing), subscription), at.now)
             if after != known:
                 changed.append(after)
-    return created, changed
+    missing = [each for resource, each in kept.items() if resource not in standings and each.expires_at]
+    gone = [] if resolved.unknown else missing
+    return Difference(created, kept, changed + [_without_resource(each) for each in gone], gone, list(anew.values()))
 
 
 def number_of(tag: str) -> int:
@@ -225,25 +261,14 @@ def _without_resource(member: Subscription) -> Subscription:
     )
 
 
-def _write(
-    at: Moment,
-    subscription: Subscription,
-    kept: Mapping[str, Subscription],
-    created: Sequence[Subscription],
-    changed: Sequence[Subscription],
-) -> list[Effect]:
-    """Write members, and report them to who watches the watchers.
-
-    Args:
-        kept: by resource, those that were there and are not opened anew, as they were.
-        changed: those of them that differ, as they are now.
-    """
-    marked = _report(at, subscription, kept, created, changed)
+def _write(at: Moment, subscription: Subscription, difference: Difference) -> list[Effect]:
+    """Write members, and report them to who watches the watchers."""
+    created, kept, moved = difference.created, difference.kept, difference.moved
+    marked = _report(at, subscription, difference)
     if created:
-        store.create(at.database, subscription, _placed(at.database, subscription, created), at.now)
-    if changed:
-        store.change(at.database, changed, at.now)
-    moved = _moved(kept, changed)
+        store.create(at.database, subscription, _placed(at, subscription, created), at.now)
+    if difference.changed:
+        store.change(at.database, difference.changed, at.now)
     if moved:
         number(at.database, [(each.id,) for each in moved])
     if kept:
@@ -254,30 +279,20 @@ def _write(
     return [effect for each in marked for effect in wakes(each)]
 
 
-def _report(
-    at: Moment,
-    subscription: Subscription,
-    kept: Mapping[str, Subscription],
-    created: Sequence[Subscription],
-    changed: Sequence[Subscription],
-) -> list[Result | None]:
+def _report(at: Moment, subscription: Subscription, difference: Difference) -> list[Result | None]:
     """Report what changes before it is written, as `kemi.report` wants it."""
-    came = [each for each in created if State.TERMINATED not in (each.state, subscription.state)]
-    watched = [(each.resource, each.package) for each in (*came, *_moved(kept, changed))]
+    came = [each for each in difference.created if State.TERMINATED not in (each.state, subscription.state)]
+    watched = [(each.resource, each.package) for each in (*came, *difference.moved)]
+    ends = [(difference.kept[each.resource], each) for each in difference.changed if each.state is State.TERMINATED]
     left = [
-        watcher.ended(kept[each.resource], each.reason or Reason.TIMEOUT, at.now, at.settings.pa.waiting_expiration)
-        for each in changed
-        if each.state is State.TERMINATED and kept[each.resource].state is not State.TERMINATED
+        watcher.ended(before, after.reason or Reason.TIMEOUT, at.now, at.settings.pa.waiting_expiration)
+        for before, after in ends
+        if before.state is not State.TERMINATED
     ]
     marked = [report_change(at, watched)] if watched else []
     if left:
         marked.append(report_end(at, left))
     return marked
-
-
-def _moved(kept: Mapping[str, Subscription], changed: Sequence[Subscription]) -> list[Subscription]:
-    """Those in another state than they were, and not at their end."""
-    return [each for each in changed if each.state not in (kept[each.resource].state, State.TERMINATED)]
 
 
 def _store_who_waits(at: Moment, new: Sequence[Subscription]) -> None:
@@ -287,11 +302,11 @@ def _store_who_waits(at: Moment, new: Sequence[Subscription]) -> None:
     offline_winfo.store_all(at, [each for each in pending if each.resource not in there])
 
 
-def _placed(database: Database, subscription: Subscription, created: Sequence[Subscription]) -> list[Subscription]:
+def _placed(at: Moment, subscription: Subscription, created: Sequence[Subscription]) -> list[Subscription]:
     """Who waits for a decision has one entry in watcher information: the member takes its place (RFC 3857 section 4.7.1)."""
     pending = [each for each in created if each.state is State.PENDING]
     base = subscription.package.removesuffix(LIST)
-    taken = store.take_waiting(database, base, subscription.watcher, [each.resource for each in pending])
+    taken = store.take_waiting(at.database, base, subscription.watcher, [each.resource for each in pending])
     return [each._replace(watcher_id=taken.get(each.resource, each.watcher_id)) for each in created]
 
 
@@ -307,7 +322,8 @@ def _limits(subscription: Subscription, standings: Mapping[str, Standing]) -> li
     ]
 
 
-def _lines(subscription: Subscription, resolved: source.Resolved, created: int, gone: int) -> list[Effect]:
+def _lines(subscription: Subscription, resolved: source.Resolved, difference: Difference) -> list[Effect]:
+    created, gone = len(difference.created), len(difference.gone)
     if not (created or gone or resolved.left_out):
         return []
     line = (

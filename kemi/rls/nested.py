@@ -13,7 +13,6 @@ list (`rls.auth = owner`); 1 more for each level of lists in lists where one of 
 from collections.abc import Mapping, Sequence
 
 from kemi import identity, sip
-from kemi.database import Database
 from kemi.errors import NotFound, SipError
 from kemi.event_package import LIST, Decision
 from kemi.moment import Moment
@@ -22,7 +21,7 @@ from kemi.rls import expansion, source, store
 from kemi.rls.source import Resolved
 from kemi.rls.standing import NOBODY, Standing, list_standing, may_watch
 from kemi.subscription import Subscription
-from kemi.xcap import fetched
+from kemi.xcap import usages
 
 
 class Nested:
@@ -75,7 +74,7 @@ class Nested:
                 raise
             if not subscription.list_id:
                 store.end(self._at.database, subscription.id)
-            return Resolved((), made_of(self._at.database, subscription))
+            return Resolved((), made_of(self._at, subscription))
 
     def _may_watch(self, subscription: Subscription) -> Decision:
         return may_watch(self._there, subscription.watcher, subscription.resource)
@@ -98,7 +97,7 @@ class Nested:
         if not self._at.settings.rls.max_list_nesting_level:
             return set()
         realm = identity.realm(self._at.settings)
-        found = source.lists_among(self._there, resources, watcher)
+        found = source.lists_among(self._there, watcher, resources)
         return {each for each in found if realm.is_served(sip.parse_uri(each))}
 
     def _standing(self, watcher: str, uri: str) -> Standing:
@@ -116,7 +115,7 @@ class Nested:
         self.resolved(subscription)
         self._take(subscription, (subscription.resource,))
         if self._keeping and not is_new(subscription):
-            self._add(_kept(self._at.database, subscription, self._keeping))
+            self._add(_kept(self._at, subscription, self._keeping))
 
     def _take(self, subscription: Subscription, way: tuple[str, ...]) -> None:
         """Count a list that stands at the end of this way. As much may be read in vain, of those that cannot be used."""
@@ -150,13 +149,13 @@ def is_new(subscription: Subscription) -> bool:
     return not (subscription.version or subscription.changes or subscription.list_id)
 
 
-def made_of(database: Database, subscription: Subscription) -> tuple[str, ...]:
+def made_of(at: Moment, subscription: Subscription) -> tuple[str, ...]:
     """Where a list may come back that is not there, or cannot be used: what it was made of, and the watcher's own."""
-    own = (document_key(each, subscription.watcher) for each in (fetched.SERVICES, fetched.LISTS))
-    return (*store.documents(database, [subscription.id])[subscription.id], *own)
+    own = (document_key(each, subscription.watcher) for each in (usages.SERVICES, usages.LISTS))
+    return (*store.documents(at.database, [subscription.id])[subscription.id], *own)
 
 
-def _kept(database: Database, subscription: Subscription, keeping: Mapping[str, set[str]]) -> int:
+def _kept(at: Moment, subscription: Subscription, keeping: Mapping[str, set[str]]) -> int:
     """How many members stay that nothing counts which was read.
 
     Args:
@@ -165,7 +164,7 @@ def _kept(database: Database, subscription: Subscription, keeping: Mapping[str, 
     whole: set[str] = set()
     number, level = 0, [subscription]
     while level:
-        members = store.shown(database, [each.id for each in level])
+        members = store.shown(at.database, [each.id for each in level])
         kept = [member for each in level for member in _staying(each, members[each.id], keeping, whole)]
         whole |= {each.id for each in kept}
         number += len(kept)

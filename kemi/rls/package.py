@@ -34,6 +34,7 @@ of members need.
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
 
@@ -58,12 +59,25 @@ from kemi.settings import Settings
 from kemi.subscription import Reason, State, Subscription
 from kemi.xcap.errors import escaped
 
-FULL, PARTIAL = "full", "partial"
-WHOLE, DATAGRAM, STREAM = "whole", "datagram", "stream"
+
+class Extent(StrEnum):
+    """How much a document tells (the first table above)."""
+
+    FULL = "full"
+    PARTIAL = "partial"
+
+
+class Room(StrEnum):
+    """How much a body may hold (the second table above)."""
+
+    WHOLE = "whole"
+    DATAGRAM = "datagram"
+    STREAM = "stream"
+
 
 FRAME, BARE, NAMED, SHOWN = 340, 20, 40, 240
-"""Octets of a body without members; and that a member adds: besides its URI, besides names too, and besides its document too. The
-URI of the list comes twice to the first and the last."""
+"""Octets of a body that are not written by others: all of it without members (FRAME); of each member with its URI alone (BARE), and
+with its names (NAMED); and what its document adds (SHOWN). FRAME and SHOWN each have the URI of the list twice besides."""
 
 LONGEST_ESCAPE = 6
 """Octets that one becomes in XML, at most."""
@@ -78,32 +92,37 @@ class Wanted(NamedTuple):
     """Which document a list subscription gets: the aspect of its view.
 
     Args:
+        id: of the subscription.
         total: what members contributed to the tag of the document before.
-        room: WHOLE, DATAGRAM or STREAM.
     """
 
-    kind: str
+    extent: Extent
     id: str
     total: int
     is_linphone: bool
-    room: str
+    room: Room
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it tells all members."""
+        return self.extent is Extent.FULL
 
     def as_text(self) -> str:
         """For `View.aspect`."""
-        return f"{self.kind} {self.id} {self.total:016x} {int(self.is_linphone)} {self.room}"
+        return f"{self.extent.value} {self.id} {self.total:016x} {int(self.is_linphone)} {self.room.value}"
 
     @classmethod
     def from_text(cls, text: str) -> "Wanted":
         """The opposite of `as_text`."""
-        kind, tag, total, is_linphone, room = text.split(" ")
-        return cls(kind, tag, int(total, 16), is_linphone == "1", room)
+        extent, tag, total, is_linphone, room = text.split(" ")
+        return cls(Extent(extent), tag, int(total, 16), is_linphone == "1", Room(room))
 
     def most(self, settings: Settings) -> int:
         """Octets of its body, 0: any number."""
         most = settings.rls.max_body
-        if self.room == DATAGRAM:
+        if self.room is Room.DATAGRAM:
             return min(most or MOST_IN_DATAGRAM, MOST_IN_DATAGRAM)
-        return most if self.room == STREAM else 0
+        return most if self.room is Room.STREAM else 0
 
 
 def aspect(subscription: Subscription) -> str:
@@ -112,15 +131,17 @@ def aspect(subscription: Subscription) -> str:
     is_full = not told or not subscription.version or subscription.changes > subscription.told
     total = 0 if is_full else int(told, 16)
     is_linphone = profile_of(subscription.user_agent).simple_multipart
-    return Wanted(FULL if is_full else PARTIAL, subscription.id, total, is_linphone, room_for(subscription)).as_text()
+    extent = Extent.FULL if is_full else Extent.PARTIAL
+    return Wanted(extent, subscription.id, total, is_linphone, room_for(subscription)).as_text()
 
 
-def room_for(subscription: Subscription) -> str:
+def room_for(subscription: Subscription) -> Room:
     """How much its NOTIFYs may hold. The members of a list that is fetched have no lifetime either."""
     if subscription.expires_at <= subscription.created_at and subscription.expires_at != store.GONE:
-        return WHOLE
+        return Room.WHOLE
     uri, next_hop, _ = dialog.routing(subscription)
-    return DATAGRAM if not subscription.list_id and sip.transport_of(next_hop or uri) == "udp" else STREAM
+    is_datagram = not subscription.list_id and sip.transport_of(next_hop or uri) == "udp"
+    return Room.DATAGRAM if is_datagram else Room.STREAM
 
 
 def authorize(at: Moment, watchers: Sequence[str], resource: str) -> dict[str, Authorization]:
@@ -173,13 +194,15 @@ def read_body(request: sip.Request) -> str:
 def render(at: Moment, views: Sequence[View]) -> dict[View, Document]:
     """The document of each list, with those of its members."""
     wanted = {view: Wanted.from_text(view.aspect) for view in views}
-    store.lock(at.database, [(each.id, int(each.kind == FULL)) for each in wanted.values()])
-    loaded = [_in_full(each) for each in store.members(at.database, [each.id for each in wanted.values() if each.kind == FULL])]
-    loaded += store.members_due(at.database, [each.id for each in wanted.values() if each.kind == PARTIAL])
+    in_full = [each.id for each in wanted.values() if each.is_full]
+    in_part = [each.id for each in wanted.values() if not each.is_full]
+    store.lock(at.database, {each.id: each.is_full for each in wanted.values()})
+    loaded = [_in_full(each) for each in store.members(at.database, in_full)]
+    loaded += store.members_due(at.database, in_part)
     news: dict[str, list[News]] = defaultdict(list)
     for each in notify.gather(at, loaded):
         news[each.subscription.list_id].append(each)
-    names = store.names_of(at.database, [each.id for each in wanted.values() if each.kind == FULL])
+    names = store.names_of(at.database, in_full)
     return {view: _document(view, each, names.get(each.id, ()), news[each.id], at.settings) for view, each in wanted.items()}
 
 
@@ -191,7 +214,7 @@ def _in_full(member: Subscription) -> Subscription:
 def _document(view: View, wanted: Wanted, names: Names, news: Sequence[News], settings: Settings) -> Document:
     """The document of one list, of the news of all its members and its names, or of those that are due."""
     ordered = sorted(news, key=lambda each: members.number_of(each.subscription.id))
-    is_full = wanted.kind == FULL
+    is_full = wanted.is_full
     changed = [each for each in ordered if is_full or each.tag != each.subscription.notified_tag]
     named = store.names_as_text(names)
     cut = _cut(changed, wanted.most(settings), is_full, len(view.entity), _octets(escaped(named)))
@@ -241,10 +264,10 @@ def _cut(news: Sequence[News], most: int, is_full: bool, domain: int, names_of_l
     named = bare + (NAMED - BARE) * len(news) + sum(names)
     has_names = is_full and named <= most
     octets = named if has_names else bare
-    for at in range(len(news)):
-        octets += shown[at] + (0 if has_names else NAMED + names[at]) + (0 if is_full else uris[at])
-        if octets > most and (at or is_full):
-            return Cut(at, has_names)
+    for told in range(len(news)):
+        octets += shown[told] + (0 if has_names else NAMED + names[told]) + (0 if is_full else uris[told])
+        if octets > most and (told or is_full):
+            return Cut(told, has_names)
     return Cut(len(news))
 
 

@@ -28,8 +28,8 @@ MEDIA_TYPE: Final = "application/resource-lists+xml"
 ACCEPT: Final = (MEDIA_TYPE, "multipart/mixed")
 ACCEPT_ENCODING: Final = "deflate, gzip, identity"
 
-
 MAX_PARTS: Final = 32
+"""Parts of a multipart body, at most."""
 
 _MULTIPART: Final = "multipart/mixed"
 _DISPOSITION: Final = "recipient-list"

@@ -7,7 +7,6 @@ section 4.4). URIs are read as clients write them (`kemi.xcap.uri`): `bob%40exam
 import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
-from xml.parsers import expat
 
 from kemi import sip
 from kemi.xcap import path, tree, uri
@@ -31,7 +30,6 @@ REFERENCES: Final = frozenset({ENTRY_REF, EXTERNAL})
 
 _XML_LANG = tree.expanded(tree.XML, "lang")
 _LANGUAGE = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
-_MARKUP = re.compile(rb"[<&\r]")
 
 
 class Member(NamedTuple):
@@ -82,29 +80,10 @@ def inside(element: Element) -> Iterator[Element]:
 def names_of(document: Document, element: Element) -> Names:
     """The display names of a list or an entry, each no longer than `sip.MAX_NAME`."""
     found = [each for each in element.children if kind_of(each) == NAME]
-    names = ((_language(each), text_of(document, each)[: sip.MAX_NAME]) for each in found)
+    names = ((_language(each), document.text_of(each)[: sip.MAX_NAME]) for each in found)
     return tuple((language, text) for language, text in names if text)
 
 
 def _language(element: Element) -> str:
     value = element.attributes.get(_XML_LANG, "")
     return value if _LANGUAGE.fullmatch(value) else ""
-
-
-def text_of(document: Document, element: Element) -> str:
-    """The characters in an element, those of its children too, without white space around them."""
-    if not document.has_end_tag(element):
-        return ""
-    inner = document.octets[document.behind_start_tag(element) : element.stop]
-    if _MARKUP.search(inner):
-        inner = _characters(inner)
-    return inner.decode().strip()
-
-
-def _characters(inner: bytes) -> bytes:
-    """What is left of well-formed content without its markup. Prefixes are bound elsewhere, so names are not looked at."""
-    parser = expat.ParserCreate("utf-8")
-    found: list[str] = []
-    parser.CharacterDataHandler = found.append
-    parser.Parse(b"<_>%b</_>" % inner, True)
-    return "".join(found).encode()

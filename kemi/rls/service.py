@@ -7,11 +7,10 @@ document: a user's own list is at `<user>-list` in the user's domain (SER handbo
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from kemi import sip
 from kemi.errors import BadEvent
 from kemi.rls import resource_list
-from kemi.xcap import tree, uri
-from kemi.xcap.constraints import RLS_SERVICES
+from kemi.xcap import tree
+from kemi.xcap.constraints import RLS_SERVICES, service_uri
 from kemi.xcap.tree import Document, Element
 
 
@@ -52,21 +51,21 @@ def find(document: Document, text: str) -> ServiceDefinition | None:
         document: an rls-services document.
         text: any form of the URI, as a Request-URI.
     """
-    wanted = _canonical(text)
+    wanted = service_uri(text)
     services = _children(document.root, "service") if wanted else []
-    found = (each for each in services if _canonical(each.attributes.get("uri", "")) == wanted)
+    found = (each for each in services if service_uri(each.attributes.get("uri", "")) == wanted)
     return next((_read(document, each, wanted) for each in found), None)
 
 
 def uris(document: Document) -> set[str]:
     """The canonical URIs of all services of an rls-services document."""
-    return {_canonical(each.attributes.get("uri", "")) for each in _children(document.root, "service")}
+    return {service_uri(each.attributes.get("uri", "")) for each in _children(document.root, "service")}
 
 
 def _read(document: Document, element: Element, canonical: str) -> ServiceDefinition:
     packages = _children(element, "packages")
-    names = (resource_list.text_of(document, each) for part in packages for each in _children(part, "package"))
-    link = next((resource_list.text_of(document, each) for each in _children(element, "resource-list")), "")
+    names = (document.text_of(each) for part in packages for each in _children(part, "package"))
+    link = next((document.text_of(each) for each in _children(element, "resource-list")), "")
     own = next(iter(_children(element, "list")), None)
     return ServiceDefinition(canonical, frozenset(names) if packages else None, link, own)
 
@@ -75,12 +74,6 @@ def _children(element: Element, name: str) -> list[Element]:
     """Those with this name, of rls-services or, as SER has them, of no namespace."""
     names = (tree.expanded(RLS_SERVICES, name), name)
     return [each for each in element.children if each.name in names]
-
-
-def _canonical(text: str) -> str:
-    """As `kemi.xcap.constraints.service_uri`."""
-    scheme, _, rest = uri.canonical(text).partition(":")
-    return f"sip:{rest}" if scheme in sip.SCHEMES and "@" in rest else ""
 
 
 def list_named(document: Document, name: str) -> Element | None:

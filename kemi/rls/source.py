@@ -36,7 +36,7 @@ from kemi.rls.resource_list import Member, Names
 from kemi.rls.service import ServiceDefinition
 from kemi.settings import Settings
 from kemi.subscription import Subscription
-from kemi.xcap import access, fetched, roots, tree
+from kemi.xcap import access, fetched, roots, tree, usages
 from kemi.xcap.constraints import Place
 from kemi.xcap.errors import XcapError
 from kemi.xcap.fetched_document import Reading, State
@@ -129,7 +129,10 @@ def below(root: str, chosen: str) -> str:
 
 
 def there(at: Moment, subscription: Subscription) -> Moment:
-    """The settings for documents of a list subscription: the root that it was opened with, if that still may be asked."""
+    """The same moment, with the settings for documents of a list subscription.
+
+    They are below the XCAP root that it was opened with, if that may still be asked.
+    """
     return roots.below(at, roots.allowed(at.settings, _chosen(subscription).root))
 
 
@@ -143,22 +146,22 @@ def has_list(at: Moment, watcher: str, name: str) -> bool:
     return _list_of(_reader(at), watcher, name) is not None
 
 
-def is_list(at: Moment, uri: str, watcher: str) -> bool:
+def is_list(at: Moment, watcher: str, uri: str) -> bool:
     """Whether a URI stands for a list.
 
     Args:
-        uri: canonical.
         watcher: canonical URI of who asks.
+        uri: canonical.
 
     Raises:
         NotFetchedYet: 503, a document of another server that says so, or who is in it, is being fetched. So is one that is old and
-            has not this list: it may have it by now. One that cannot be fetched counts as it was.
+            does not have this list: it may have it by now. One that cannot be fetched counts as it was.
     """
     if _is_simple(at.settings, watcher, uri):
         if at.settings.xcap.xcap_root:
             _list_of(_reader(at), watcher, "")
         return True
-    return find(at, uri, watcher, is_opened=True) is not None
+    return find(at, watcher, uri, may_be_old=False) is not None
 
 
 def ask(at: Moment, wanted: Sequence[DocumentSelector]) -> None:
@@ -168,7 +171,7 @@ def ask(at: Moment, wanted: Sequence[DocumentSelector]) -> None:
 
 
 def whose(at: Moment, subscription: Subscription) -> str:
-    """Canonical URI of the user whose documents the list of a new subscription stands in; "": in one below global."""
+    """Canonical URI of the user in whose documents the list of a new subscription stands; "": it stands below global."""
     watcher, uri = subscription.watcher, subscription.resource
     if at.settings.xcap.xcap_root or subscription.body or _is_simple(at.settings, watcher, uri):
         return watcher
@@ -176,20 +179,22 @@ def whose(at: Moment, subscription: Subscription) -> str:
     return watcher if owner is None else owner
 
 
-def owner_of(at: Moment, uri: str, watcher: str) -> str:
-    """Canonical URI of the user whose list this is; "": it is nobody's, or not another's: so is what another server has, and what
-    stands below global, where everybody may read it."""
+def owner_of(at: Moment, watcher: str, uri: str) -> str:
+    """Canonical URI of the user whose list this is; "": everybody may read it.
+
+    So may they what stands below global. What another server has is the watcher's own or everybody's: "" too.
+    """
     if _is_simple(at.settings, watcher, uri):
         return watcher
     return "" if at.settings.xcap.xcap_root else store.owner(at.database, uri) or ""
 
 
-def lists_among(at: Moment, uris: Sequence[str], watcher: str) -> set[str]:
+def lists_among(at: Moment, watcher: str, uris: Sequence[str]) -> set[str]:
     """Those of these canonical URIs that are services; of another server as far as its documents are known."""
     if not at.settings.xcap.xcap_root:
         return store.services(at.database, uris)
     readings = _services(at, watcher).values()
-    documents = [parsed(each.body) for each in readings if each.state not in (State.UNKNOWN, State.MISSING)]
+    documents = [parsed(each.body) for each in readings if each.is_there]
     return set(uris) & {uri for each in documents if each is not None for uri in service.uris(each)}
 
 
@@ -197,8 +202,12 @@ def _is_simple(settings: Settings, watcher: str, uri: str) -> bool:
     return bool(settings.rls.simple_list) and service.is_implicit(settings.rls.simple_list, watcher, uri)
 
 
-def find(at: Moment, uri: str, watcher: str, is_opened: bool = False) -> Found | None:
-    """The service with this URI. Raises as `is_list`; only where it `is_opened` what is old does not do."""
+def find(at: Moment, watcher: str, uri: str, may_be_old: bool = True) -> Found | None:
+    """The service with this URI; None: there is none. Raises as `is_list`.
+
+    Args:
+        may_be_old: documents of another server that are old are believed when they do not have it.
+    """
     if not at.settings.xcap.xcap_root:
         stored = store.service(at.database, uri)
         return _found(stored.owner, stored.body, uri) if stored else None
@@ -206,10 +215,10 @@ def find(at: Moment, uri: str, watcher: str, is_opened: bool = False) -> Found |
     for owner, reading in readings.items():
         if reading.state is State.UNKNOWN:
             raise NotFetchedYet("the services of the XCAP server are not known yet", services_for(watcher))
-        found = _found(owner, reading.body, uri) if reading.state is not State.MISSING else None
+        found = _found(owner, reading.body, uri) if reading.is_there else None
         if found is not None:
             return found
-    if is_opened and any(each.is_outdated for each in readings.values()):
+    if not may_be_old and any(each.is_outdated for each in readings.values()):
         raise NotFetchedYet("the services of the XCAP server may be others by now", services_for(watcher))
     return None
 
@@ -217,12 +226,12 @@ def find(at: Moment, uri: str, watcher: str, is_opened: bool = False) -> Found |
 def services_for(watcher: str) -> list[DocumentSelector]:
     """Another server's documents of the services that a watcher may use, for `ask`."""
     owners = ((Tree.USERS, watcher), (Tree.GLOBAL, ""))
-    return [DocumentSelector(fetched.SERVICES, where, owner, "") for where, owner in owners]
+    return [DocumentSelector(usages.SERVICES, where, owner, "") for where, owner in owners]
 
 
 def _services(at: Moment, watcher: str) -> dict[str, Reading]:
     """The services of another server that a watcher may use, its own first; both are asked for, whatever the one says."""
-    return {owner: fetched.document(at, fetched.SERVICES, owner) for owner in (watcher, "")}
+    return {owner: fetched.document(at, usages.SERVICES, owner) for owner in (watcher, "")}
 
 
 def _found(owner: str, body: bytes, uri: str) -> Found | None:
@@ -283,13 +292,13 @@ def _resolve(at: Moment, subscription: Subscription, served: Sequence[str]) -> R
         return _own_list(at.settings, watcher, chosen.name, read, limits)
     if _is_simple(at.settings, watcher, uri):
         return _simple(at.settings, watcher, read, limits)
-    found = find(at, uri, watcher)
+    found = find(at, watcher, uri)
     if found is None:
         raise NotFound("there is no such list")
     found.service.require_package(subscription.package.partition(";")[0], served)
     expanded = expansion.expand_service(found.document, found.service, place_of(at.settings, found.owner), read, limits)
     keys = (watcher, "") if at.settings.xcap.xcap_root else (found.owner,)
-    return _resolved(expanded, *(document_key(fetched.SERVICES, each) for each in keys))
+    return _resolved(expanded, *(document_key(usages.SERVICES, each) for each in keys))
 
 
 def _simple(settings: Settings, watcher: str, read: expansion.Read, limits: Limits) -> Resolved:
@@ -297,7 +306,7 @@ def _simple(settings: Settings, watcher: str, read: expansion.Read, limits: Limi
     try:
         return _own_list(settings, watcher, "", read, limits)
     except NotFound:
-        return Resolved((), (document_key(fetched.LISTS, watcher),))
+        return Resolved((), (document_key(usages.LISTS, watcher),))
 
 
 def _own_list(settings: Settings, watcher: str, name: str, read: expansion.Read, limits: Limits) -> Resolved:
@@ -306,7 +315,7 @@ def _own_list(settings: Settings, watcher: str, name: str, read: expansion.Read,
     Raises:
         NotFound: 404, it is not there.
     """
-    key = document_key(fetched.LISTS, watcher)
+    key = document_key(usages.LISTS, watcher)
     found = _list_of(read, watcher, name)
     if found is None:
         raise NotFound("there is no such list")
@@ -315,11 +324,11 @@ def _own_list(settings: Settings, watcher: str, name: str, read: expansion.Read,
 
 
 def _list_of(read: expansion.Read, watcher: str, name: str) -> tuple[Document, Element] | None:
-    wanted = DocumentSelector(fetched.LISTS, Tree.USERS, watcher, "")
+    wanted = DocumentSelector(usages.LISTS, Tree.USERS, watcher, "")
     reading = read(wanted)
     if reading.state is State.UNKNOWN:
         raise NotFetchedYet("the lists of the XCAP server are not known yet", [wanted])
-    document = parsed(reading.body) if reading.state is not State.MISSING else None
+    document = parsed(reading.body) if reading.is_there else None
     element = service.list_named(document, name) if document else None
     return (document, element) if document and element else None
 

@@ -30,8 +30,8 @@ from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription
 UNSEEN = Authorization(Decision.BLOCK)
 """Of somebody who is not there, or cannot be watched now: nothing is shown."""
 
-
 PER_RESOURCE = "pa.max_watchers"
+"""The limit for which somebody is not watched now (`Authorization.limit`)."""
 
 
 class Standing(NamedTuple):
@@ -83,12 +83,12 @@ def standings_of(
     return found | dict(lists)
 
 
-def _authorized(at: Moment, base: EventPackage, watcher_uri: str, resources: Sequence[str]) -> Mapping[str, Authorization]:
+def _authorized(at: Moment, base: EventPackage, watcher: str, resources: Sequence[str]) -> Mapping[str, Authorization]:
     if not resources:
         return {}
     if base.authorize_members is not None:
-        return base.authorize_members(at, watcher_uri, resources)
-    return {each: base.authorization(at, watcher_uri, each) for each in resources}
+        return base.authorize_members(at, watcher, resources)
+    return {each: base.authorization(at, watcher, each) for each in resources}
 
 
 def _standing(authorization: Authorization) -> Standing:
@@ -97,28 +97,29 @@ def _standing(authorization: Authorization) -> Standing:
     return Standing(authorization, None if authorization.decision in STATE_BY_DECISION else Reason.REJECTED)
 
 
-def list_standing(at: Moment, watcher_uri: str, uri: str) -> Standing:
+def list_standing(at: Moment, watcher: str, uri: str) -> Standing:
     """What a list in a list is to be."""
-    decision = may_watch(at, watcher_uri, uri)
+    decision = may_watch(at, watcher, uri)
     return _standing(Authorization(decision))._replace(is_list=decision is Decision.ALLOW)
 
 
-def may_watch(at: Moment, watcher_uri: str, uri: str) -> Decision:
+def may_watch(at: Moment, watcher: str, uri: str) -> Decision:
     """Who may use a list (RFC 5363 section 5.2, SER handbook section 6.3): what `rls.auth` says of one watcher."""
     if at.settings.rls.auth != "owner":
         return Decision.ALLOW
-    owner = source.owner_of(at, uri, watcher_uri)
-    return Decision.ALLOW if owner in ("", watcher_uri) else Decision.BLOCK
+    owner = source.owner_of(at, watcher, uri)
+    return Decision.ALLOW if owner in ("", watcher) else Decision.BLOCK
 
 
 def limited(at: Moment, package: str, before: Mapping[str, Subscription], standings: Mapping[str, Standing]) -> dict[str, Standing]:
-    """The same within the limits that every subscription has: of waiting for a decision, and of watchers.
+    """What members are to be within the limits that every subscription has: of waiting for a decision, and of watchers.
 
     Args:
         package: name of the members' package.
         before: the members that the list has, by canonical URI.
+        standings: what they would be without these limits.
     """
-    patience = at.settings.pa.waiting_expiration or at.now
+    patience = at.settings.pa.waiting_expiration or at.now  # 0: nobody waits for longer than since the epoch
     waiting = [each for each in before.values() if each.state is State.PENDING and at.now - each.created_at >= patience]
     given_up = {each.resource for each in waiting if each.resource in standings and standings[each.resource].state is State.PENDING}
     live = {resource for resource, each in before.items() if each.state is not State.TERMINATED}

@@ -16,7 +16,6 @@ from kemi.subscription import Subscription
 GONE: Final = 0.0
 """`expires_at` of a member that is in the list no more, until that is told."""
 
-
 NO_DOCUMENT: Final = ""
 """Stands in the place of a document in the row that has the display names of a list."""
 
@@ -25,7 +24,6 @@ class Stored(NamedTuple):
     """A service of our own documents: whose it is, "" for one below global; and the octets of the document that it stands in."""
 
     owner: str
-    name: str
     body: bytes
 
 
@@ -50,9 +48,13 @@ def active(database: Database, list_id: str) -> set[str]:
     return {resource for (resource,) in database.execute("list_active", {"list_id": list_id}).rows()}
 
 
-def lock(database: Database, lists: Sequence[tuple[str, int]]) -> None:
-    """Lock what a document of these lists will tell of, as (id, 1: in full), until the transaction ends; lists in lists too."""
-    database.execute("list_lock", {}, lists)
+def lock(database: Database, lists: Mapping[str, bool]) -> None:
+    """Lock what a document of these lists will tell of until the transaction ends; lists in lists too.
+
+    Args:
+        lists: by id, whether all of it will be told.
+    """
+    database.execute("list_lock", {}, [(list_id, int(is_full)) for list_id, is_full in lists.items()])
 
 
 def lock_resources(database: Database, resources: Sequence[str]) -> None:
@@ -159,7 +161,7 @@ def watching_singly(database: Database, uris: Sequence[str], watcher: str) -> li
 def service(database: Database, uri: str) -> Stored | None:
     """The service with this canonical URI."""
     rows = database.execute("list_service", {"uri": uri}).rows()
-    return Stored(rows[0][0], rows[0][1], bytes(rows[0][2])) if rows else None
+    return Stored(rows[0][0], bytes(rows[0][1])) if rows else None
 
 
 def owner(database: Database, uri: str) -> str | None:

@@ -8,12 +8,12 @@ Supported: eventlist, URI of a list           that list
 Supported: eventlist, another URI             a single resource
 without eventlist                             a single resource; if the URI is a list's: 421 (`kemi.subscribe`)
 
-While it is not known which lists another server has, a URI that is known to be a user's is a single resource: who cannot be
-reached keeps nobody from watching users. Others, and who requires eventlist, come back later. So they do when what is known is old,
-and the server has not failed to say what is new.
+While it is not known which lists another server has, a URI that is known to be a user's is a single resource: a server that cannot
+be reached keeps nobody from watching users. For other URIs, and for who requires eventlist, the answer is 503, and the client comes
+back later. It is so too where what is known is old, and a newer answer may still come.
 
-A single resource that becomes a list is one no longer (`kemi.rls.appeared`); with another server that is looked for with each
-SUBSCRIBE in the dialog.
+A subscription to a single resource ends when a list gets its URI (`kemi.rls.appeared`). With another server each SUBSCRIBE in the
+dialog has the documents looked at that would say so.
 
 SQL: 1 statement where the SUBSCRIBE supports lists and opens a dialog, else none; with another server 2, 1 more while its lists are
 not known, or old.
@@ -31,12 +31,12 @@ SUPPORTED: Final = (EVENT_LIST, recipient_list.OPTION_TAG)
 """Option tags of a server that has lists."""
 
 
-def is_for_list(at: Moment, request: sip.Request, resource: str, watcher: str) -> bool:
+def is_for_list(at: Moment, request: sip.Request, watcher: str, resource: str) -> bool:
     """Whether it is.
 
     Args:
-        resource: canonical URI that the Request-URI stands for; in a dialog it is not looked at.
         watcher: canonical URI of who asks, authenticated.
+        resource: canonical URI that the Request-URI stands for; in a dialog it is not looked at.
 
     Raises:
         ServiceUnavailable: 503, a document of another server that says so is being fetched.
@@ -50,7 +50,7 @@ def is_for_list(at: Moment, request: sip.Request, resource: str, watcher: str) -
     if not supports_lists(request):
         return False
     try:
-        return source.is_list(at, resource, watcher)
+        return source.is_list(at, watcher, resource)
     except source.NotFetchedYet:
         if EVENT_LIST in options(request.require) or not (resource == watcher or account_store.is_user(at.database, resource)):
             raise

@@ -23,6 +23,7 @@ from kemi.xcap.path import Tree
 
 RESOURCE_LISTS = "urn:ietf:params:xml:ns:resource-lists"
 RLS_SERVICES = "urn:ietf:params:xml:ns:rls-services"
+"""Namespaces of the documents."""
 
 SERVICE = f"{{{RLS_SERVICES}}}service"
 _RESOURCE_LIST = f"{{{RLS_SERVICES}}}resource-list"
@@ -77,7 +78,7 @@ def rls_services(root: etree._Element, place: Place) -> None:
     """RFC 4826 section 4.4.5, but for what other documents have."""
     seen: set[str] = set()
     for service in root.iterchildren(SERVICE):
-        found = service_uri(service)
+        found = service_uri(service.get("uri", ""))
         if not found:
             raise ConstraintFailure("the uri of a service is no SIP URI")
         if found in seen:
@@ -89,9 +90,13 @@ def rls_services(root: etree._Element, place: Place) -> None:
     _check_lists([*root.iterchildren(SERVICE), *root.iter(*_LISTS)])
 
 
-def service_uri(service: etree._Element) -> str:
-    """The canonical URI of a service, with the scheme sip; "" if there is none that SIP could ask for."""
-    scheme, _, rest = uri.canonical(service.get("uri", "")).partition(":")
+def service_uri(text: str) -> str:
+    """The canonical URI of a service, with the scheme sip; "" if it is none that SIP could ask for.
+
+    Args:
+        text: any form of it, as `uri` of a service or a Request-URI.
+    """
+    scheme, _, rest = uri.canonical(text).partition(":")
     return f"sip:{rest}" if scheme in sip.SCHEMES and "@" in rest else ""
 
 

@@ -11,20 +11,19 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from kemi.xcap import path, selector, tree, uri
+from kemi.xcap.constraints import RESOURCE_LISTS
 from kemi.xcap.errors import XcapError
 from kemi.xcap.path import DocumentSelector
 from kemi.xcap.selector import Target
 from kemi.xcap.tree import Element
-
-NAMESPACE = "urn:ietf:params:xml:ns:resource-lists"
 
 MAX_LISTS = 100
 """Lists that one may refer to, directly or not; what is beyond is not known."""
 
 _ANCHOR = re.compile(r"(?P<server>https?://[^/?#]*)?(?P<path>/[^?#]*)(?:\?(?P<query>[^#]*))?", re.IGNORECASE)
 
-_ROOT, _LIST, _ENTRY = (tree.expanded(NAMESPACE, name) for name in ("resource-lists", "list", "entry"))
-_REFERENCES = {tree.expanded(NAMESPACE, name): attribute for name, attribute in (("external", "anchor"), ("entry-ref", "ref"))}
+_ROOT, _LIST, _ENTRY = (tree.expanded(RESOURCE_LISTS, name) for name in ("resource-lists", "list", "entry"))
+_REFERENCES = {tree.expanded(RESOURCE_LISTS, name): attribute for name, attribute in (("external", "anchor"), ("entry-ref", "ref"))}
 
 
 class Anchor(NamedTuple):
@@ -105,21 +104,12 @@ def members(body: bytes, node: str, query: str = "") -> Members:
     return _members(selected[0]) if selected else NOBODY
 
 
-def _selected(root: Element, node: str, query: str) -> list[Element]:
+def _selected(root: Element, node: str, query: str) -> Sequence[Element]:
     """What the selector selects: one element, if it is a good selector and the list is there."""
     if not node:
-        return [root]
-    wanted = selector.parse(node, NAMESPACE, query)
-    if wanted.target is not Target.ELEMENT:
-        return []
-    selected = [root]
-    siblings: Sequence[Element] = selected
-    for step in wanted.steps:
-        selected = step.matching(siblings)
-        if len(selected) != 1:
-            break
-        siblings = selected[0].children
-    return selected
+        return (root,)
+    wanted = selector.parse(node, RESOURCE_LISTS, query)
+    return wanted.elements(root) if wanted.target is Target.ELEMENT else ()
 
 
 def _members(selected: Element) -> Members:

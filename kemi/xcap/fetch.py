@@ -42,6 +42,8 @@ ROUND: Final = 30.0
 """Seconds after which nothing more is begun, so that the process takes its next task."""
 
 REDIRECTIONS: Final = 3
+"""Followed for one document, at most."""
+
 IDLE: Final = 20
 """Seconds that a connection is kept for the next document."""
 
@@ -49,6 +51,7 @@ BUSY: Final = frozenset({429, 502, 503, 504})
 """Statuses that say that the server cannot work now."""
 
 FINE: Final = 10_000
+"""Different numbers that `chance` may give."""
 
 Claim = Callable[[str, int], list[FetchedDocument]]
 Done = Callable[[FetchedDocument, Answer], None]
@@ -103,7 +106,8 @@ class Fetcher:
         try:
             while True:
                 for server in self._servers if time.monotonic() <= until else ():
-                    begun = server.claim(claim, sum(at is server for at, _ in running.values()), most)
+                    asked_already = sum(asked is server for asked, _ in running.values())
+                    begun = server.claim(claim, asked_already, most)
                     running |= {self._loop.create_task(server.fetch(each)): (server, each) for each in begun}
                 if not running:
                     return time.monotonic() > until

@@ -20,34 +20,18 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from kemi import reauthorize
-from kemi.database import Database
 from kemi.effects import Effect, Log
 from kemi.event_package import Packages
 from kemi.moment import Moment
 from kemi.settings import Settings
-from kemi.xcap import fetched_document, fetched_store, roots, store
+from kemi.xcap import fetched_document, fetched_store, roots, store, usages
 from kemi.xcap.fetched_document import Answer, FetchedDocument, Outcome, Reading, State
+from kemi.xcap.fetched_store import Deadlines
 from kemi.xcap.path import DocumentSelector, Tree
-
-OMA_RULES: Final = "org.openmobilealliance.pres-rules"
-RULES: Final = frozenset({"pres-rules", OMA_RULES})
-"""Application usages of presence rules."""
-
-DIALOG_RULES: Final = frozenset({"dialog-rules", "org.openxcap.dialog-rules"})
-"""Application usages of rules for the package dialog alone. `pa.auth_rules_refresh_time` is about these and those of presence."""
 
 PRESENCE: Final = "presence"
 DIALOG: Final = "dialog"
 """The event packages that rules are about; others may ask those of presence."""
-
-LISTS: Final = "resource-lists"
-"""Application usage of the lists that rules may refer to."""
-
-SERVICES: Final = "rls-services"
-"""Application usage of the lists that can be subscribed to."""
-
-OF_LISTS: Final = frozenset({LISTS, SERVICES})
-"""Application usages that lists of resources are made of."""
 
 GRACE: Final = 5
 """Seconds after the longest fetch until somebody else may try."""
@@ -71,8 +55,8 @@ class Place(NamedTuple):
         return f"{self.auid}/{self.name}"
 
 
-Changed = Callable[[str, str, float], list[Effect]]
-"""(auid, owner, now): decisions that were made with this document are made again, in the transaction that saves it."""
+Changed = Callable[[Moment, str, str], list[Effect]]
+"""(at, auid, owner): decisions that were made with this document are made again, in the transaction that saves it."""
 
 
 def document(at: Moment, auid: str, xui: str, name: str = "") -> Reading:
@@ -88,7 +72,7 @@ def document(at: Moment, auid: str, xui: str, name: str = "") -> Reading:
         more, and the default that gives away least is right until that changes.
     """
     if not at.settings.xcap.xcap_root:
-        return _own(at.database, auid, xui, name or fetched_document.name_of(auid))
+        return _own(at, auid, xui, name or fetched_document.name_of(auid))
     uri = _uri(at.settings, auid, xui, name or _name(at.settings, auid, xui))
     return _read(at, auid, xui, uri, fetched_store.load(at.database, xui, uri)) if uri else Reading(State.MISSING)
 
@@ -103,19 +87,19 @@ def documents(at: Moment, places: Sequence[Place], xui: str) -> list[Reading]:
     ]
 
 
-def place_of(document: FetchedDocument) -> Place:
-    """Where a document of a user is."""
-    return Place(document.auid, document.uri.rpartition("/")[2])
-
-
 def known(at: Moment, places: Sequence[Place], xui: str) -> list[Reading]:
-    """The same of documents that nobody needs now: none is asked for. One statement."""
+    """The same as `documents`, of such as nobody needs now: none is asked for. One statement."""
     uris = [_uri(at.settings, each.auid, xui, each.name) for each in places]
     found = fetched_store.load_many(at.database, xui, list(filter(None, uris)))
     return [
         fetched_document.reading(found.get(uri), freshness(at.settings, place.auid), at.settings.xcap.fetch_stale, at.now)
         for place, uri in zip(places, uris, strict=True)
     ]
+
+
+def place_of(document: FetchedDocument) -> Place:
+    """Where a document of a user is."""
+    return Place(document.auid, document.uri.rpartition("/")[2])
 
 
 def _uri(settings: Settings, auid: str, xui: str, name: str) -> str:
@@ -131,31 +115,32 @@ def _read(at: Moment, auid: str, xui: str, uri: str, found: FetchedDocument | No
     return fetched_document.reading(found, freshness(at.settings, auid), at.settings.xcap.fetch_stale, at.now)
 
 
-def _own(database: Database, auid: str, xui: str, name: str) -> Reading:
-    found = store.load(database, DocumentSelector(auid, Tree.USERS if xui else Tree.GLOBAL, xui, name))
+def _own(at: Moment, auid: str, xui: str, name: str) -> Reading:
+    found = store.load(at.database, DocumentSelector(auid, Tree.USERS if xui else Tree.GLOBAL, xui, name))
     return Reading(State.FRESH, found.body) if found else Reading(State.MISSING)
 
 
 def _name(settings: Settings, auid: str, xui: str) -> str:
     """Of a user's document; SER has names of its own."""
-    names = {"pres-rules": settings.pa.pres_rules_file, LISTS: settings.rls.resource_lists_file}
+    names = {usages.PRES_RULES: settings.pa.pres_rules_file, usages.LISTS: settings.rls.resource_lists_file}
     return names.get(auid, "") if xui else ""
 
 
 def freshness(settings: Settings, auid: str) -> float:
     """Seconds until a document of this usage is old."""
-    configured = settings.pa.auth_rules_refresh_time if auid in RULES | DIALOG_RULES else settings.xcap.fetch_freshness
+    is_of_rules = auid in usages.RULES | usages.DIALOG_RULES
+    configured = settings.pa.auth_rules_refresh_time if is_of_rules else settings.xcap.fetch_freshness
     return min(configured, settings.xcap.fetch_stale)
 
 
-def asking(packages: Packages, auid: str) -> list[str]:
+def packages_asking(packages: Packages, auid: str) -> list[str]:
     """Names of the packages whose watchers are judged again when a document of this application usage changes."""
-    if auid in DIALOG_RULES:
+    if auid in usages.DIALOG_RULES:
         return [DIALOG] if DIALOG in packages else []
-    return reauthorize.asking_the_same(packages, PRESENCE) if auid in RULES or auid == LISTS else []
+    return reauthorize.asking_the_same(packages, PRESENCE) if auid in usages.RULES or auid == usages.LISTS else []
 
 
-def deadlines(at: Moment) -> tuple[bool, bool]:
+def deadlines(at: Moment) -> Deadlines:
     """Whether there is something to fetch, and something to forget. One statement."""
     return fetched_store.deadlines(at.database, at.now, at.now - at.settings.xcap.fetch_stale)
 
@@ -170,7 +155,7 @@ def claim(at: Moment, server: str, limit: int) -> list[FetchedDocument]:
 
     It is asked again and again while there are fetches; where nothing is due nobody else has to wait for that.
     """
-    if not fetched_store.deadlines(at.database, at.now, NEVER)[0]:
+    if not fetched_store.deadlines(at.database, at.now, NEVER).is_due:
         return []
     with at.database.transaction():
         claimed = fetched_store.claim(at.database, server, at.now, at.now + at.settings.xcap.fetch_timeout + GRACE, limit)
@@ -194,7 +179,7 @@ def save(at: Moment, claimed: FetchedDocument, answer: Answer, changed: Changed,
         saved = fetched_document.after(before, answer, freshness(at.settings, claimed.auid), at.now, chance)
         fetched_store.save(at.database, saved)
         differs = fetched_document.differs(before, saved)
-        effects = changed(claimed.auid, claimed.owner, at.now) if differs else []
+        effects = changed(at, claimed.auid, claimed.owner) if differs else []
     return [_log(before, saved, answer), *effects] if differs else effects
 
 
@@ -207,22 +192,22 @@ def forget(at: Moment, changed: Changed) -> list[Effect]:
     """What nobody confirmed for `xcap.fetch_stale` seconds is not known any more; what nobody uses either is removed."""
     before = at.now - at.settings.xcap.fetch_stale
     fetched_store.remove_over(at.database, before)
-    roots.forget(at.database, at.now)
+    roots.forget(at)
     effects: list[Effect] = []
     for each in fetched_store.over(at.database, before, LIMIT):
-        effects += _forget(at.database, each, before, changed, at.now)
+        effects += _forget(at, each, before, changed)
     return effects
 
 
-def _forget(database: Database, old: FetchedDocument, before: float, changed: Changed, now: float) -> list[Effect]:
-    with database.transaction():
-        database.lock(old.owner)
-        found = fetched_store.load(database, old.owner, old.uri)
+def _forget(at: Moment, old: FetchedDocument, before: float, changed: Changed) -> list[Effect]:
+    with at.database.transaction():
+        at.database.lock(old.owner)
+        found = fetched_store.load(at.database, old.owner, old.uri)
         if found is None or found.since > before:
             return []
-        forgotten = fetched_document.forgotten(found, now)
-        fetched_store.save(database, forgotten)
+        forgotten = fetched_document.forgotten(found, at.now)
+        fetched_store.save(at.database, forgotten)
         if not fetched_document.differs(found, forgotten):
             return []
-        effects = changed(found.auid, found.owner, now)
+        effects = changed(at, found.auid, found.owner)
     return [Log(f"document forgotten: uri={found.uri} why=not confirmed since {found.since:.0f}"), *effects]

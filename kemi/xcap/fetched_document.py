@@ -18,25 +18,21 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from kemi.xcap import path, tree
+from kemi.xcap import path, tree, usages
 from kemi.xcap.errors import XcapError
 
 LONGEST_SILENCE: Final = 30.0
 """Seconds between two attempts, at most, while the server does not answer."""
 
 DEFAULT_NAME: Final = "index"
-NAMES: Final = MappingProxyType({"org.openmobilealliance.pres-rules": "pres-rules"})
+NAMES: Final = MappingProxyType({usages.OMA_RULES: "pres-rules"})
 """What documents are called below the home folder where it is not `index` (OMA XDM Core 7.3.1)."""
 
 ROOTS: Final = MappingProxyType(
     {
-        "pres-rules": "ruleset",
-        "org.openmobilealliance.pres-rules": "ruleset",
-        "im-rules": "ruleset",
-        "dialog-rules": "ruleset",
-        "org.openxcap.dialog-rules": "ruleset",
-        "resource-lists": "resource-lists",
-        "rls-services": "rls-services",
+        **dict.fromkeys((*usages.RULES, usages.IM_RULES, *usages.DIALOG_RULES), "ruleset"),
+        usages.LISTS: "resource-lists",
+        usages.SERVICES: "rls-services",
     }
 )
 """Local name of the root element by application usage. The namespace is not looked at: SER's documents may have none."""
@@ -82,6 +78,11 @@ class Reading(NamedTuple):
     state: State
     body: bytes = b""
     is_outdated: bool = False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a document to read, fresh or stale."""
+        return self.state in (State.FRESH, State.STALE)
 
 
 class Answer(NamedTuple):

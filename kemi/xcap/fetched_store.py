@@ -69,10 +69,17 @@ def list_all(database: Database, owner: str, limit: int) -> list[Listed]:
     return [Listed._make(row) for row in database.execute("fetched_list", {"owner": owner, "limit": limit}).rows()]
 
 
-def deadlines(database: Database, now: float, before: float) -> tuple[bool, bool]:
-    """Whether documents are to be fetched, and whether some were not confirmed since `before`. One statement."""
+class Deadlines(NamedTuple):
+    """Whether documents are to be fetched, and whether what is known of some is too old."""
+
+    is_due: bool
+    is_over: bool
+
+
+def deadlines(database: Database, now: float, before: float) -> Deadlines:
+    """Which of both have come; what was not confirmed since `before` is too old. Seconds since the epoch. One statement."""
     ((due, over),) = database.execute("fetched_deadlines", {"now": now, "before": before}).rows()
-    return bool(due), bool(over)
+    return Deadlines(bool(due), bool(over))
 
 
 def claim(database: Database, server: str, now: float, until: float, limit: int) -> list[FetchedDocument]:

@@ -20,8 +20,7 @@ from kemi.moment import Moment
 from kemi.report import report_document
 from kemi.settings import Settings
 from kemi.subscription import State
-from kemi.xcap import fetched
-from kemi.xcap.fetched import Changed
+from kemi.xcap import fetched, usages
 from kemi.xcap.fetched_document import Answer, FetchedDocument, Outcome
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ Appeared = Callable[[Moment, str], list[Effect]]
 
 
 def nobody(_at: Moment, _owner: str) -> list[Effect]:
-    """Nobody watches what becomes a list."""
+    """What follows of other services where nobody is looked for who watches one of them as a single resource."""
     return []
 
 
@@ -81,11 +80,11 @@ class Fetching:
         """Once a second, in one process."""
         if not at.settings.xcap.xcap_root:
             return
-        due, over = fetched.deadlines(at)
-        if due:
+        deadlines = fetched.deadlines(at)
+        if deadlines.is_due:
             self._wake()
-        if over:
-            self._execute(partial(fetched.forget, at, rules_changed(at)))
+        if deadlines.is_over:
+            self._execute(partial(fetched.forget, at, document_changed))
 
     def run(self, at: Moment) -> None:
         """Fetch what is due.
@@ -103,13 +102,13 @@ class Fetching:
     def _fetch(self, fetcher: "Fetcher", at: Moment) -> None:
         from kemi.xcap.fetch import chance
 
-        changed = rules_changed(at, self._appeared)
+        changed = partial(document_changed, appeared=self._appeared)
 
         def claim(server: str, limit: int) -> list[FetchedDocument]:
             return fetched.claim(at._replace(now=time.time()), server, limit)
 
         def done(document: FetchedDocument, answer: Answer) -> None:
-            if answer.outcome is Outcome.DOCUMENT and document.auid in fetched.RULES | fetched.DIALOG_RULES:
+            if answer.outcome is Outcome.DOCUMENT and document.auid in usages.RULES | usages.DIALOG_RULES:
                 self._read(at.settings, document.auid, answer.body, fetched.place_of(document).path)
             self._execute(partial(fetched.save, at._replace(now=time.time()), document, answer, changed, chance()))
 
@@ -128,18 +127,21 @@ class Fetching:
         return self._fetcher
 
 
-def rules_changed(at: Moment, appeared: Appeared = nobody) -> Changed:
-    """Makes what follows from another document: by new rules all are judged who watch already (`kemi.reauthorize`).
+def document_changed(at: Moment, auid: str, owner: str, appeared: Appeared = nobody) -> list[Effect]:
+    """What follows of another document, in the transaction that saves it.
 
-    So they are by another list: rules may refer to it.
+    By new rules all are judged again who watch already (`kemi.reauthorize`); by another list too, since rules may refer to it.
+    Lists of resources that are made of the document are made anew.
+
+    Args:
+        auid: application usage.
+        owner: canonical URI of the user whose document it is; "" for one of the global tree.
+        appeared: called for services.
     """
-    has_rules = at.settings.pa.asks_rules
-
-    def changed(auid: str, owner: str, now: float) -> list[Effect]:
-        names = fetched.asking(at.packages, auid) if has_rules or auid != fetched.LISTS else []
-        then = at._replace(now=now)
-        judged = [effect for name in names for effect in reauthorize.apply(then, name, owner)]
-        judged += report_document(at.database, auid, owner, now) if auid in fetched.OF_LISTS else []
-        return [*judged, *appeared(then, owner)] if auid == fetched.SERVICES else judged
-
-    return changed
+    names = fetched.packages_asking(at.packages, auid) if at.settings.pa.asks_rules or auid != usages.LISTS else []
+    effects = [effect for name in names for effect in reauthorize.apply(at, name, owner)]
+    if auid in usages.OF_LISTS:
+        effects += report_document(at, auid, owner)
+    if auid == usages.SERVICES:
+        effects += appeared(at, owner)
+    return effects

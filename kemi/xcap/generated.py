@@ -7,7 +7,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
-from kemi.database import Database
+from kemi.moment import Moment
 from kemi.xcap import caps, services, store
 from kemi.xcap.errors import escaped
 from kemi.xcap.path import DocumentSelector
@@ -17,7 +17,7 @@ from kemi.xcap.usages import DIRECTORY, Generated, Usage
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def document(database: Database, usage: Usage, selector: DocumentSelector, made: Generated, root: str) -> Stored:
+def document(at: Moment, usage: Usage, selector: DocumentSelector, made: Generated, root: str) -> Stored:
     """The document as it is now.
 
     Args:
@@ -27,9 +27,9 @@ def document(database: Database, usage: Usage, selector: DocumentSelector, made:
     if made is Generated.CAPABILITIES:
         body = caps.document()
     elif made is Generated.SERVICES:
-        body = services.union(database)
+        body = services.union(at.database)
     else:
-        body = _directory(store.directory(database, selector.xui), selector.xui, root)
+        body = _directory(store.directory(at.database, selector.xui), selector.xui, root)
     etag = hashlib.blake2b(body, digest_size=10).hexdigest()
     return Stored(selector, etag, usage.media_type, body, 0.0)
 

@@ -13,19 +13,18 @@ from kemi.http import HttpRequest
 from kemi.identity import Realm
 from kemi.moment import Moment
 from kemi.settings import Settings
-from kemi.xcap import access, ruleset, serve, usages
+from kemi.xcap import access, pres_rules, ruleset, serve
 from kemi.xcap.errors import NotFound
 from kemi.xcap.serve import Changed, Result
 
 _URI = re.compile(r"https?://[^/]*(/.*)", re.IGNORECASE | re.DOTALL)
 
-
 PREFIXES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "cp": usages.COMMON_POLICY,
-        "pr": usages.PRES_RULES,
+        "cp": ruleset.NAMESPACE,
+        "pr": pres_rules.NAMESPACE,
         "ocp": ruleset.OMA,
-        "op": usages.OMA_PRES_RULES,
+        "op": pres_rules.OMA,
         "dm": "urn:ietf:params:xml:ns:pidf:data-model",
         "rpid": "urn:ietf:params:xml:ns:pidf:rpid",
     }

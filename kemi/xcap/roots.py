@@ -19,7 +19,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from kemi.database import Database
 from kemi.effects import Effect
 from kemi.moment import Moment
 from kemi.settings import Settings
@@ -38,14 +37,14 @@ def allowed(settings: Settings, text: str) -> str:
 
 
 def below(at: Moment, root: str) -> Moment:
-    """The same, with the settings for documents below this root; "": as they are."""
+    """The same moment, with the settings for documents below this root; "": as they are."""
     if not root:
         return at
     return at._replace(settings=replace(at.settings, xcap=replace(at.settings.xcap, xcap_root=root)))
 
 
 def of(at: Moment, presentity: str) -> Moment:
-    """The same, with the settings for documents of a presentity."""
+    """The same moment, with the settings for documents of a presentity."""
     return below(at, _root_of(at, presentity)) if at.settings.xcap.other_roots else at
 
 
@@ -72,6 +71,6 @@ def remember(at: Moment, presentity: str, root: str, changed: Callable[[], list[
         return changed() if known != root else []
 
 
-def forget(database: Database, now: float) -> None:
+def forget(at: Moment) -> None:
     """Roots of presentities that nobody watches, and whose documents nobody has asked for in a long time, are forgotten."""
-    database.execute("fetched_root_forget", {"before": now - KEPT})
+    at.database.execute("fetched_root_forget", {"before": at.now - KEPT})

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, NamedTuple, TypeVar
-from xml.parsers import expat
 
 from kemi.xcap import tree, uri
 from kemi.xcap.conditions import (
@@ -145,20 +144,7 @@ def _node(document: tree.Document, element: tree.Element, draft: bool) -> Node:
     children = tuple([_node(document, child, draft) for child in element.children])
     if draft and not namespace.startswith("urn:oma:"):
         namespace = NAMESPACE
-    return Node(namespace, name, element.attributes, "" if children else _text(document, element), children)
-
-
-def _text(document: tree.Document, element: tree.Element) -> str:
-    if not document.has_end_tag(element):
-        return ""
-    octets = document.octets[document.behind_start_tag(element) : element.stop]
-    if b"&" not in octets and b"<" not in octets:
-        return octets.decode().strip()
-    characters: list[str] = []
-    parser = expat.ParserCreate("utf-8")
-    parser.CharacterDataHandler = characters.append
-    parser.Parse(b"<_>%b</_>" % octets, True)
-    return "".join(characters).strip()
+    return Node(namespace, name, element.attributes, "" if children else document.text_of(element), children)
 
 
 def _named(nodes: Iterable[Node], name: str) -> Iterator[Node]:

@@ -123,6 +123,17 @@ class NodeSelector(NamedTuple):
     document: str
     query: str
 
+    def elements(self, root: Element) -> Sequence[Element]:
+        """What the steps select in a document: one element; else what the first step does that does not: none, or several."""
+        selected: Sequence[Element] = ()
+        siblings: Sequence[Element] = (root,)
+        for step in self.steps:
+            selected = step.matching(siblings)
+            if len(selected) != 1:
+                break
+            siblings = selected[0].children
+        return selected
+
     def uri_of(self, steps: int) -> str | None:
         """The URI of what the first so many steps select, percent-encoded; None if that of the document is not known."""
         if not self.document or not steps:

@@ -20,14 +20,13 @@ from typing import NamedTuple
 
 from lxml import etree
 
-from kemi.database import Database
 from kemi.effects import Effect, HttpReply, Log
 from kemi.http import READING, HttpRequest, if_match_holds, if_none_match_holds, media_type
 from kemi.identity import Realm
 from kemi.moment import Moment
 from kemi.report import lock_lists
 from kemi.settings import Settings
-from kemi.xcap import access, edit, fetched, generated, path, services, store, tree, usages, validation
+from kemi.xcap import access, edit, generated, path, services, store, tree, usages, validation
 from kemi.xcap.constraints import Place
 from kemi.xcap.errors import (
     MEDIA_TYPE,
@@ -101,7 +100,7 @@ class Result(NamedTuple):
     """What a request comes to.
 
     Args:
-        status: 200, 201, 304.
+        status: 200; 201 for what was created; 304 for a GET whose If-None-Match does not hold.
         etag: of the document as it is now; None where there is none any more.
         content_type, body: of the answer.
         effects: what else is to be done.
@@ -160,12 +159,12 @@ def perform(at: Moment, realm: Realm, request: HttpRequest, identities: tuple[st
     if wanted.made is not None:
         raise MethodNotAllowed([*READING, "OPTIONS"], "the server makes this document")
     _check_head(at.settings, request, wanted)
-    writing = _Writing(tag, at.now, changed, _place(at.settings, realm, request, wanted))
-    root = _root_of_body(at.database, request, wanted, writing.place)
+    writing = _Writing(tag, changed, _place(at.settings, realm, request, wanted))
+    root = _root_of_body(at, request, wanted, writing.place)
     with at.database.transaction():
         at.database.lock(wanted.selector.xui or f"xcap {wanted.selector.auid} {wanted.selector.name}")
-        if wanted.selector.auid in fetched.OF_LISTS:
-            lock_lists(at.database, wanted.selector.xui)
+        if wanted.selector.auid in usages.OF_LISTS:
+            lock_lists(at, wanted.selector.xui)
         return _write(at, request, wanted, root, writing)
 
 
@@ -229,7 +228,7 @@ def _get(at: Moment, request: HttpRequest, wanted: _Wanted) -> Result:
 def _read(at: Moment, request: HttpRequest, wanted: _Wanted) -> Stored | None:
     if wanted.made is not None:
         root = f"{request.origin}{at.settings.xcap.root}"
-        return generated.document(at.database, wanted.usage, wanted.selector, wanted.made, root)
+        return generated.document(at, wanted.usage, wanted.selector, wanted.made, root)
     return store.load(at.database, wanted.selector)
 
 
@@ -241,7 +240,6 @@ class _Writing(NamedTuple):
     """What every change needs besides."""
 
     tag: str
-    now: float
     changed: Changed
     place: Place
 
@@ -263,7 +261,7 @@ def _check_head(settings: Settings, request: HttpRequest, wanted: _Wanted) -> No
         raise ContentTooLarge(f"the body has more than {settings.xcap.max_document} octets")
 
 
-def _root_of_body(database: Database, request: HttpRequest, wanted: _Wanted, place: Place) -> etree._Element | None:
+def _root_of_body(at: Moment, request: HttpRequest, wanted: _Wanted, place: Place) -> etree._Element | None:
     """A whole document is checked before the transaction begins, and refused after the conditions.
 
     Returns:
@@ -275,9 +273,9 @@ def _root_of_body(database: Database, request: HttpRequest, wanted: _Wanted, pla
         root = validation.read(wanted.usage, request.body)
         wanted.usage.check(root, place)
     except XcapError:
-        _require_conditions(request, wanted, store.load(database, wanted.selector))
+        _require_conditions(request, wanted, store.load(at.database, wanted.selector))
         raise
-    return root if wanted.usage.auid == fetched.SERVICES else None
+    return root if wanted.usage.auid == usages.SERVICES else None
 
 
 def _require_conditions(request: HttpRequest, wanted: _Wanted, old: Stored | None) -> None:
@@ -298,7 +296,7 @@ def _write(at: Moment, request: HttpRequest, wanted: _Wanted, root: etree._Eleme
     _require_conditions(request, wanted, old)
     status, octets = _after(request, wanted, old)
     if octets is None:
-        return _remove(at.database, wanted, before, writing)
+        return _remove(at, wanted, before, writing)
     if old is not None and octets == old.body:
         return Result(status, old.etag)
     if len(octets) > at.settings.xcap.max_document:
@@ -306,8 +304,8 @@ def _write(at: Moment, request: HttpRequest, wanted: _Wanted, root: etree._Eleme
     if wanted.node is not None:
         root = validation.read_edited(wanted.usage, octets)
         wanted.usage.check(root, writing.place)
-    new = Stored(wanted.selector, writing.tag, wanted.usage.media_type, octets, writing.now)
-    if wanted.usage.auid == fetched.SERVICES:
+    new = Stored(wanted.selector, writing.tag, wanted.usage.media_type, octets, at.now)
+    if wanted.usage.auid == usages.SERVICES:
         services.record(at.database, new.selector, root)
     if old is None:
         _create(at, wanted.usage, new, before.number)
@@ -336,10 +334,10 @@ def _create(at: Moment, usage: Usage, new: Stored, number: int) -> None:
     store.create(at.database, new)
 
 
-def _remove(database: Database, wanted: _Wanted, before: Before, writing: _Writing) -> Result:
-    store.remove(database, wanted.selector)
-    if wanted.usage.auid == fetched.SERVICES:
-        services.record(database, wanted.selector, None)
+def _remove(at: Moment, wanted: _Wanted, before: Before, writing: _Writing) -> Result:
+    store.remove(at.database, wanted.selector)
+    if wanted.usage.auid == usages.SERVICES:
+        services.record(at.database, wanted.selector, None)
     change = Change(wanted.selector, wanted.usage.media_type, None, None, before.document, before.followers)
     return _done(wanted, 200, change, writing)
 

@@ -18,6 +18,8 @@ ALTERNATIVES = 3
 """URIs proposed for one that is taken."""
 
 _TRIED = 20
+"""URIs looked at to find them."""
+
 _URI = re.compile(r"sip:([^@]*)@(.*)")
 
 
@@ -29,7 +31,7 @@ def record(database: Database, selector: DocumentSelector, root: etree._Element 
     """
     where = {"xui": selector.xui, "name": selector.name}
     database.execute("xcap_service_remove", where)
-    services = {} if root is None else {service_uri(each): each for each in root.iterchildren(SERVICE)}
+    services = {} if root is None else {service_uri(each.get("uri", "")): each for each in root.iterchildren(SERVICE)}
     if not services:
         return
     rows = [_row(uri) for uri in services]

@@ -41,6 +41,9 @@ _START_TAG = re.compile(rb"""<[^"'>]*+(?:"[^"]*"[^"'>]*+|'[^']*'[^"'>]*+)*+>""")
 _TAG_NAME = re.compile(rb"<([^\s/>]+)")
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
 
+_MARKUP = re.compile(rb"[<&\r]")
+"""What makes content differ from its characters."""
+
 _ATT_VALUE = re.compile(r""""[^"<]*"|'[^'<]*'""")
 _PLAIN = re.compile(r"[^&\x00-\x1f\ud800-\udfff\ufffe\uffff]*")
 
@@ -87,6 +90,13 @@ class Document(NamedTuple):
         """The octets of the element with all that is in it."""
         return self.octets[element.start : self.behind(element)]
 
+    def text_of(self, element: Element) -> str:
+        """The characters in the element, those of its children too, without white space around them."""
+        if not self.has_end_tag(element):
+            return ""
+        inner = self.octets[self.behind_start_tag(element) : element.stop]
+        return (_characters(inner) if _MARKUP.search(inner) else inner.decode()).strip()
+
     def tag_name(self, element: Element) -> bytes:
         """The name as it is written, with its prefix."""
         return _tag(_TAG_NAME, self.octets, element.start)[1]
@@ -125,6 +135,15 @@ def _tag(pattern: re.Pattern[bytes], octets: bytes, start: int) -> re.Match[byte
     found = pattern.match(octets, start)
     assert found is not None, "the octets are not what the tree was made of"
     return found
+
+
+def _characters(inner: bytes) -> str:
+    """What is left of well-formed content without its markup. Prefixes are bound elsewhere, so names are not looked at."""
+    found: list[str] = []
+    parser = expat.ParserCreate("utf-8")
+    parser.CharacterDataHandler = found.append
+    parser.Parse(b"<_>%b</_>" % inner, True)
+    return "".join(found)
 
 
 def expanded(namespace: str, local: str) -> str:

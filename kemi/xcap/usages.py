@@ -25,16 +25,31 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from kemi.xcap import constraints, ruleset
+from kemi.xcap import constraints, dialog_rules, im_rules, pres_rules, ruleset
 from kemi.xcap.constraints import RESOURCE_LISTS, RLS_SERVICES, Check
 from kemi.xcap.errors import NotFound
 from kemi.xcap.path import Tree
 
-COMMON_POLICY: Final = "urn:ietf:params:xml:ns:common-policy"
-PRES_RULES: Final = "urn:ietf:params:xml:ns:pres-rules"
-OMA_PRES_RULES: Final = "urn:oma:xml:prs:pres-rules"
-IM_RULES: Final = "urn:iptel:xml:ns:im-rules"
-DIALOG_RULES: Final = "http://openxcap.org/ns/dialog-rules"
+PRES_RULES: Final = "pres-rules"
+OMA_RULES: Final = "org.openmobilealliance.pres-rules"
+RULES: Final = frozenset({PRES_RULES, OMA_RULES})
+"""AUIDs of presence rules."""
+
+IM_RULES: Final = "im-rules"
+"""AUID of rules for MESSAGE."""
+
+DIALOG_RULES: Final = frozenset({"dialog-rules", "org.openxcap.dialog-rules"})
+"""AUIDs of rules for the event package dialog alone."""
+
+LISTS: Final = "resource-lists"
+"""AUID of the lists that services and rules may refer to."""
+
+SERVICES: Final = "rls-services"
+"""AUID of the lists that can be subscribed to."""
+
+OF_LISTS: Final = frozenset({LISTS, SERVICES})
+"""AUIDs of the documents that lists of resources are made of."""
+
 PIDF: Final = "urn:ietf:params:xml:ns:pidf"
 CAPABILITIES: Final = "urn:ietf:params:xml:ns:xcap-caps"
 DIRECTORY: Final = "urn:oma:xml:xdm:xcap-directory"
@@ -83,7 +98,7 @@ class Usage:
 
 
 def _policy(auid: str, namespace: str, schemas: tuple[str, ...]) -> Usage:
-    return Usage(auid, _POLICY, namespace, frozenset({f"{{{COMMON_POLICY}}}ruleset"}), schemas)
+    return Usage(auid, _POLICY, namespace, frozenset({f"{{{ruleset.NAMESPACE}}}ruleset"}), schemas)
 
 
 def _directory(auid: str) -> Usage:
@@ -98,18 +113,17 @@ _ALL: Final = (
         has_users=False, made={(Tree.GLOBAL, "index"): Generated.CAPABILITIES},
     ),
     Usage(
-        "resource-lists", "application/resource-lists+xml", RESOURCE_LISTS, frozenset({f"{{{RESOURCE_LISTS}}}resource-lists"}),
+        LISTS, "application/resource-lists+xml", RESOURCE_LISTS, frozenset({f"{{{RESOURCE_LISTS}}}resource-lists"}),
         ("resource-lists",), constraints.resource_lists,
     ),
     Usage(
-        "rls-services", "application/rls-services+xml", RLS_SERVICES, frozenset({f"{{{RLS_SERVICES}}}rls-services"}),
+        SERVICES, "application/rls-services+xml", RLS_SERVICES, frozenset({f"{{{RLS_SERVICES}}}rls-services"}),
         ("rls-services", "resource-lists"), constraints.rls_services, made={(Tree.GLOBAL, "index"): Generated.SERVICES},
     ),
-    _policy("pres-rules", PRES_RULES, _PRESENCE_POLICY),
-    _policy("org.openmobilealliance.pres-rules", OMA_PRES_RULES, _PRESENCE_POLICY),
-    _policy("im-rules", IM_RULES, ("common-policy", "im-rules", "oma-common-policy")),
-    _policy("dialog-rules", DIALOG_RULES, _DIALOG_POLICY),
-    _policy("org.openxcap.dialog-rules", DIALOG_RULES, _DIALOG_POLICY),
+    _policy(PRES_RULES, pres_rules.NAMESPACE, _PRESENCE_POLICY),
+    _policy(OMA_RULES, pres_rules.OMA, _PRESENCE_POLICY),
+    _policy(IM_RULES, im_rules.NAMESPACE, ("common-policy", "im-rules", "oma-common-policy")),
+    *(_policy(each, dialog_rules.NAMESPACE, _DIALOG_POLICY) for each in sorted(DIALOG_RULES)),
     Usage(
         "pidf-manipulation", "application/pidf+xml", PIDF, frozenset({f"{{{PIDF}}}presence"}), ("pidf", "data-model", "rpid"),
         only="index",

@@ -121,7 +121,7 @@ WHERE EXISTS (SELECT 1 FROM subscription WHERE resource = column1 AND package = 
 
 -- A service stands in the document of a user, or in one below global.
 -- name: list_service
-SELECT service.xui, service.name, document.body FROM xcap_service AS service
+SELECT service.xui, document.body FROM xcap_service AS service
 JOIN xcap_document AS document
     ON document.tree = CASE WHEN service.xui = '' THEN 'global' ELSE 'users' END AND document.xui = service.xui
     AND document.auid = 'rls-services' AND document.name = service.name

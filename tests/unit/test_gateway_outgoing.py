@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from kemi.b2bua import store
-from kemi.b2bua.outgoing import Phase
+from kemi.b2bua.outgoing import Key, Phase
 from kemi.parameters import B2buaSettings
 from tests.ksr import KSR, Message
 from tests.unit.kamailio import TRUSTED, Server
@@ -82,7 +82,7 @@ def test_a_request_that_cannot_be_sent_is_a_failure(abroad: Server, ksr: KSR) ->
     ksr.results["tm.t_uac_send"] = lambda *arguments: 1 if arguments[0] == "NOTIFY" else -1
     abroad.request("SUBSCRIBE", ("To", f"<{DAN}>"), uri=DAN)
     abroad.run_tasks()
-    found = store.look(abroad.database, ("sip:bob@example.org", DAN, "presence"))
+    found = store.look(abroad.database, Key("sip:bob@example.org", DAN, "presence"))
     assert found is not None
     assert (found.phase, found.why) == (Phase.WAITING, "not sent")
 

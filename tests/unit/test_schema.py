@@ -8,7 +8,7 @@ import pytest
 
 from kemi import database, schema
 from kemi.b2bua import store
-from kemi.b2bua.outgoing import Outgoing, Phase
+from kemi.b2bua.outgoing import Key, Outgoing, Phase
 from kemi.database import Database, Unavailable
 from kemi.errors import ConfigurationError
 from tests.unit.values import settings_of
@@ -130,7 +130,7 @@ def test_subscriptions_of_the_server_s_own_outlive_that_their_forks_are_rows_too
     values = ", ".join(before.get(each, "'0'") for each in columns)
     empty.script(f"INSERT INTO outgoing ({', '.join(columns)}) VALUES ({values})")
     schema.migrate(empty)
-    found = store.look(empty, ("w", "r", "p"))
+    found = store.look(empty, Key("w", "r", "p"))
     assert found is not None
     assert (found.fork, found.local_cseq, found.opening, found.phase, found.body) == (0, 7, 7, Phase.ESTABLISHED, b"<octets/>")
     assert (found.in_flight_until, found.next_at, found.trace) == (None, 3.5, "1.000 wanted")

@@ -7,7 +7,7 @@ from kemi import sip
 from kemi.b2bua import notified, outside, relay, sending, store
 from kemi.b2bua.foreign import with_foreign, with_foreign_lists
 from kemi.b2bua.happening import Setting
-from kemi.b2bua.outgoing import BETWEEN_TAGS, Answered, Outgoing
+from kemi.b2bua.outgoing import BETWEEN_TAGS, Answered, Key, Outgoing
 from kemi.b2bua.request import Ourselves
 from kemi.effects import Effect, Reply, SendRequest
 from kemi.identity import realm
@@ -118,7 +118,7 @@ class Abroad(World):
         return asked
 
     def outgoing(self, watcher: str = BOB, resource: str = DAN, package: str = "presence") -> Outgoing | None:
-        return store.look(self.database, (watcher, resource, package))
+        return store.look(self.database, Key(watcher, resource, package))
 
     def known(self, watcher: str = BOB, resource: str = DAN, package: str = "presence") -> Outgoing:
         found = self.outgoing(watcher, resource, package)

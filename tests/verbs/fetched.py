@@ -4,10 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 from kemi.effects import Effect
+from kemi.moment import Moment
 from kemi.parameters import XcapSettings
 from kemi.xcap import fetched, fetched_store
 from kemi.xcap.fetched import Changed, Place
 from kemi.xcap.fetched_document import Answer, FetchedDocument, Outcome, Reading
+from kemi.xcap.fetched_store import Deadlines
 from tests.unit.values import ALICE
 from tests.verbs.world import World
 
@@ -19,7 +21,7 @@ FRESHNESS, LIMIT, TIMEOUT = 300, 86400, 5
 """Defaults of parameters, in seconds."""
 
 
-def nothing(_auid: str, _owner: str, _now: float) -> list[Effect]:
+def nothing(_at: Moment, _auid: str, _owner: str) -> list[Effect]:
     """Nothing depends on a document."""
     return []
 
@@ -60,7 +62,7 @@ class Cache:
         return fetched_store.load(self.world.database, ALICE, f"{ROOT}/pres-rules/users/{ALICE}/index")
 
     @property
-    def deadlines(self) -> tuple[bool, bool]:
+    def deadlines(self) -> Deadlines:
         return fetched.deadlines(self.world.moment)
 
     def forget(self, changed: Changed = nothing) -> list[Effect]:

@@ -335,7 +335,7 @@ def test_a_notify_that_its_client_drops_is_told_to_the_operator_and_sent_whole(p
     assert len(lines_about_size(done.effects)) == count
     prompt.answer(first)
     prompt.publish(pidf("t2", note=note), tag)
-    effects, _ = notify.notify(prompt.moment, [])
+    effects, _ = notify.notify(prompt.moment, [], set())
     (told,) = (each for each in effects if isinstance(each, SendRequest))
     lines = lines_about_size(effects)
     assert len(lines) == count

@@ -11,7 +11,7 @@ from kemi.presence.explain import Trial
 from kemi.subscription import State
 from kemi.xcap.errors import SchemaValidationError
 from kemi.xcap.fetched_document import Outcome
-from kemi.xcap.fetching import rules_changed
+from kemi.xcap.fetching import document_changed
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.unit.xcap.rules import document, external_list, rule, validity
 from tests.unit.xcap.test_dialog_rules import calls
@@ -222,11 +222,9 @@ def test_they_cost_no_statement_more(ruled: Ruled) -> None:
 
 def answered(cache: Cache, **bodies: bytes) -> None:
     """All that is asked for is fetched; what is not here by application usage is missing there."""
-    world = cache.world
-    changed = rules_changed(world.moment)
     for each in cache.claim():
         body = bodies.get(each.auid.rpartition(".")[2].replace("-", "_"), b"")
-        cache.answer(each, Outcome.DOCUMENT if body else Outcome.MISSING, body, changed)
+        cache.answer(each, Outcome.DOCUMENT if body else Outcome.MISSING, body, document_changed)
 
 
 def test_they_are_fetched_and_not_known_is_not_allowed(ruled: Ruled) -> None:

@@ -13,7 +13,7 @@ from kemi.presence.package import PRESENCE
 from kemi.subscription import State as SubscriptionState
 from kemi.xcap import fetched
 from kemi.xcap.fetched_document import Known, Outcome, Reading, State
-from kemi.xcap.fetching import Fetching, rules_changed
+from kemi.xcap.fetching import Fetching, document_changed
 from tests.unit.values import ALICE, BOB
 from tests.verbs.fetched import FRESHNESS, LIMIT, OTHER, RULES, TIMEOUT, Cache
 from tests.verbs.world import World, state_of
@@ -41,7 +41,7 @@ def cache(world: World) -> Cache:
 def test_only_another_document_has_consequences(cache: Cache, first: bytes | None, then: tuple[Outcome, bytes], told: bool) -> None:
     asked: list[tuple[str, str]] = []
 
-    def changed(auid: str, owner: str, _now: float) -> list[Effect]:
+    def changed(_at: Moment, auid: str, owner: str) -> list[Effect]:
         asked.append((auid, owner))
         return [Wake()]
 
@@ -84,12 +84,11 @@ def decide_by_document(world: World) -> None:
 def test_a_watcher_is_pending_until_rules_come_and_follows_them(cache: Cache) -> None:
     world = cache.world
     decide_by_document(world)
-    changed = rules_changed(world.moment)
     dialog = world.watch(BOB)
     states = [world.subscription(dialog).state]
     for outcome, body in ((Outcome.DOCUMENT, RULES), (Outcome.MISSING, b""), (Outcome.DOCUMENT, OTHER)):
         (claimed,) = cache.claim()
-        assert any(isinstance(each, Wake) for each in cache.answer(claimed, outcome, body, changed))
+        assert any(isinstance(each, Wake) for each in cache.answer(claimed, outcome, body, document_changed))
         states.append(world.subscription(dialog).state)
         (sent,) = world.told()
         assert state_of(sent).startswith(states[-1].value)
@@ -98,14 +97,13 @@ def test_a_watcher_is_pending_until_rules_come_and_follows_them(cache: Cache) ->
     assert states == [pending, active, pending, over]
 
 
-def test_other_documents_do_not_touch_who_watches(cache: Cache) -> None:
+def test_a_list_that_no_rules_refer_to_concerns_lists_of_resources_alone(cache: Cache) -> None:
     world = cache.world
     decide_by_document(world)
     world.watch(BOB)
-    changed = rules_changed(world.moment)
     with world.counted() as statements:
-        assert changed("resource-lists", ALICE, world.now) == []
-    assert statements == []
+        assert document_changed(world.moment, "resource-lists", ALICE) == []
+    assert statements == ["lock", "list_changed"]
 
 
 # Forgetting
@@ -115,7 +113,7 @@ def test_other_documents_do_not_touch_who_watches(cache: Cache) -> None:
 def test_what_nobody_confirmed_for_too_long_is_forgotten_and_has_consequences(cache: Cache) -> None:
     told: list[str] = []
 
-    def changed(auid: str, _owner: str, _now: float) -> list[Effect]:
+    def changed(_at: Moment, auid: str, _owner: str) -> list[Effect]:
         told.append(auid)
         return []
 
@@ -140,7 +138,6 @@ def test_a_silent_server_makes_a_watcher_pending_in_the_end(cache: Cache) -> Non
     world = cache.world
     world.set(max_subscription_expiration=604800)
     decide_by_document(world)
-    changed = rules_changed(world.moment)
     cache.fetched()
     dialog = world.watch(BOB, expires="604800")
     assert world.subscription(dialog).state is SubscriptionState.ACTIVE
@@ -148,7 +145,7 @@ def test_a_silent_server_makes_a_watcher_pending_in_the_end(cache: Cache) -> Non
     for claimed in cache.claim():
         cache.answer(claimed, Outcome.SILENT)
     assert world.subscription(dialog).state is SubscriptionState.ACTIVE
-    cache.forget(changed)
+    cache.forget(document_changed)
     assert world.subscription(dialog).state is SubscriptionState.PENDING
 
 

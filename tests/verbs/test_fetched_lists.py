@@ -10,7 +10,7 @@ from kemi import account_store
 from kemi.effects import Status
 from kemi.rls.source import NotFetchedYet
 from kemi.xcap.fetched_document import Outcome
-from kemi.xcap.fetching import Fetching, rules_changed
+from kemi.xcap.fetching import Fetching, document_changed
 from tests.unit.values import ALICE, BOB, CAROL, NOW, fields_of
 from tests.unit.xcap.rules import document, identity, one, rule
 from tests.verbs.fetched import FRESHNESS, LIMIT, ROOT, Cache
@@ -41,13 +41,12 @@ class Fetched(Cache):
 
     def fetch(self) -> list[str]:
         """All that is due comes, or is not there: what was asked for."""
-        world, asked = self.world, list[str]()
-        changed = rules_changed(world.moment)
+        asked = list[str]()
         while claimed := self.claim(100):
             for each in claimed:
                 asked.append(each.uri)
                 body = self.documents.get(each.uri, b"")
-                self.answer(each, Outcome.DOCUMENT if body else Outcome.MISSING, body, changed)
+                self.answer(each, Outcome.DOCUMENT if body else Outcome.MISSING, body, document_changed)
         return sorted(asked)
 
     def pass_time(self) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 from lxml import etree
 
 from kemi.b2bua import forks, outside, sending, store
-from kemi.b2bua.outgoing import TIMER_N, Answered, Outgoing, Phase, Shown
+from kemi.b2bua.outgoing import TIMER_N, Answered, Key, Outgoing, Phase, Shown
 from kemi.effects import SendRequest
 from kemi.errors import SubscriptionDoesNotExist
 from kemi.packages.dialog_info import MEDIA_TYPE, NAMESPACE
@@ -47,7 +47,7 @@ class Calls:
 
     def family(self) -> dict[int, Outgoing]:
         with self.abroad.database.transaction():
-            return store.family(self.abroad.database, (BOB, DAN, DIALOG))
+            return store.family(self.abroad.database, Key(BOB, DAN, DIALOG))
 
     def phases(self) -> list[tuple[str, Phase]]:
         return [(each.remote_tag, each.phase) for each in self.family().values()]
@@ -265,7 +265,7 @@ def test_forks_are_not_counted_as_subscriptions(abroad: Abroad) -> None:
     abroad.parameters({"max_per_watcher": 2, "max_per_domain": 2})
     Calls(abroad, "desk", "mobile", "soft")
     abroad.watch_abroad(BOB, EVE)
-    assert outside.reached(abroad.moment, (BOB, "sip:fay@far.example.net", DIALOG)) == "b2b.max_per_watcher"
+    assert outside.reached(abroad.moment, Key(BOB, "sip:fay@far.example.net", DIALOG)) == "b2b.max_per_watcher"
     assert store.full(abroad.database, 3, 3) == []
 
 

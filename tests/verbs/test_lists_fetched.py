@@ -7,7 +7,7 @@ import pytest
 from kemi.errors import ServiceUnavailable, SipError
 from kemi.rls import appeared, source
 from kemi.xcap.fetched_document import FetchedDocument, Outcome
-from kemi.xcap.fetching import rules_changed
+from kemi.xcap.fetching import document_changed
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.verbs.fetched import ROOT, Cache
 from tests.verbs.lists import ACCEPT, FRIENDS, Lists, entries, services, user
@@ -29,11 +29,11 @@ class Fetched:
 
     def comes(self, document: tuple[str, str], body: bytes | None) -> None:
         """What was asked for is there, or is not; None: there is no such document."""
-        world, (owner, auid) = self.world, document
+        owner, auid = document
         self.cache.read(owner, auid)
         self.claimed |= {(each.owner, each.auid): each for each in self.cache.claim()}
         claimed = self.claimed.pop(document)
-        changed = rules_changed(world.moment, appeared.elsewhere)
+        changed = partial(document_changed, appeared=appeared.elsewhere)
         self.cache.answer(claimed, Outcome.MISSING if body is None else Outcome.DOCUMENT, body or b"", changed)
 
     def becomes(self, document: tuple[str, str], body: bytes | None) -> None:
@@ -177,9 +177,8 @@ def test_a_server_that_fails_ends_no_list(fetched: Fetched, outcome: Outcome) ->
     subscriber = fetched.lists.watch(ALICE, expires="7200")
     fetched.world.now += 301
     fetched.cache.read(*OWN)
-    changed = rules_changed(fetched.world.moment)
     for each in fetched.cache.claim():
-        fetched.cache.answer(each, outcome, b"", changed)
+        fetched.cache.answer(each, outcome, b"", document_changed)
     subscriber.refresh(expires="7200")
     subscriber.told()
     assert subscriber.state.startswith("active")

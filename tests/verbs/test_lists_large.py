@@ -38,7 +38,7 @@ def way(request: SendRequest) -> str:
 def a_round(lists: Lists) -> list[Effect]:
     """One round of the notifier, with all that is to be done."""
     world = lists.world
-    return notify.notify(world.moment, ())[0]
+    return notify.notify(world.moment, (), set())[0]
 
 
 @pytest.mark.rfc("RLS-005", "RLS-006")

@@ -247,7 +247,7 @@ def test_a_batch_that_is_full_says_that_there_may_be_more(prompt: World) -> None
     for _ in range(3):
         prompt.watch()
     prompt.publish()
-    rounds = [notify.notify(prompt.moment, ()) for _ in range(3)]
+    rounds = [notify.notify(prompt.moment, (), set()) for _ in range(3)]
     assert [(len(effects), more) for effects, more in rounds] == [(2, True), (1, False), (0, False)]
 
 

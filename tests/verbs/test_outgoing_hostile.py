@@ -3,7 +3,7 @@
 import pytest
 
 from kemi.b2bua import outside
-from kemi.b2bua.outgoing import Phase
+from kemi.b2bua.outgoing import Key, Phase
 from kemi.errors import BadRequest
 from tests.unit.values import BOB, fields_of
 from tests.verbs.abroad import DAN, DOCUMENT, Abroad
@@ -112,7 +112,7 @@ def test_a_reason_and_a_wait_without_end_are_cut(abroad: Abroad) -> None:
 
 
 def test_a_list_of_a_stranger_is_no_relay_either(abroad: Abroad) -> None:
-    key = ("sip:mallory@elsewhere.example", DAN, "presence")
+    key = Key("sip:mallory@elsewhere.example", DAN, "presence")
     assert outside.ensure(abroad.moment, [key]) == {key: outside.STRANGER}
     assert abroad.outgoing(key[0]) is None
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kemi.b2bua import outside, sending, store
-from kemi.b2bua.outgoing import TIMER_N, Outgoing, Phase, Shown
+from kemi.b2bua.outgoing import TIMER_N, Key, Outgoing, Phase, Shown
 from kemi.database import Conflict, Database
 from kemi.effects import SendRequest
 from kemi.notify import Answer
@@ -213,9 +213,9 @@ def test_who_was_left_is_told_also_where_another_one_cannot_be_left(
         abroad.refresh(local, expires="0")
         abroad.told()
     abroad.parameters({"domains": "other.example.net"})
-    left: list[store.Key] = []
+    left: list[Key] = []
 
-    def load(database: Database, key: store.Key) -> Outgoing | None:
+    def load(database: Database, key: Key) -> Outgoing | None:
         if left:
             raise Conflict("a deadlock")
         left.append(key)

@@ -268,7 +268,7 @@ def test_an_end_by_silence_calls_the_notifier_for_who_watches_the_watchers(watch
     world.subscribe(BOB)
     watched.winfo(expires="3600")
     world.now += TIMER_F + GRACE
-    effects, _more = notifier.notify(world.moment, ())
+    effects, _more = notifier.notify(world.moment, (), set())
     assert Wake() in effects
 
 

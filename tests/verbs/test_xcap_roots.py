@@ -14,7 +14,7 @@ from kemi.rls.source import NotFetchedYet
 from kemi.subscription import State
 from kemi.xcap import fetched, roots
 from kemi.xcap.fetched_document import Outcome
-from kemi.xcap.fetching import rules_changed
+from kemi.xcap.fetching import document_changed
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.unit.xcap.rules import document, external_list, identity, one, rule
 from tests.verbs.fetched import ROOT, SERVER, Cache
@@ -47,18 +47,16 @@ class Roots(Cache):
     def choose(self, root: str, presentity: str = ALICE) -> list[Effect]:
         """A script has chosen a root for a SUBSCRIBE to a presentity."""
         world = self.world
-        changed = partial(rules_changed(world.moment), "pres-rules", presentity, world.now)
+        changed = partial(document_changed, world.moment, "pres-rules", presentity)
         return roots.remember(world.moment, presentity, root, changed)
 
     def fetch(self) -> None:
         """All that is due comes, or is not there."""
-        world = self.world
-        changed = rules_changed(world.moment)
         while claimed := [*self.claim(100), *self.claim(100, "https://xcap.example.com/")]:
             for each in claimed:
                 self.asked.append(each.uri)
                 body = self.documents.get(each.uri, b"")
-                self.answer(each, Outcome.DOCUMENT if body else Outcome.MISSING, body, changed)
+                self.answer(each, Outcome.DOCUMENT if body else Outcome.MISSING, body, document_changed)
 
     def rules(self, root: str, body: bytes, presentity: str = ALICE) -> None:
         self.documents[f"{root}/pres-rules/users/{presentity}/index"] = body
@@ -242,7 +240,7 @@ def watch_list(here: Roots, root: str, uri: str = FRIENDS, chosen: str = "") -> 
 
 
 def is_list(here: Roots, root: str, uri: str = FRIENDS) -> bool:
-    return source.is_list(roots.below(here.world.moment, root), uri, BOB)
+    return source.is_list(roots.below(here.world.moment, root), BOB, uri)
 
 
 @pytest.mark.parametrize("owner", ["users/sip:bob@example.org", "global"])

@@ -67,6 +67,7 @@ class World:
         self.database: Database = database.connect(self.settings)
         self.packages: dict[str, EventPackage] = with_lists(with_templates([PRESENCE], DEPTH))
         self.now = NOW
+        self.unsent: set[float] = set()
         self._cseq = 0
 
     @property
@@ -141,7 +142,7 @@ class World:
             raise
 
     def _is_for_list(self, request: sip.Request, watcher: str, resource: str) -> bool:
-        return target.is_for_list(self.moment, request, resource, watcher)
+        return target.is_for_list(self.moment, request, watcher, resource)
 
     def refresh(self, dialog: str, **changes: Any) -> Accepted:
         """A SUBSCRIBE in the dialog, its CSeq one higher."""
@@ -159,7 +160,7 @@ class World:
 
     def notifier(self, *answers: Answer) -> list[SendRequest]:
         """One round of the notifier: what it sends."""
-        effects, _more = notify.notify(self.moment, answers)
+        effects, _more = notify.notify(self.moment, answers, self.unsent)
         return [effect for effect in effects if isinstance(effect, SendRequest)]
 
     def answer(self, request: SendRequest, status: int = 200, **more: Any) -> list[SendRequest]:

@@ -4,7 +4,7 @@ import pytest
 
 from kemi import sip
 from kemi.rls import resource_list
-from kemi.rls.resource_list import Member, inside, kind_of, member, names_of, text_of
+from kemi.rls.resource_list import Member, inside, kind_of, member, names_of
 from kemi.xcap import tree
 from tests.unit.rls.lists import BOB, entry, external, listed, lists, parsed, reference
 
@@ -91,7 +91,7 @@ def test_the_names_of_a_list_have_their_languages() -> None:
 )
 def test_text_is_what_xml_says_it_is(written: str, text: str) -> None:
     document = tree.parse(written.encode())
-    assert text_of(document, document.root) == text
+    assert document.text_of(document.root) == text
 
 
 def test_a_name_has_a_limit() -> None:
