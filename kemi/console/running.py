@@ -20,6 +20,9 @@ from kemi.settings import Settings
 TIMEOUT: Final = 5
 """Seconds that the server may take to answer."""
 
+USER: Final = re.compile(r"^Uid:\s+([0-9]+)", re.MULTILINE)
+"""Who runs a process, in its status file."""
+
 VALUE: Final = re.compile(r"^\s*value: (\{.*\})$", re.MULTILINE)
 
 
@@ -48,10 +51,17 @@ def _of_the_start(outer: Mapping[str, str], configuration: Path) -> Settings:
 
 
 def _set_of(pid_file: Path) -> str:
-    """KP_SET of the server that runs with this pid file; "" where none runs, or this user may not read its environment."""
+    """KP_SET of the server that runs with this pid file; "" where none runs, or this user may not read its environment.
+
+    Anybody may call a process so: only one of the user whom the pid file belongs to is believed.
+    """
     for process in startup.processes_with(pid_file) if os.path.lexists(pid_file) else ():
+        folder = Path("/proc", process)
         try:
-            variables = Path("/proc", process, "environ").read_bytes().split(b"\0")
+            user = USER.search((folder / "status").read_text())
+            if user is None or int(user[1]) != pid_file.lstat().st_uid:
+                continue
+            variables = (folder / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
         return next((os.fsdecode(each.removeprefix(b"KP_SET=")) for each in variables if each.startswith(b"KP_SET=")), "")

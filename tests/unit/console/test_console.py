@@ -112,6 +112,17 @@ def test_what_the_running_server_was_started_with_counts(run: Run, tmp_path: Pat
     assert auth_and_interval(run) == ["5", "none"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to somebody else")
+def test_what_a_process_of_another_user_was_started_with_does_not_count(run: Run, tmp_path: Path) -> None:
+    """Anybody may call a process as the server is called."""
+    pid_file = tmp_path / "var" / "kamailio.pid"
+    pid_file.parent.mkdir()
+    with process_named_kamailio(pid_file, KP_SET="pa.auth=implicit") as server:
+        pid_file.write_text(f"{server.pid}\n")
+        os.chown(pid_file, os.geteuid() + 1, -1)
+        assert auth_and_interval(run) == ["5", "none"]
+
+
 def test_what_the_running_server_was_started_with_may_not_be_right_any_more(run: Run, tmp_path: Path, configuration: Path) -> None:
     """kamailio.cfg was changed since."""
     pid_file = tmp_path / "var" / "kamailio.pid"
