@@ -26,6 +26,8 @@ MEMORY: Final = ("-x", "fm", "-X", "fm", "-M", "16")
 LEAST_SHARED: Final = 512
 """MiB of shared memory, on however small a machine."""
 
+OVERCOMMIT: Final = Path("/proc/sys/vm/overcommit_memory")
+
 FOR_CONNECTIONS: Final = 0.7
 """The part of it that connections may hold."""
 
@@ -187,7 +189,12 @@ def command_line(found: Settings, configuration: Path, outer: Mapping[str, str])
 
 
 def shared_memory() -> int:
-    """MiB of shared memory: a quarter of the machine's. It is reserved; taken is what is filled."""
+    """MiB of shared memory: a quarter of the machine's. It is reserved; taken is what is filled.
+
+    A machine that counts what is reserved (vm.overcommit_memory = 2, as PostgreSQL recommends) is asked for the least.
+    """
+    if OVERCOMMIT.exists() and OVERCOMMIT.read_text().strip() == "2":
+        return LEAST_SHARED
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     return max(machine // 4, LEAST_SHARED)
 

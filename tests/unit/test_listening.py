@@ -154,6 +154,15 @@ def test_what_is_said_names_the_value(found: Settings, listener: tuple[str, str,
     assert said.startswith(complaint)
 
 
+def test_a_machine_that_counts_what_is_reserved_is_asked_for_the_least(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(startup, "OVERCOMMIT", tmp_path / "overcommit_memory")
+    usual = startup.shared_memory()
+    startup.OVERCOMMIT.write_text("2\n")
+    assert startup.shared_memory() == startup.LEAST_SHARED <= usual
+    startup.OVERCOMMIT.write_text("0\n")
+    assert startup.shared_memory() == usual
+
+
 def test_connections_leave_a_quarter_of_the_shared_memory_to_all_else() -> None:
     """Each of them holds a buffer there, even if it says nothing."""
     text = startup.INCLUDED.read_text()
