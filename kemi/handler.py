@@ -7,6 +7,7 @@ import time
 from functools import partial
 
 from kemi import gateway, notify, packages, settings, store, subscribe, sweep
+from kemi.answer import Answer
 from kemi.b2bua import outside
 from kemi.b2bua import store as outgoing_store
 from kemi.database import Database, Unavailable, again
@@ -40,7 +41,7 @@ class Handler(Requests):
     def __init__(self, configured: settings.Settings, secret: bytes) -> None:
         super().__init__(configured, secret)
         self._answers = answers.Passing()
-        self._unsettled: list[notify.Answer] = []
+        self._unsettled: list[Answer] = []
         self._unsent: set[float] = set()
         self._web = Web(self.realm, self._is_trusted, secret, time.time())
 

@@ -2,7 +2,7 @@
 
 One round of the notifier, all of a batch together:
 
-    settle   answers that came in        1 statement locks, 1 for all 2xx, 1 for failures, 1 for what has ended; 1 for each 408
+    settle   answers that came in        `kemi.settle`
     claim    whose deadline has come     1 statement; SKIP LOCKED between notifiers
     pass on  news of members of lists    2 statements: their lists are due, and told in the next round
     render   the documents               1 load a package (2 for watcher information); one document for each distinct view
@@ -15,61 +15,28 @@ terminated;reason=timeout. Past its repeat: the same state is told again (RFC 64
 that has nothing new to tell since its last one stays quiet (RFC 4745 section 3.3), and so does one whose condition holds (RFC 5839
 section 6.3).
 
-An end that nobody asked for is reported to who watches the watchers: by the answer to a NOTIFY 2 statements more, by expiry 3.
+An end by expiry is reported to who watches the watchers: 3 statements more.
 """
 
-import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from kemi import dialog, remote_target, sip, store, watcher, watcher_store
-from kemi.client_profile import Profile, profile_of
-from kemi.database import Row, Unavailable
+from kemi import dialog, store, watcher
+from kemi.answer import Answer
+from kemi.database import Unavailable
 from kemi.effects import Effect, Log, SendRequest, Wake
-from kemi.event_package import LIST, WATCHER_INFORMATION, Document, Packages, View, allow_events, interval_of
+from kemi.ending import remove
+from kemi.event_package import LIST, Document, Packages, View, allow_events, interval_of
 from kemi.moment import Moment
 from kemi.news import News, news_of, view_of
 from kemi.report import report_end, wakes
 from kemi.settings import Settings
-from kemi.subscription import REQUEST_TIMEOUT, TIMER_F, Reason, State, Subscription, answer_deadline, ended, is_ended_by
-
-MAX_RETRY_AFTER = 86400
-"""Seconds that a watcher can put off its NOTIFY."""
+from kemi.settle import outlasts, profile, settle, settle_apart
+from kemi.subscription import Reason, State, Subscription, answer_deadline, ended
 
 PUT_OFF = 60
 """Seconds until a subscription is tried again that cannot be told."""
-
-
-class Answer(NamedTuple):
-    """What became of a NOTIFY.
-
-    Args:
-        status: of the final response; 0: it could not be sent.
-        contact: URI of Contact in a 2xx, "" where there is none.
-        retry_after: seconds, 0 where there is none.
-        event: value of Event in a 2xx, where it names a rate (RFC 6446 section 9.3).
-    """
-
-    id: str
-    cseq: int
-    status: int
-    contact: str = ""
-    retry_after: int = 0
-    event: str = ""
-
-    def as_text(self) -> str:
-        """All but the id, for the queue between Kamailio's processes."""
-        return f"{self.cseq} {self.status} {self.retry_after} {self.contact}\n{self.event}"
-
-    @classmethod
-    def from_text(cls, tag: str, text: str) -> "Answer":
-        """Read what came out of the queue; header field values in it are as the watcher sent them."""
-        line, _, event = text.partition("\n")
-        cseq, status, retry_after, contact = line.split(" ", 3)
-        seconds = int(retry_after) if retry_after != "0" and re.fullmatch("[0-9]{1,9}", retry_after) else 0
-        target = sip.contact_target(contact) if contact else ""
-        return cls(tag, int(cseq), int(status), target, min(seconds, MAX_RETRY_AFTER), event)
 
 
 class Round(NamedTuple):
@@ -99,7 +66,7 @@ def notify(at: Moment, answers: Sequence[Answer], unsent: set[float]) -> Round:
         unsent.add(at.now)
         raise
     except Exception:  # whatever it is, it is one answer's or one subscription's, and the others go on
-        effects = _settle_apart(at, answers)
+        effects = settle_apart(at, answers)
         with at.database.transaction():
             claimed, passed_on = _claim(at)
         effects += _tell_apart(at, [each for each in claimed if not _is_of_list(each)], unsent)
@@ -119,20 +86,6 @@ def _claim(at: Moment) -> tuple[list[Subscription], int]:
 def _is_of_list(subscription: Subscription) -> bool:
     """It is a list, or stands in one."""
     return bool(subscription.list_id) or subscription.package.endswith(LIST)
-
-
-def _settle_apart(at: Moment, answers: Sequence[Answer]) -> list[Effect]:
-    """Each answer in a transaction of its own; one that cannot be taken in is left out."""
-    effects: list[Effect] = []
-    for each in answers:
-        try:
-            with at.database.transaction():
-                effects += settle(at, [each])
-        except Unavailable:
-            raise
-        except Exception as problem:
-            effects.append(Log(f"answer to NOTIFY left out: id={each.id} cseq={each.cseq} why={problem!r}"))
-    return effects
 
 
 def _tell_lists(at: Moment, lists: Sequence[Subscription], unsent: set[float]) -> list[Effect]:
@@ -224,21 +177,12 @@ def _without_answer(at: Moment, silent: Sequence[Subscription], unsent: set[floa
     kept = {
         each.id: (each.id, each.local_cseq, at.now if each.in_flight_since in unsent else 0.0)
         for each in silent
-        if each.state is not State.TERMINATED and (each.in_flight_since in unsent or _outlasts(each, at.settings))
+        if each.state is not State.TERMINATED and (each.in_flight_since in unsent or outlasts(each, at.settings))
     }
     if kept:
         store.failed(at.database, list(kept.values()))
     gone = {each.id: "no answer to NOTIFY" for each in silent if each.id not in kept}
     return remove(at, gone) if gone else []
-
-
-def _outlasts(subscription: Subscription, settings: Settings) -> bool:
-    """Whether silence to a NOTIFY leaves the subscription: it ends when it is not refreshed."""
-    return bool(settings.pa.ignore_408_on_notify or _profile(subscription, settings).slow_to_answer)
-
-
-def _profile(subscription: Subscription, settings: Settings) -> Profile:
-    return profile_of(subscription.user_agent, settings.pa.client_profiles)
 
 
 def _expired(at: Moment, free: Sequence[Subscription]) -> list[Effect]:
@@ -307,7 +251,7 @@ def _sent(news: News) -> tuple[str, int, str, str | None, str]:
 
 def too_large(subscription: Subscription, request: SendRequest, settings: Settings) -> list[Log]:
     """A line about a NOTIFY that is (`dialog.too_large`); most are far from it."""
-    return dialog.too_large(subscription, request, _profile(subscription, settings)) if len(request.body) >= dialog.SHORT else []
+    return dialog.too_large(subscription, request, profile(subscription, settings)) if len(request.body) >= dialog.SHORT else []
 
 
 def gather(at: Moment, subscriptions: Sequence[Subscription]) -> list[News]:
@@ -321,78 +265,3 @@ def gather(at: Moment, subscriptions: Sequence[Subscription]) -> list[News]:
     for name, distinct in wanted.items():
         documents |= at.packages[name].render(at, list(distinct))
     return [news_of(each, view, documents) for each, view in zip(subscriptions, views, strict=True)]
-
-
-def settle(at: Moment, answers: Sequence[Answer]) -> list[Effect]:
-    """Take what became of NOTIFYs into the table (RFC 6665 section 4.2.2, RFC 5057 section 5.1).
-
-    2xx: answered, its Contact is the new remote target. An ending status, or silence: the row goes. Any other: that NOTIFY is
-    lost, the subscription lives; Retry-After says when to try again. What was terminated goes with its last NOTIFY, whatever
-    the answer. Answers to a NOTIFY that is not waited for say nothing: the watcher may have moved since, and somebody else be
-    where it was.
-    """
-    if not answers:
-        return []
-    store.lock(at.database, [(each.id,) for each in answers])
-    spared = _spared(at, answers)
-    ended_by = {(each.id, each.cseq): each.status for each in answers if is_ended_by(each.status) and each not in spared}
-    good = [(each.id, each.cseq, remote_target.of_answer(each.contact, at.settings)) for each in answers if _is_good(each)]
-    bad = [(each.id, each.cseq, _retry_at(each, at.now)) for each in answers if not _is_good(each)]
-    settled = store.answered(at.database, good, remote_target.ourselves(at.settings)).rows() if good else []
-    _acknowledge(at, settled, [each for each in answers if each.event and any(each.id == tag for tag, *_ in settled)])
-    failed = store.failed(at.database, bad).rows() if bad else []
-    gone = {tag: f"NOTIFY answered {ended_by[tag, cseq]}" for tag, *_, cseq in failed if (tag, cseq) in ended_by}
-    for tag, state, due_at, _ in (*settled, *failed):
-        if state == State.TERMINATED.value and not due_at:
-            gone.setdefault(tag, "ended")
-    return remove(at, gone) if gone else []
-
-
-def _is_good(answer: Answer) -> bool:
-    return 200 <= answer.status < 300
-
-
-def _spared(at: Moment, answers: Sequence[Answer]) -> list[Answer]:
-    """408s, a proxy's word for silence, to subscriptions that outlast that."""
-    late = [(each, store.load(at.database, each.id)) for each in answers if each.status == REQUEST_TIMEOUT]
-    return [answer for answer, subscription in late if subscription is not None and _outlasts(subscription, at.settings)]
-
-
-def _acknowledge(at: Moment, settled: Sequence[Row], rated: Sequence[Answer]) -> None:
-    """What a 2xx says besides: stored watchers have arrived, and at which rate to go on (RFC 6446 section 9.3)."""
-    informed = [(tag,) for tag, _state, _due_at, package in settled if package.endswith(WATCHER_INFORMATION)]
-    if informed:
-        watcher_store.forget_told(at.database, informed)
-    for answer in rated:
-        subscription = store.load(at.database, answer.id)
-        if subscription is not None and sip.names_package(answer.event, subscription.package):
-            interval = interval_of(at.packages.get(subscription.package), at.settings)
-            gap = _profile(subscription, at.settings).least_gap
-            rated_now = subscription.rated(sip.parse_event(answer.event).parameters, interval, at.now, gap)
-            store.rate(at.database, rated_now.repeating(interval))
-
-
-def _retry_at(answer: Answer, now: float) -> float:
-    if answer.status == 0:
-        return now + TIMER_F
-    return now + answer.retry_after if answer.retry_after else 0.0
-
-
-def remove(at: Moment, gone: Mapping[str, str]) -> list[Effect]:
-    """Delete subscriptions, given why by id, one log line each; an end that was not reported is reported."""
-    rows = store.remove(at.database, [(tag,) for tag in gone])
-    lists = [(each.id,) for each in rows if each.package.endswith(LIST)]
-    if lists:
-        store.forget_lists(at.database, lists)
-    unreported = [each for each in rows if each.was_reported]
-    entries = [watcher.ended(each, Reason.TIMEOUT, at.now, at.settings.pa.waiting_expiration) for each in unreported]
-    marked = report_end(at, entries) if entries else None
-    lines = [
-        Log(
-            f"subscription removed: id={each.id} event={each.package} resource={each.resource} "
-            f"watcher={each.watcher} why={gone[each.id]}"
-        )
-        for each in rows
-        if each.id in gone
-    ]
-    return [*lines, *wakes(marked)]

@@ -14,6 +14,7 @@ from kemi import dialog, notify, remote_target, sip, store, watcher
 from kemi.asked import Asked
 from kemi.database import Database, Result
 from kemi.effects import Effect, Log, Reply, Status, Wake
+from kemi.ending import remove
 from kemi.errors import Forbidden, OutOfOrder, SubscriptionDoesNotExist
 from kemi.event_package import Authorization, Decision, Packages, allow_events, interval_of
 from kemi.moment import Moment
@@ -117,7 +118,7 @@ def _save(at: Moment, after: Subscription, suppressed: bool) -> tuple[Subscripti
     if not suppressed:
         return after, []
     if after.state is State.TERMINATED:
-        return after._replace(due_at=None), notify.remove(at, {after.id: "ended"})
+        return after._replace(due_at=None), remove(at, {after.id: "ended"})
     waiting = after.in_flight_since is not None
     tag = after.suppress if after.suppress != "*" else ""
     quiet = after._replace(

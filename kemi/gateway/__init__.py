@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import KSR
 
 from kemi import sip
+from kemi.answer import Answer
 from kemi.effects import Effect, Log, Reply, SendRequest, Wake, WakeSubscriber
 from kemi.errors import BadRequest, SipError
-from kemi.notify import Answer
 
 SOCKETS = {"ws": "tcp", "wss": "tls"}
 """Transports whose sockets Kamailio knows by another name."""

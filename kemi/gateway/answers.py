@@ -6,8 +6,8 @@ from collections.abc import Iterable
 import KSR
 
 from kemi import sip
+from kemi.answer import Answer
 from kemi.gateway import HURRY, MAX_FIELD, text, value, wake
-from kemi.notify import Answer
 
 ANSWERS = "answers"
 """The queue."""

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 import KSR
 
 from kemi import sip
+from kemi.answer import Answer
 from kemi.b2bua.outgoing import TAG, Answered
 from kemi.errors import SipError
 from kemi.gateway import SUBSCRIBER, one_log_line, text, value, values_of, wake
-from kemi.notify import Answer
 
 SUBSCRIBED = "subscribed"
 """The queue."""

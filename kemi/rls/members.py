@@ -22,9 +22,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from kemi import identity, notify, offline_winfo, sip, watcher
+from kemi import identity, offline_winfo, sip, watcher
 from kemi.database import Result
 from kemi.effects import Effect, Log
+from kemi.ending import remove
 from kemi.errors import SipError
 from kemi.event_package import LIST, Decision
 from kemi.moment import Moment
@@ -114,7 +115,7 @@ def _populate(at: Moment, nested: Nested, subscription: Subscription, way: tuple
     standings = standings_of(at, base, subscription, resolved.members, way, lists)
     standings = limited(at, base.name, before, standings)
     difference = _compared(at, subscription, before, resolved, standings)
-    effects = notify.remove(at, {each.id: BECAME for each in difference.anew}) if difference.anew else []
+    effects = remove(at, {each.id: BECAME for each in difference.anew}) if difference.anew else []
     effects += _write(at, subscription, difference)
     for each in difference.lists(standings):
         effects += _populate(at, nested, _prolonged(each, subscription), (*way, each.resource), populated)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from kemi.answer import Answer
 from kemi.effects import Log, Reply, SendRequest, Wake
 from kemi.errors import BadRequest, Forbidden, IntervalTooBrief
-from kemi.notify import Answer
 from tests.ksr import KSR, Message, NotInKamailio
 
 VIA = ("Via", "SIP/2.0/UDP 198.51.100.7:5062;branch=z9hG4bK1")

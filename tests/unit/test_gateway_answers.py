@@ -5,8 +5,8 @@ from types import ModuleType
 
 import pytest
 
+from kemi.answer import Answer
 from kemi.effects import Wake
-from kemi.notify import Answer
 from tests.ksr import KSR, Message
 from tests.unit.kamailio import Server
 

@@ -45,7 +45,7 @@ MAY_IMPORT_PACKAGES = {
 PURE = {
     "kemi.http", "kemi.http_digest", "kemi.account",
     "kemi.sip", "kemi.effects", "kemi.errors", "kemi.dialog", "kemi.subscription", "kemi.event_package", "kemi.digest",
-    "kemi.rate_control", "kemi.watcher", "kemi.binding", "kemi.news", "kemi.client_profile",
+    "kemi.rate_control", "kemi.watcher", "kemi.binding", "kemi.answer", "kemi.news", "kemi.client_profile",
     "kemi.presence.pidf", "kemi.presence.composition", "kemi.presence.publication", "kemi.presence.formats",
     "kemi.presence.completion", "kemi.presence.outline", "kemi.presence.parsed", "kemi.presence.plain", "kemi.presence.privacy",
     "kemi.presence.namespaces", "kemi.presence.removed",

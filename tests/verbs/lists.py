@@ -5,9 +5,9 @@ from html import escape
 from typing import Any
 
 from kemi import administration, consequences
+from kemi.answer import Answer
 from kemi.effects import Effect, SendRequest
 from kemi.event_package import Decision
-from kemi.notify import Answer
 from kemi.xcap.serve import Change
 from tests.multipart import Reader, Told
 from tests.unit.values import ALICE, BOB, fields_of, pidf

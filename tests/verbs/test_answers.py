@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from kemi.answer import Answer
 from kemi.database import Unavailable
 from kemi.effects import SendRequest
-from kemi.notify import Answer
 from kemi.subscription import GRACE, TIMER_F
 from tests.unit.values import CAROL, pidf
 from tests.verbs.world import Counting, World, state_of

@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from kemi import store
+from kemi.answer import Answer
 from kemi.effects import SendRequest
 from kemi.errors import SipError
 from kemi.event_package import Decision
-from kemi.notify import Answer
 from kemi.subscription import TIMER_F
 from tests.repetitions import repeated
 from tests.unit.values import pidf

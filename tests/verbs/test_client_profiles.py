@@ -5,10 +5,10 @@ import re
 import pytest
 
 from kemi import notify
+from kemi.answer import Answer
 from kemi.effects import Effect, Log, SendRequest
 from kemi.errors import BadEvent
 from kemi.event_package import Decision
-from kemi.notify import Answer
 from kemi.subscription import GRACE, TIMER_F
 from tests.unit.values import ALICE, BOB, CAROL, fields_of, pidf
 from tests.verbs.world import World, state_of

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from kemi.answer import Answer
 from kemi.database import Conflict, Unavailable
 from kemi.effects import SendRequest
 from kemi.errors import ConditionalRequestFailed
-from kemi.notify import Answer
 from kemi.presence.package import PRESENCE
 from tests.unit.values import BOB, pidf
 from tests.verbs.at_once import again, at_once, overtaken

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kemi.notify import Answer
+from kemi.answer import Answer
 from kemi.rls import store
 from tests.unit.values import fields_of, pidf
 from tests.verbs.lists import Lists, Subscriber, user

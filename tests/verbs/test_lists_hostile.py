@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from kemi.answer import Answer
 from kemi.effects import SendRequest
 from kemi.event_package import Decision
-from kemi.notify import Answer
 from kemi.packages import served
 from kemi.rls import store
 from tests.multipart import Told

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from kemi import administration, store
+from kemi.answer import Answer
 from kemi.effects import SendRequest
 from kemi.event_package import Decision
-from kemi.notify import Answer
 from kemi.rls import package
 from tests.multipart import Told
 from tests.unit.values import ALICE, BOB, CAROL, pidf

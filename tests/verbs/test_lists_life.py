@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from kemi import reauthorize
+from kemi.answer import Answer
 from kemi.errors import SipError
 from kemi.event_package import Decision
-from kemi.notify import Answer
 from kemi.packages import served
 from kemi.packages.dialog_info import MEDIA_TYPE, NAMESPACE
 from tests.unit.values import ALICE, BOB, CAROL, NOW, fields_of, pidf

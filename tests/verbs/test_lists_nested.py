@@ -2,7 +2,7 @@
 
 import pytest
 
-from kemi.notify import Answer
+from kemi.answer import Answer
 from tests.multipart import Told
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.verbs.lists import FRIENDS, Lists, Subscriber, all_told, notes, publish, user

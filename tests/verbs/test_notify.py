@@ -3,9 +3,9 @@
 import pytest
 
 from kemi import notify, store
+from kemi.answer import Answer
 from kemi.database import Unavailable
 from kemi.event_package import Decision
-from kemi.notify import Answer
 from kemi.presence.package import PRESENCE
 from tests.unit.values import ALICE, BOB, CAROL, fields_of, pidf
 from tests.verbs.world import World, state_of

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from kemi.answer import Answer
 from kemi.b2bua import outside, sending, store
 from kemi.b2bua.outgoing import TIMER_N, Key, Outgoing, Phase, Shown
 from kemi.database import Conflict, Database
 from kemi.effects import SendRequest
-from kemi.notify import Answer
 from tests.unit.values import ALICE, BOB, CAROL, fields_of
 from tests.verbs.abroad import DAN, Abroad, requests
 from tests.verbs.lists import Lists, Subscriber

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from kemi import packages, reauthorize
+from kemi.answer import Answer
 from kemi.effects import Effect, Log, SendRequest, Wake
 from kemi.event_package import Decision
-from kemi.notify import Answer
 from kemi.subscription import Reason, State
 from tests.unit.values import ALICE, BOB, CAROL, pidf
 from tests.verbs.world import World, state_of

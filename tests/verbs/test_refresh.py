@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from kemi.answer import Answer
 from kemi.effects import Wake
 from kemi.errors import Forbidden, OutOfOrder, SubscriptionDoesNotExist
 from kemi.event_package import Decision, Document
-from kemi.notify import Answer
 from kemi.subscription import GRACE, TIMER_F
 from tests.unit.values import BOB, CAROL, PIDF, fields_of, pidf
 from tests.verbs.world import Refused, World, state_of

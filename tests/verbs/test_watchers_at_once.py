@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from kemi import sweep
+from kemi.answer import Answer
 from kemi.database import Conflict
 from kemi.effects import SendRequest
 from kemi.event_package import Decision
-from kemi.notify import Answer
 from tests.unit.values import ALICE, BOB
 from tests.verbs.at_once import at_once, overtaken
 from tests.verbs.watched import WINFO, Watched

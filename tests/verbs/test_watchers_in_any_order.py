@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from kemi import reauthorize, store
+from kemi.answer import Answer
 from kemi.effects import SendRequest
 from kemi.errors import SipError
 from kemi.event_package import Decision
-from kemi.notify import Answer
 from tests.repetitions import repeated
 from tests.unit.values import ALICE, BOB, CAROL, fields_of
 from tests.verbs.watched import DAVE, WINFO, Watched

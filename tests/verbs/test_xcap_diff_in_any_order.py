@@ -6,8 +6,8 @@ from random import Random
 import pytest
 from lxml import etree
 
+from kemi.answer import Answer
 from kemi.effects import SendRequest
-from kemi.notify import Answer
 from tests.unit.xcap.patching import Patched, canonical
 from tests.verbs.diffing import HOME, User
 from tests.verbs.world import World

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kemi import watcher_store
+from kemi.answer import Answer
 from kemi.effects import SendRequest
-from kemi.notify import Answer
 from kemi.subscription import GRACE, TIMER_F
 from kemi.watcher import Status
 from tests.unit.values import ALICE, BOB, fields_of

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from kemi import database, notify, schema, sip, store, subscribe, sweep
+from kemi.answer import Answer
 from kemi.database import NOTHING, Database, Parameters, Result, Row
 from kemi.effects import Effect, Reply, SendRequest
 from kemi.errors import SipError
 from kemi.event_package import LIST, Authorization, Authorize, Decision, EventPackage
 from kemi.moment import Moment
-from kemi.notify import Answer
 from kemi.presence import expire, publication, publish
 from kemi.presence.package import PRESENCE
 from kemi.presence.publication import Publication
