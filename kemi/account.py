@@ -1,7 +1,7 @@
 """A user of a served domain, who authenticates by digest.
 
 Only HA1 is kept, the hash of `username:realm:password` (RFC 7616 section 3.4.2); the realm is the domain. Passwords are
-neither stored nor shown.
+neither stored nor shown. Some clients give the whole address as user name: what they hash is kept besides, as Kamailio's `ha1b`.
 """
 
 import hashlib
@@ -19,28 +19,39 @@ ADDRESS: Final = re.compile(r"(?:sips?:)?([A-Za-z0-9\-_.!~*'()%&=+$,;?/]+)@([A-Z
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A row of the table `subscriber`."""
+    """A row of the table `subscriber`; "" where a hash is not known."""
 
     username: str
     domain: str
     ha1: str = field(repr=False)
     ha1_sha256: str = field(repr=False)
+    ha1b: str = field(repr=False, default="")
+    ha1b_sha256: str = field(repr=False, default="")
 
     @property
     def address(self) -> str:
         """As people write it."""
         return f"{self.username}@{self.domain}"
 
-    def ha1_for(self, algorithm: str) -> str:
-        """HA1 made by an algorithm, "MD5" or "SHA-256"."""
-        return self.ha1_sha256 if algorithm == SHA_256 else self.ha1
+    def ha1_for(self, algorithm: str, given: str) -> str:
+        """HA1 made by an algorithm; "" where there is none.
+
+        Args:
+            algorithm: "MD5" or "SHA-256".
+            given: user name as the client wrote it.
+        """
+        hashes = {
+            self.username: (self.ha1, self.ha1_sha256),
+            self.address: (self.ha1b, self.ha1b_sha256),
+        }
+        return hashes.get(given, ("", ""))[algorithm == SHA_256]
 
 
 def ha1(username: str, realm: str, password: str, algorithm: str) -> str:
     """Hash a password for digest authentication.
 
     Args:
-        username: the user, without domain.
+        username: the user, as it is given: without domain, or with it.
         realm: the domain.
         password: in clear; encoded as UTF-8.
         algorithm: "MD5" or "SHA-256".
@@ -66,4 +77,5 @@ def split_address(address: str) -> tuple[str, str]:
 
 def create(username: str, domain: str, password: str) -> Account:
     """An account whose password can be checked by every algorithm."""
-    return Account(username, domain, ha1(username, domain, password, MD5), ha1(username, domain, password, SHA_256))
+    names = (username, f"{username}@{domain}")
+    return Account(username, domain, *(ha1(name, domain, password, each) for name in names for each in ALGORITHMS))

@@ -1,14 +1,15 @@
 """Rows of the table `subscriber` to accounts and back."""
 
+from dataclasses import asdict
+
 from kemi.account import Account
 from kemi.database import Database
 
 
-def save(database: Database, username: str, domain: str, ha1: str, ha1_sha256: str) -> None:
+def save(database: Database, account: Account) -> None:
     """Add an account, or give one that is there another password."""
-    parameters = {"username": username, "domain": domain, "ha1": ha1, "ha1_sha256": ha1_sha256}
     with database.transaction():
-        database.execute("account_save", parameters)
+        database.execute("account_save", asdict(account))
 
 
 def load(database: Database, username: str, domain: str) -> Account | None:

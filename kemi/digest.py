@@ -20,11 +20,16 @@ class Outcome(Enum):
 
 
 class Credentials(NamedTuple):
-    """One Authorization header field: its value for Kamailio, the user name without a domain, and the URI it was made for."""
+    """One Authorization header field: its value for Kamailio, the user name as it was given, and the URI it was made for."""
 
     value: str
     username: str
     uri: str
+
+    @property
+    def user(self) -> str:
+        """The user name without a domain."""
+        return self.username.partition("@")[0]
 
 
 def of_realm(values: Iterable[str], realm: str) -> Credentials | None:
@@ -36,7 +41,7 @@ def of_realm(values: Iterable[str], realm: str) -> Credentials | None:
     for value in map(sip.one_line, values):
         given = _parameters(value)
         if given.get("realm") == realm:
-            return Credentials(_shown(value, given), given.get("username", "").partition("@")[0], given.get("uri", ""))
+            return Credentials(_shown(value, given), given.get("username", ""), given.get("uri", ""))
     return None
 
 

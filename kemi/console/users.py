@@ -36,7 +36,7 @@ def add_user(configuration: Path, address: str, password: str | None) -> None:
         raise ValueError(f"{domain} is not a served domain; KP_DOMAINS has {', '.join(found.domains)}")
     new = account.create(username, domain, encodable(password or asked()))
     with current_or_new(found) as connection:
-        account_store.save(connection, new.username, new.domain, new.ha1, new.ha1_sha256)
+        account_store.save(connection, new)
     say("user", f"{new.address} may authenticate")
 
 

@@ -5,7 +5,7 @@ import secrets
 import KSR
 
 from kemi import account_store, digest, gateway, sip
-from kemi.account import Account
+from kemi.account import SHA_256, Account
 from kemi.database import Database
 from kemi.digest import Credentials, Outcome
 from kemi.errors import Forbidden, ServiceUnavailable, SipError
@@ -93,21 +93,24 @@ def _authenticate(database: Database, settings: Settings, realm: Realm, domain: 
     """None: a challenge was sent, statelessly."""
     given = credentials(domain)
     if given is not None and _is_for_our_users(realm, given.uri):
-        account = account_store.load(database, given.username, domain)
-        outcome = check(domain, ha1_of(settings, account), given)
+        account = account_store.load(database, given.user, domain)
+        outcome = check(domain, ha1_of(settings, account, given.username), given)
         if outcome is Outcome.RIGHT and account is not None:
-            return f"sip:{given.username}@{domain}"
+            return f"sip:{account.address}"
         if outcome is Outcome.WRONG:
             gateway.warn(f"authentication failed: user={given.username} realm={domain} source={text('$si')}")
     challenge(domain)
     return None
 
 
-def ha1_of(settings: Settings, account: Account | None) -> str:
-    """What to check a password against; for an unknown user one that no password has, at the same cost."""
-    if account is None:
-        account = Account("", "", secrets.token_hex(16), secrets.token_hex(32))
-    return account.ha1_for(settings.auth.algorithm)
+def ha1_of(settings: Settings, account: Account | None, given: str) -> str:
+    """What to check a password against; for an unknown user, or name, one that no password has, at the same cost.
+
+    Args:
+        given: user name as the client wrote it.
+    """
+    known = account.ha1_for(settings.auth.algorithm, given) if account is not None else ""
+    return known or secrets.token_hex(32 if settings.auth.algorithm == SHA_256 else 16)
 
 
 def _is_for_our_users(realm: Realm, uri: str) -> bool:

@@ -150,13 +150,14 @@ class Doorkeeper:
             is_usable = made is not None and given.realm == domain and given.algorithm == settings.auth.algorithm.upper()
         if not is_usable:
             return self._challenge(settings, domain, request.is_secure, is_old)
-        known = account_store.load(database, given.username, domain)
+        user = given.username.partition("@")[0]
+        known = account_store.load(database, user, domain)
         if not _is_right(request, settings, known, domain, given):
             gateway.warn(f"authentication failed: user={given.username} realm={domain} source={request.source}")
             return self._challenge(settings, domain, request.is_secure)
         if is_old or (given.is_digest and _is_used(given)):
             return self._challenge(settings, domain, request.is_secure, is_stale=True)
-        return (realm.address_of_record(f"sip:{given.username}@{domain}"),)
+        return (realm.address_of_record(f"sip:{user}@{domain}"),)
 
     def _challenge(self, settings: Settings, domain: str, is_secure: bool, is_stale: bool = False) -> HttpReply:
         nonce = http_digest.nonce(self._secret, time.time(), secrets.token_hex(8))
@@ -193,7 +194,7 @@ def _is_right(request: HttpRequest, settings: Settings, known: Account | None, d
     Raises:
         BadRequest: 400, these credentials were made for another request (RFC 7616 section 3.4.6).
     """
-    ha1 = authentication.ha1_of(settings, known)
+    ha1 = authentication.ha1_of(settings, known, given.username)
     if not given.is_digest:
         tried = account.ha1(given.username, domain, given.password, settings.auth.algorithm)
         return secrets.compare_digest(tried, ha1)

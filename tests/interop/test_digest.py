@@ -30,6 +30,7 @@ class Client:
     count: int = 0
     cseq: int = 0
     algorithm: str = "MD5"
+    name: str = "alice"
 
     def ask(self, method: str, *before: str, uri: str = "") -> Message:
         """Send a request, with credentials once there was a challenge; `before` are header lines that come first."""
@@ -52,11 +53,11 @@ class Client:
         """The Authorization line for the next use of the nonce; no qop: as RFC 2069 has it."""
         self.count += 1
         count, cnonce = f"{self.count:08x}", secrets.token_hex(4)
-        ha1 = self.hash(f"{self.agent.user}:{DOMAIN}:{self.password}")
+        ha1 = self.hash(f"{self.name}:{DOMAIN}:{self.password}")
         used = f"{count}:{cnonce}:{qop}:" if qop else ""
         response = self.hash(f"{ha1}:{self.nonce}:{used}{self.hash(f'{method}:{uri}')}")
         return (
-            f'Authorization: Digest username="{self.agent.user}", realm="{DOMAIN}", nonce="{self.nonce}", uri="{uri}", '
+            f'Authorization: Digest username="{self.name}", realm="{DOMAIN}", nonce="{self.nonce}", uri="{uri}", '
             f'response="{response}", algorithm={self.algorithm}' + (f', qop={qop}, cnonce="{cnonce}", nc={count}' if qop else "")
         )
 
@@ -97,6 +98,13 @@ def test_a_user_agent_server_asks_with_401(alice: Client, method: str) -> None:
     assert parameter(challenge.get("WWW-Authenticate"), "qop") == "auth"
     assert not challenge.get("Proxy-Authenticate")
     assert alice.ask(method).status == 200
+
+
+def test_the_user_name_may_be_the_whole_address(alice: Client) -> None:
+    alice.name = f"alice@{DOMAIN}"
+    assert [alice.ask(method).status for method in ("REGISTER", "REGISTER", "PUBLISH", "SUBSCRIBE")] == [401, 200, 200, 200]
+    alice.name = "alice@example.net"
+    assert alice.ask("PUBLISH").status == 401
 
 
 def test_one_nonce_serves_several_requests(alice: Client) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from kemi import account, account_store, database, schema, settings
-from kemi.account import Account
 from kemi.database import Database
 
 
@@ -67,7 +66,7 @@ def test_hashes_are_not_shown() -> None:
 def test_accounts_are_loaded_as_saved_and_listed_by_domain(connection: Database) -> None:
     assert account_store.load(connection, "alice", "example.org") is None
     for name, domain, password in [("bob", "b.example", "1"), ("zoe", "a.example", "2"), ("Bob", "b.example", "3")]:
-        save(connection, account.create(name, domain, password))
+        account_store.save(connection, account.create(name, domain, password))
     assert [each.address for each in account_store.list_all(connection)] == [
         "zoe@a.example",
         "Bob@b.example",
@@ -77,17 +76,26 @@ def test_accounts_are_loaded_as_saved_and_listed_by_domain(connection: Database)
 
 
 def test_another_password_replaces_the_first(connection: Database) -> None:
-    save(connection, account.create("alice", "example.org", "old"))
-    save(connection, account.create("alice", "example.org", "new"))
+    account_store.save(connection, account.create("alice", "example.org", "old"))
+    account_store.save(connection, account.create("alice", "example.org", "new"))
     assert account_store.list_all(connection) == [account.create("alice", "example.org", "new")]
 
 
 def test_an_account_is_removed_once(connection: Database) -> None:
-    save(connection, account.create("alice", "example.org", "secret"))
+    account_store.save(connection, account.create("alice", "example.org", "secret"))
     assert account_store.remove(connection, "alice", "example.org")
     assert not account_store.remove(connection, "alice", "example.org")
     assert account_store.list_all(connection) == []
 
 
-def save(connection: Database, new: Account) -> None:
-    account_store.save(connection, new.username, new.domain, new.ha1, new.ha1_sha256)
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+@pytest.mark.parametrize("given", ["alice", "alice@example.org"])
+def test_the_hash_is_that_of_the_name_that_the_client_gives(given: str, algorithm: str) -> None:
+    """The whole address stands in the hash where a client gives it as its user name (RFC 7616 section 3.4.2)."""
+    known = account.create("alice", "example.org", "secret")
+    assert known.ha1_for(algorithm, given) == account.ha1(given, "example.org", "secret", algorithm)
+
+
+@pytest.mark.parametrize("given", ["", "Alice", "bob", "alice@", "alice@example.net", "alice@example.org@example.org"])
+def test_there_is_no_hash_of_another_name(given: str) -> None:
+    assert account.create("alice", "example.org", "secret").ha1_for("MD5", given) == ""

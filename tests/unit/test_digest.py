@@ -11,7 +11,7 @@ GIVEN = 'Digest username="alice", realm="r", uri="sip:a@b"'
     "value",
     [
         GIVEN, 'digest\tUSERNAME = alice ,realm=r,Uri="sip:a@b"', f'{GIVEN}, opaque="uri=sip:x@y, realm=z"',
-        'Digest uri="sip:x@y", username="alice@r", realm="z", realm="r" junk, uri="sip:a@b"',
+        'Digest uri="sip:x@y", username="alice", realm="z", realm="r" junk, uri="sip:a@b"',
     ],
 )  # fmt: skip
 def test_parameters_are_read_as_kamailio_reads_them(value: str) -> None:
@@ -28,6 +28,13 @@ def test_parameters_are_read_as_kamailio_reads_them(value: str) -> None:
 )  # fmt: skip
 def test_what_kamailio_does_not_read_is_none(value: str) -> None:
     assert of_realm([value], "r") is None
+
+
+@pytest.mark.parametrize("username", ["alice", "alice@r", "alice@elsewhere"])
+def test_a_user_name_may_be_a_whole_address(username: str) -> None:
+    found = of_realm([GIVEN.replace("alice", username)], "r")
+    assert found is not None
+    assert (found.username, found.user) == (username, "alice")
 
 
 def test_the_first_of_a_realm_counts() -> None:

@@ -18,7 +18,7 @@ from tests.verbs.ruled import selector_of
 @pytest.fixture
 def alice(server: Server) -> account.Account:
     new = account.create("alice", "example.org", "secret")
-    account_store.save(server.database, new.username, new.domain, new.ha1, new.ha1_sha256)
+    account_store.save(server.database, new)
     return new
 
 
@@ -53,6 +53,26 @@ def test_with_sha_256_the_other_hash_is_used(server: Server, ksr: KSR, alice: ac
     server.set(auth=replace(server.settings.auth, algorithm="SHA-256"))
     assert proved(server).status == 200
     assert ksr.called("auth.pv_auth_check")[0][1] == alice.ha1_sha256
+
+
+WHOLE = (CREDENTIALS[0], CREDENTIALS[1].replace("alice", "alice@example.org"))
+
+
+def test_a_client_may_give_its_whole_address_as_user_name(server: Server, ksr: KSR, alice: account.Account) -> None:
+    ksr.results["auth.pv_auth_check"] = 1
+    assert server.request("PUBLISH", WHOLE, body=pidf("t1"), source=(STRANGER, 5060)).status == 200
+    assert ksr.called("auth.pv_auth_check") == [("example.org", alice.ha1b, 5, 0)]
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256"])
+def test_a_hash_that_is_not_known_is_no_password(server: Server, ksr: KSR, alice: account.Account, algorithm: str) -> None:
+    server.set(auth=replace(server.settings.auth, algorithm=algorithm))
+    account_store.save(server.database, replace(alice, ha1="", ha1_sha256="", ha1b="", ha1b_sha256=""))
+    for given in (CREDENTIALS, WHOLE):
+        server.request("PUBLISH", given, body=pidf("t1"), source=(STRANGER, 5060))
+    hashes = {hashed for _realm, hashed, *_ in ksr.called("auth.pv_auth_check")}
+    assert {len(each) for each in hashes} == {len(alice.ha1_for(algorithm, "alice"))}
+    assert not hashes & {alice.ha1, alice.ha1_sha256, alice.ha1b, alice.ha1b_sha256}
 
 
 @pytest.mark.rfc("SEC-023")

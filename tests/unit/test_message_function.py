@@ -24,7 +24,7 @@ def server(scripted: Callable[[str], Server]) -> Server:
     """Bob has a password."""
     running = scripted("kemi.ser")
     new = account.create("bob", "example.org", "secret")
-    account_store.save(running.database, new.username, new.domain, new.ha1, new.ha1_sha256)
+    account_store.save(running.database, new)
     return running
 
 

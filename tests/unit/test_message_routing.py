@@ -25,7 +25,7 @@ ELSEWHERE = 'Digest username="bob", realm="example.net", nonce="n", uri="sip:exa
 def bob(server: Server) -> None:
     """He has a password."""
     new = account.create("bob", "example.org", "secret")
-    account_store.save(server.database, new.username, new.domain, new.ha1, new.ha1_sha256)
+    account_store.save(server.database, new)
 
 
 def send(server: Server, *headers: tuple[str, str | bytes], **changes: Any) -> Response | None:

@@ -143,7 +143,7 @@ def test_who_is_not_known_is_asked_for_a_password_before_anything_is_told(server
 def test_a_password_is_checked_once(server: Server, ksr: KSR, last: str) -> None:
     """A nonce count that came twice would be refused."""
     bob = account.create("bob", "example.org", "secret")
-    account_store.save(server.database, bob.username, bob.domain, bob.ha1, bob.ha1_sha256)
+    account_store.save(server.database, bob)
     ksr.results["auth.pv_auth_check"] = 1
     comes(server, FRIENDS, ("Authorization", CREDENTIALS), source=(STRANGER, 5060))
     assert call(server, "query_resource_list", "work") == TRUE

@@ -76,7 +76,7 @@ class Browser:
 @pytest.fixture
 def alice(server: Server) -> Browser:
     kept = create("alice", "example.org", "secret")
-    account_store.save(server.database, "alice", "example.org", kept.ha1, kept.ha1_sha256)
+    account_store.save(server.database, kept)
     return Browser(server)
 
 
@@ -171,6 +171,15 @@ def test_basic_is_offered_and_taken_over_tls_only(alice: Browser) -> None:
     assert alice.ask("GET", CAPS, basic).status == 200
     refused = alice.ask("GET", CAPS, wrong)
     assert (refused.status, refused.headers["www-authenticate"][1]) == (401, 'Basic realm="example.org", charset="UTF-8"')
+
+
+@pytest.mark.parametrize(("user", "status"), [("alice@example.org", 200), ("alice@example.com", 401), ("alice@", 401)])
+def test_the_user_name_may_be_the_whole_address(alice: Browser, user: str, status: int) -> None:
+    alice.take(alice.ask("GET", CAPS))
+    assert alice.ask("GET", HOME, alice.credentials("GET", HOME, user=user)).status == (404 if status == 200 else status)
+    alice.transport = "tls"
+    basic = ("Authorization", "Basic " + base64.b64encode(f"{user}:secret".encode()).decode())
+    assert alice.ask("GET", CAPS, basic).status == status
 
 
 def test_other_credentials_may_stand_before_ours(alice: Browser) -> None:

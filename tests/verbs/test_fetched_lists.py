@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from kemi import account_store
+from kemi.account import Account
 from kemi.effects import Status
 from kemi.rls.source import NotFetchedYet
 from kemi.xcap.fetched_document import Outcome
@@ -90,7 +91,7 @@ def test_a_list_that_is_not_known_is_looked_for_in_both_documents_at_once(fetche
 
 
 def has_account(world: World) -> None:
-    account_store.save(world.database, "alice", "example.org", "", "")
+    account_store.save(world.database, Account("alice", "example.org", "", ""))
 
 
 def has_device(world: World) -> None:

@@ -4,6 +4,7 @@ import pytest
 from lxml import etree
 
 from kemi import account_store
+from kemi.account import Account
 from kemi.xcap import validation
 from kemi.xcap.usages import USAGES
 from tests.unit.values import ALICE, BOB, CAROL
@@ -112,7 +113,7 @@ def test_a_service_has_its_uri_alone_on_the_server(alice: Client, bob: Client, r
 
 @pytest.mark.rfc("XCS-039")
 def test_a_service_is_nobody_else(world: World, alice: Client, bob: Client) -> None:
-    account_store.save(world.database, "carol", "example.org", "0" * 32, "0" * 64)
+    account_store.save(world.database, Account("carol", "example.org", "0" * 32, "0" * 64))
     world.publish(presentity="sip:dave@example.org")
     bob.put(f"{ROOT}/resource-lists/users/{BOB}/index")
     for taken in (CAROL, "sip:dave@example.org", BOB):
