@@ -17,23 +17,10 @@ from kemi.event_package import WATCHER_INFORMATION, Decision, EventPackage, Pack
 from kemi.moment import Moment
 from kemi.store import subscription_of
 from kemi.subscription import Subscription
+from kemi.watcher import RememberedWatcher
+from kemi.watcher_store import remembered_of
 
 NO_LIMIT = 2**31 - 1
-
-
-class Recorded(NamedTuple):
-    """A watcher without a subscription: waiting, just ended, or stored while the presentity was away. Times since the epoch."""
-
-    id: str
-    resource: str
-    package: str
-    watcher: str
-    display_name: str
-    status: str
-    event: str
-    subscribed_at: float
-    expires_at: float
-    stored: bool
 
 
 class Presentity(NamedTuple):
@@ -131,10 +118,10 @@ def subscriptions(
     return [subscription_of(row) for row in database.execute("administration_subscriptions", parameters).rows()]
 
 
-def recorded(database: Database, resource: str, package: str = "") -> list[Recorded]:
+def recorded(database: Database, resource: str, package: str = "") -> list[RememberedWatcher]:
     """Watchers of a presentity without a subscription, "" for those of every package."""
     rows = database.execute("administration_recorded", {"resource": resource, "package": package}).rows()
-    return [Recorded._make([*row[:-1], bool(row[-1])]) for row in rows]
+    return [remembered_of(row) for row in rows]
 
 
 def presentities(database: Database, package: str, now: float, limit: int = NO_LIMIT) -> list[Presentity]:

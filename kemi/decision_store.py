@@ -11,8 +11,8 @@ from kemi.database import Database, Row
 from kemi.event_package import Decision
 from kemi.store import subscription_of
 from kemi.subscription import Subscription
-from kemi.watcher import Entry
-from kemi.watcher_store import entry_of
+from kemi.watcher import RememberedWatcher
+from kemi.watcher_store import remembered_of
 
 MESSAGE: Final = "MESSAGE"
 """No event package has this name."""
@@ -127,10 +127,10 @@ def watchers(database: Database, package: str, resource: str, most: int) -> int:
     return int(rows[0][0])
 
 
-def waiting(database: Database, package: str, resource: str, watcher: str) -> list[Entry]:
+def waiting(database: Database, package: str, resource: str, watcher: str) -> list[RememberedWatcher]:
     """Watchers that wait for a decision without a subscription, locked as above."""
     rows = database.execute("decision_waiting", {"package": package, "resource": resource, "watcher": watcher}).rows()
-    return [entry_of(row) for row in rows]
+    return [remembered_of(row) for row in rows]
 
 
 def to_judge(database: Database, now: float, limit: int) -> list[tuple[str, str]]:

@@ -15,8 +15,8 @@ from kemi.subscription import Reason
 
 def remove(at: Moment, gone: Mapping[str, str]) -> list[Effect]:
     """Delete subscriptions, given why by id, one log line each; an end that was not reported is reported."""
-    rows = store.remove(at.database, [(tag,) for tag in gone])
-    lists = [(each.id,) for each in rows if each.package.endswith(LIST)]
+    rows = store.remove(at.database, gone)
+    lists = [each.id for each in rows if each.package.endswith(LIST)]
     if lists:
         store.forget_lists(at.database, lists)
     unreported = [each for each in rows if each.was_reported]

@@ -47,7 +47,7 @@ from kemi.settings import Settings
 from kemi.xcap import common_policy, fetched, im_rules
 from kemi.xcap.conditions import Context
 from kemi.xcap.errors import XcapError
-from kemi.xcap.fetched_document import State
+from kemi.xcap.fetched_document import Availability
 from kemi.xcap.ruleset import Ruleset
 
 AUID: Final = "im-rules"
@@ -158,9 +158,9 @@ def _documents(at: Moment, owner: str, name: str) -> list[Rules]:
         return [_read(body, each, draft) for each, body in rules.message_documents(at.database, owner, name)]
     name = name or at.settings.pa.im_rules_file
     reading = fetched.document(at, AUID, owner, name)
-    if reading.state is State.UNKNOWN:
+    if reading.state is Availability.UNKNOWN:
         return [_unreadable(name)]
-    return [] if reading.state is State.MISSING else [_read(reading.body, name, draft)]
+    return [] if reading.state is Availability.MISSING else [_read(reading.body, name, draft)]
 
 
 def _read(body: bytes, name: str, draft: bool) -> Rules:

@@ -41,9 +41,9 @@ def store_all(at: Moment, subscriptions: Sequence[Subscription]) -> int:
     return len(entries)
 
 
-def _entry(subscription: Subscription, now: float, expires_at: float) -> watcher.Entry:
+def _entry(subscription: Subscription, now: float, expires_at: float) -> watcher.RememberedWatcher:
     is_over = subscription.state is State.TERMINATED
-    return watcher.Entry(
+    return watcher.RememberedWatcher(
         id=watcher.opaque(f"{subscription.package} {subscription.resource} {subscription.watcher}"),
         resource=subscription.resource,
         package=subscription.package,
@@ -53,6 +53,7 @@ def _entry(subscription: Subscription, now: float, expires_at: float) -> watcher
         event=WatcherEvent.TIMEOUT if is_over else WatcherEvent.SUBSCRIBE,
         subscribed_at=now,
         expires_at=expires_at,
+        stored=True,
     )
 
 

@@ -30,7 +30,7 @@ from kemi.event_package import Authorization, Decision, Packages, interval_of
 from kemi.moment import Moment
 from kemi.report import report_change, report_end, wakes
 from kemi.subscription import STATE_BY_DECISION, Reason, State, Subscription, WatcherEvent, authorized, decided, due
-from kemi.watcher import Entry
+from kemi.watcher import RememberedWatcher
 
 LIMIT = 500
 """Presentities looked after in one sweep; the next one is a second later."""
@@ -118,7 +118,7 @@ def _within_limit(at: Moment, package_name: str, resource: str, changes: list[Ch
     most, new = at.settings.pa.max_watchers, [each for each in changes if each.is_new]
     if not (most and new):
         return changes
-    free = max(0, most - decision_store.watchers(at.database, package_name, resource, most))
+    free = most - decision_store.watchers(at.database, package_name, resource, most)
     left = {each.before.id for each in new[free:]}
     later = [each._replace(after=each.before._replace(judge_at=each.after.judge_at)) for each in new[free:]]
     return [each for each in changes if each.before.id not in left] + [each for each in later if each.after != each.before]
@@ -156,23 +156,23 @@ def _due_later(subscription: Subscription, interval: float, now: float) -> Subsc
     return subscription._replace(due_at=due_at, next_at=min(due_at, repeat_at, subscription.expires_at))
 
 
-def _done_waiting(waiting: Entry, decision: Decision, now: float) -> Entry:
+def _done_waiting(waiting: RememberedWatcher, decision: Decision, now: float) -> RememberedWatcher:
     event = WatcherEvent.REJECTED if decision is Decision.BLOCK else WatcherEvent.APPROVED
     return waiting._replace(status=watcher.Status.TERMINATED, event=event, expires_at=now + watcher.TOLD_WITHIN)
 
 
-def _report(at: Moment, changes: Sequence[Change], done: Sequence[Entry]) -> list[Result | None]:
+def _report(at: Moment, changes: Sequence[Change], done: Sequence[RememberedWatcher]) -> list[Result | None]:
     """Report what changes before it is written, as `report` wants it."""
     marked = []
     moved = [each.after for each in changes if each.is_of_state and each.after.state is not State.TERMINATED]
     if moved:
         marked.append(report_change(at, [(each.resource, each.package) for each in moved]))
-        store.number(at.database, [(each.id,) for each in moved])
+        store.number(at.database, [each.id for each in moved])
     if done:
-        watcher_store.remove(at.database, [(each.id,) for each in done])
+        watcher_store.remove(at.database, [each.id for each in done])
     expiration = at.settings.pa.waiting_expiration
     rejected = [
-        watcher.ended(each.before, each.after.reason or Reason.REJECTED, at.now, expiration)
+        watcher.ended(each.before, Reason.REJECTED, at.now, expiration)
         for each in changes
         if each.is_of_state and each.after.state is State.TERMINATED
     ]
@@ -185,7 +185,7 @@ def _wake(changes: Sequence[Change]) -> list[Effect]:
     return [Wake(blocked=any(each.before.in_flight_since is not None for each in changes))] if changes else []
 
 
-def _log(changes: Sequence[Change], done: Sequence[Entry]) -> list[Effect]:
+def _log(changes: Sequence[Change], done: Sequence[RememberedWatcher]) -> list[Effect]:
     lines: list[Effect] = [
         Log(
             f"subscription decided: id={after.id} event={after.package} resource={after.resource} watcher={after.watcher} "

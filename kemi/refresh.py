@@ -89,7 +89,7 @@ def _report_refreshed(at: Moment, before: Subscription, after: Subscription) -> 
     if after.state is before.state:
         return None
     marked = report_change(at, [(after.resource, after.package)])
-    store.number(at.database, [(after.id,)])
+    store.number(at.database, [after.id])
     return marked
 
 

@@ -11,7 +11,7 @@ from kemi.database import Result
 from kemi.effects import Effect, Wake
 from kemi.event_package import WATCHER_INFORMATION
 from kemi.moment import Moment
-from kemi.watcher import Entry
+from kemi.watcher import RememberedWatcher
 
 
 def report_change(at: Moment, watched: Iterable[tuple[str, str]]) -> Result | None:
@@ -25,7 +25,7 @@ def report_change(at: Moment, watched: Iterable[tuple[str, str]]) -> Result | No
     return store.mark_telling(at.database, rows, at.now, at.settings.pa.notify_interval) if rows else None
 
 
-def report_end(at: Moment, ended: Sequence[Entry]) -> Result | None:
+def report_end(at: Moment, ended: Sequence[RememberedWatcher]) -> Result | None:
     """Mark watcher information due, and remember the subscriptions that end at `now`, seconds since the epoch."""
     watched = [each for each in ended if each.package + WATCHER_INFORMATION in at.packages]
     if not watched:

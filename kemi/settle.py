@@ -28,7 +28,7 @@ def settle(at: Moment, answers: Sequence[Answer]) -> list[Effect]:
     """
     if not answers:
         return []
-    store.lock(at.database, [(each.id,) for each in answers])
+    store.lock(at.database, [each.id for each in answers])
     spared = _spared(at, answers)
     ended_by = {(each.id, each.cseq): each.status for each in answers if is_ended_by(each.status) and each not in spared}
     good = [(each.id, each.cseq, remote_target.of_answer(each.contact, at.settings)) for each in answers if each.is_good]
@@ -51,7 +51,7 @@ def _spared(at: Moment, answers: Sequence[Answer]) -> list[Answer]:
 
 def _acknowledge(at: Moment, settled: Sequence[Row], rated: Sequence[Answer]) -> None:
     """What a 2xx says besides: stored watchers have arrived, and at which rate to go on (RFC 6446 section 9.3)."""
-    informed = [(tag,) for tag, _state, _due_at, package in settled if package.endswith(WATCHER_INFORMATION)]
+    informed = [tag for tag, _state, _due_at, package in settled if package.endswith(WATCHER_INFORMATION)]
     if informed:
         watcher_store.forget_told(at.database, informed)
     for answer in rated:

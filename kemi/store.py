@@ -1,6 +1,6 @@
 """Rows of the table subscription, as values (see `kemi.subscription`); queries in sql/queries/subscription.sql. No decisions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from kemi.database import Database, Result, Row
@@ -90,9 +90,9 @@ def mark_telling(database: Database, watched: Sequence[tuple[str, str]], now: fl
     return database.execute("subscription_mark_telling", parameters | {"resource": resource, "package": package})
 
 
-def number(database: Database, rows: Sequence[tuple[str]]) -> None:
-    """Give subscriptions, by id, the number of the change that `mark_telling` counted."""
-    database.execute("subscription_number", {}, rows)
+def number(database: Database, ids: Iterable[str]) -> None:
+    """Give subscriptions the number of the change that `mark_telling` counted."""
+    database.execute("subscription_number", {}, [(each,) for each in ids])
 
 
 def claim(database: Database, now: float, limit: int) -> list[Subscription]:
@@ -133,9 +133,9 @@ def expired(database: Database, rows: Sequence[tuple[str]]) -> Result:
     return database.execute("subscription_expired", {}, rows)
 
 
-def lock(database: Database, rows: Sequence[tuple[str]]) -> None:
-    """Lock subscriptions by id, in the order that everybody locks them in, so that nobody waits for a circle."""
-    database.execute("subscription_lock", {}, rows)
+def lock(database: Database, ids: Iterable[str]) -> None:
+    """Lock subscriptions, in the order that everybody locks them in, so that nobody waits for a circle."""
+    database.execute("subscription_lock", {}, [(each,) for each in ids])
 
 
 def answered(database: Database, rows: Sequence[tuple[str, int, str]], ourselves: str) -> Result:
@@ -162,9 +162,9 @@ def rate(database: Database, subscription: Subscription) -> None:
     database.execute("subscription_rate", _parameters(subscription))
 
 
-def remove(database: Database, rows: Sequence[tuple[str]]) -> list[Removed]:
-    """Delete subscriptions by id; what they were."""
-    gone = database.execute("subscription_remove", {}, rows).rows()
+def remove(database: Database, ids: Iterable[str]) -> list[Removed]:
+    """Delete subscriptions; what they were."""
+    gone = database.execute("subscription_remove", {}, [(each,) for each in ids]).rows()
     return [Removed._make([*row[:-1], _STATES[row[-1]]]) for row in gone]
 
 
@@ -203,9 +203,9 @@ def lists_changed(database: Database, document: str, now: float) -> list[bool]:
     return [bool(in_flight) for (in_flight,) in rows]
 
 
-def forget_lists(database: Database, rows: Sequence[tuple[str]]) -> None:
-    """Lists, by id, that ended are made of no documents any more."""
-    database.execute("list_documents_remove", {}, rows)
+def forget_lists(database: Database, ids: Iterable[str]) -> None:
+    """Lists that ended are made of no documents any more."""
+    database.execute("list_documents_remove", {}, [(each,) for each in ids])
 
 
 def resume(database: Database, now: float) -> Result:

@@ -28,7 +28,7 @@ def give_up(at: Moment) -> list[Effect]:
     with at.database.transaction():
         entries = watcher_store.over(at.database, at.now, offline_winfo.cleaned(at.settings, at.now), LIMIT)
         if entries:
-            watcher_store.remove(at.database, [(each.id,) for each in entries])
+            watcher_store.remove(at.database, [each.id for each in entries])
         waiting = [watcher.gave_up(each, at.now) for each in entries if each.status is watcher.Status.WAITING]
         marked = report_end(at, waiting) if waiting else None
     lines = [Log(f"watcher given up: resource={each.resource} watcher={each.uri} event={each.package}") for each in waiting]

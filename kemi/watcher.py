@@ -62,8 +62,14 @@ class Watcher(NamedTuple):
     stored: bool
 
 
-class Entry(NamedTuple):
-    """A watcher that the table `watcher` has: it waits, has ended, or was stored. Its columns; times in seconds since the epoch."""
+class RememberedWatcher(NamedTuple):
+    """A watcher without a subscription, as the table `watcher` has it: it waits, has ended, or was stored.
+
+    Times are seconds since the epoch.
+
+    Args:
+        stored: as `Watcher` has it.
+    """
 
     id: str
     resource: str
@@ -74,6 +80,7 @@ class Entry(NamedTuple):
     event: WatcherEvent
     subscribed_at: float
     expires_at: float
+    stored: bool = False
 
 
 def opaque(tag: str) -> str:
@@ -91,7 +98,7 @@ def next_id(before: str, now: float) -> str:
     return opaque(f"{before} {now}")
 
 
-def ended(subscription: Subscription | Removed, reason: Reason, now: float, waiting_expiration: int) -> Entry:
+def ended(subscription: Subscription | Removed, reason: Reason, now: float, waiting_expiration: int) -> RememberedWatcher:
     """What is left of a subscription that ends now.
 
     Args:
@@ -101,12 +108,12 @@ def ended(subscription: Subscription | Removed, reason: Reason, now: float, wait
     waits = subscription.state is State.PENDING and reason is Reason.TIMEOUT
     status = Status.WAITING if waits else Status.TERMINATED
     kept = (waiting_expiration or FOR_EVER) if waits else TOLD_WITHIN
-    return Entry(
+    return RememberedWatcher(
         id_of(subscription.id, subscription.watcher_id), subscription.resource, subscription.package, subscription.watcher,
         subscription.display_name, status, WatcherEvent(reason.value), subscription.created_at, now + kept,
     )  # fmt: skip
 
 
-def gave_up(waiting: Entry, now: float) -> Entry:
+def gave_up(waiting: RememberedWatcher, now: float) -> RememberedWatcher:
     """A waiting watcher that nobody decided about in time."""
     return waiting._replace(status=Status.TERMINATED, event=WatcherEvent.GIVEUP, expires_at=now + TOLD_WITHIN)

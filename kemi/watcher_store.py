@@ -1,11 +1,11 @@
 """Rows of watchers, as values (see `kemi.watcher`); queries in sql/queries/watcher.sql. No decisions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kemi.database import Database, Result, Row
 from kemi.event_package import WATCHER_INFORMATION
 from kemi.subscription import WatcherEvent
-from kemi.watcher import TOLD_WITHIN, Entry, Status, Watcher, id_of
+from kemi.watcher import TOLD_WITHIN, RememberedWatcher, Status, Watcher, id_of
 
 _STATUSES = {each.value: each for each in Status}
 _EVENTS = {each.value: each for each in WatcherEvent}
@@ -20,14 +20,17 @@ def _watcher(row: Row) -> Watcher:
     )
 
 
-def entry_of(row: Row) -> Entry:
-    """A row with the columns of an entry, in the order of its fields."""
-    tag, resource, package, uri, display_name, status, event, subscribed_at, expires_at = row
-    return Entry(tag, resource, package, uri, display_name, _STATUSES[status], _EVENTS[event], subscribed_at, expires_at)
+def remembered_of(row: Row) -> RememberedWatcher:
+    """A row with the columns of a remembered watcher, in the order of its fields."""
+    tag, resource, package, uri, display_name, status, event, subscribed_at, expires_at, stored = row
+    return RememberedWatcher(
+        tag, resource, package, uri, display_name, _STATUSES[status], _EVENTS[event], subscribed_at, expires_at, bool(stored)
+    )
 
 
-def _row(entry: Entry) -> Row:
-    *names, status, event, subscribed_at, expires_at = entry
+def _row(entry: RememberedWatcher) -> Row:
+    """Whether it was stored says the statement that writes it."""
+    *names, status, event, subscribed_at, expires_at, _stored = entry
     return (*names, status.value, event.value, subscribed_at, expires_at)
 
 
@@ -46,7 +49,7 @@ def lock(database: Database, package: str, resource: str) -> None:
     database.execute("watcher_lock_recorded", parameters)
 
 
-def record(database: Database, ended: Sequence[Entry], most: int, now: float) -> None:
+def record(database: Database, ended: Sequence[RememberedWatcher], most: int, now: float) -> None:
     """Remember subscriptions that ended: those that wait, and those whose end somebody is told of. One statement.
 
     Args:
@@ -67,7 +70,7 @@ def taken(database: Database, waiting: str, subscription: str) -> None:
     database.execute("watcher_taken", {"id": waiting, "subscription": subscription})
 
 
-def store(database: Database, entries: Sequence[Entry]) -> None:
+def store(database: Database, entries: Sequence[RememberedWatcher]) -> None:
     """Store watchers for presentities that are away; one entry for each watcher. One statement."""
     database.execute("watcher_store", {}, [_row(each) for each in entries])
 
@@ -88,24 +91,24 @@ def has_stored(database: Database, package: str, resource: str, now: float) -> b
     return bool(database.execute("watcher_has_stored", {"package": package, "resource": resource, "now": now}).rows())
 
 
-def forget_told(database: Database, rows: Sequence[tuple[str]]) -> None:
-    """After these subscriptions, by id, answered 2xx: delete what need not be told any more.
+def forget_told(database: Database, ids: Iterable[str]) -> None:
+    """After these subscriptions answered 2xx: delete what need not be told any more.
 
     That is ends that nobody is behind with, and what was stored if the presentity itself was told of it.
     """
-    database.execute("watcher_forget_told", {}, rows)
+    database.execute("watcher_forget_told", {}, [(each,) for each in ids])
 
 
-def over(database: Database, now: float, cleaned: float, limit: int) -> list[Entry]:
+def over(database: Database, now: float, cleaned: float, limit: int) -> list[RememberedWatcher]:
     """What is remembered longer than it should, locked until the transaction ends.
 
     Args:
         cleaned: up to when what was stored for a presentity that was away has to have run out, in seconds since the epoch.
     """
     rows = database.execute("watcher_over", {"now": now, "cleaned": cleaned, "limit": limit}).rows()
-    return [entry_of(row) for row in rows]
+    return [remembered_of(row) for row in rows]
 
 
-def remove(database: Database, rows: Sequence[tuple[str]]) -> None:
-    """Delete entries by id."""
-    database.execute("watcher_remove", {}, rows)
+def remove(database: Database, ids: Iterable[str]) -> None:
+    """Delete entries."""
+    database.execute("watcher_remove", {}, [(each,) for each in ids])

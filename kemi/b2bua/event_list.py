@@ -15,34 +15,22 @@ that cannot be passed on (`told`) is left out: in a partial document its instanc
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
 from lxml import etree
 
-from kemi import sip
+from kemi import multipart, sip
 from kemi.b2bua.numbered import NOTHING, Taken, read
 from kemi.b2bua.outgoing import Outgoing
 from kemi.errors import BadRequest, SipError
+from kemi.multipart import RELATED, Part
 
-MULTIPART = "multipart/related"
 RLMI = "application/rlmi+xml"
 NAMESPACE = "urn:ietf:params:xml:ns:rlmi"
 _RESOURCE, _INSTANCE = f"{{{NAMESPACE}}}resource", f"{{{NAMESPACE}}}instance"
 MOST_PARTS = 2000
 MOST_LEVELS = 20
 """Of lists in lists; no server of ours makes more (`rls.max_list_nesting_level`)."""
-
-_BLANK = re.compile(rb"\r?\n\r?\n")
-
-
-class Part(NamedTuple):
-    """One part of a multipart body; `cid` without its brackets."""
-
-    content_type: str
-    cid: str
-    content: bytes
-
 
 Users = frozenset[str] | None
 """Of whom a part tells (`users`); None: it cannot be passed on."""
@@ -55,6 +43,7 @@ def taken(outgoing: Outgoing, content_type: str, body: bytes, users_of: UsersOf)
 
     Raises:
         BadRequest: 400, it cannot be read, or is of another list.
+        BodyTooLarge: 413, it has too many parts.
     """
     root, parts = _read(content_type, body)
     if not is_about(users([root.get("uri", "")]), outgoing.resource):
@@ -65,7 +54,7 @@ def taken(outgoing: Outgoing, content_type: str, body: bytes, users_of: UsersOf)
     left_out = _leave_out(root, parts, users_of)
     if root.get("fullState", "").strip() in ("true", "1"):
         return _written(root, parts, version, is_gapped=False)._replace(left_out=left_out)
-    if outgoing.version < 0 or sip.media_type(outgoing.content_type) != MULTIPART:
+    if outgoing.version < 0 or sip.media_type(outgoing.content_type) != RELATED:
         return NOTHING._replace(is_gapped=True, left_out=left_out)
     old, old_parts = _read(outgoing.content_type, outgoing.body)
     merged = _merged(old, old_parts, root, parts)
@@ -107,11 +96,11 @@ def _unusable(root: etree._Element, parts: dict[str, Part], users_of: UsersOf, l
 
 def _users_of(part: Part, users_of: UsersOf, levels: int) -> Users:
     """Of a list in a list: itself, if all in it can be passed on."""
-    if sip.media_type(part.content_type) != MULTIPART:
+    if sip.media_type(part.content_type) != RELATED:
         return users_of(part)
     try:
         root, parts = _read(part.content_type, part.content)
-    except BadRequest:
+    except SipError:
         return None
     if not levels or _unusable(root, parts, users_of, levels - 1):
         return None
@@ -123,53 +112,15 @@ def _uri_of(instance: etree._Element) -> str:
     return "" if resource is None else resource.get("uri", "")
 
 
-def parts_of(content_type: str, body: bytes) -> list[Part]:
-    """The parts of a multipart body.
-
-    Raises:
-        BadRequest: 400, it is none.
-    """
-    boundary = _parameter(content_type, "boundary")
-    if not boundary:
-        raise BadRequest("multipart without a boundary")
-    pieces = (b"\r\n" + body).split(b"\n--" + boundary.encode())[1:]
-    if not pieces or len(pieces) > MOST_PARTS:
-        raise BadRequest("a multipart body cannot be read")
-    return [_part(piece) for piece in pieces if not piece.startswith(b"--")]
-
-
-def _part(piece: bytes) -> Part:
-    """Behind its boundary: header lines, an empty one, content; the line end before the next boundary is the boundary's."""
-    head, _, content = _split(piece.lstrip(b" \t").removeprefix(b"\r").removeprefix(b"\n"))
-    fields: dict[str, str] = {}
-    for line in re.sub(r"\r?\n[ \t]+", " ", head.decode(errors="replace")).splitlines():
-        name, _, value = line.partition(":")
-        fields[name.strip().lower()] = value.strip()
-    return Part(fields.get("content-type", "text/plain"), fields.get("content-id", "").strip("<> "), content.removesuffix(b"\r"))
-
-
-def _split(piece: bytes) -> tuple[bytes, bytes, bytes]:
-    found = _BLANK.search(piece)
-    if found is None:
-        raise BadRequest("a part of a multipart body cannot be read")
-    return piece[: found.start()], found[0], piece[found.end() :]
-
-
-def _parameter(content_type: str, name: str) -> str:
-    match = re.search(rf';\s*{name}\s*=\s*(?:"([^"]*)"|([^\s;]+))', content_type, re.IGNORECASE)
-    return (match[1] or match[2] or "") if match else ""
-
-
 def _read(content_type: str, body: bytes) -> tuple[etree._Element, dict[str, Part]]:
     """The RLMI root, and the other parts by their Content-ID."""
-    parts = parts_of(content_type, body)
+    parts = list(multipart.read(content_type, body, MOST_PARTS))
     if not parts:
         raise BadRequest("a multipart body has no parts")
-    start = _parameter(content_type, "start").strip("<> ")
-    root = next((each for each in parts if start and each.cid == start), parts[0])
+    root = multipart.root_of(content_type, parts)
     if sip.media_type(root.content_type) != RLMI:
         raise BadRequest("the root of a list's document is no RLMI")
-    return read(root.content), {each.cid: each for each in parts if each is not root and each.cid}
+    return read(root.content), {each.content_id: each for each in parts if each is not root and each.content_id}
 
 
 def _version(root: etree._Element) -> int:
@@ -215,17 +166,12 @@ def _written(root: etree._Element, parts: dict[str, Part], version: int, is_gapp
     for instance in root.iter(_INSTANCE):
         cid = instance.attrib.pop("cid", "")
         if cid in parts:
-            part = named.setdefault(cid, parts[cid]._replace(cid=f"part{len(named) + 1}@list"))
-            instance.set("cid", part.cid)
-    used = list(named.values())
-    rlmi = Part(f'{RLMI};charset="UTF-8"', "list@list", etree.tostring(root, encoding="UTF-8", xml_declaration=True))
-    token = hashlib.blake2b(b"\n".join(each.content for each in (rlmi, *used)), digest_size=12).hexdigest()
-    body = b"".join(_lines(rlmi, used, token.encode()))
-    return Taken(f'{MULTIPART};type="{RLMI}";start="<list@list>";boundary={token}', body, version, is_gapped)
-
-
-def _lines(rlmi: Part, parts: list[Part], boundary: bytes) -> Iterator[bytes]:
-    for each in (rlmi, *parts):
-        head = f"Content-Transfer-Encoding: binary\r\nContent-ID: <{each.cid}>\r\nContent-Type: {each.content_type}\r\n\r\n"
-        yield b"--" + boundary + b"\r\n" + head.encode() + each.content + b"\r\n"
-    yield b"--" + boundary + b"--\r\n"
+            part = named.setdefault(cid, parts[cid]._replace(content_id=f"part{len(named) + 1}@list"))
+            instance.set("cid", part.content_id)
+    rlmi = Part(etree.tostring(root, encoding="UTF-8", xml_declaration=True), f'{RLMI};charset="UTF-8"', "list@list")
+    used = [rlmi, *named.values()]
+    token = hashlib.blake2b(b"\n".join(each.content for each in used), digest_size=12).hexdigest()
+    written = [(multipart.fields_of(each.content_type, each.content_id), each.content.decode()) for each in used]
+    boundary = multipart.boundary_for([content for _, content in written], token)
+    body = multipart.write(written, boundary).encode()
+    return Taken(multipart.related(RLMI, boundary, rlmi.content_id), body, version, is_gapped)

@@ -13,12 +13,13 @@ from functools import partial
 from itertools import accumulate
 
 from kemi import identity, sip
-from kemi.b2bua import event_list, numbered, outside, store
+from kemi.b2bua import numbered, outside, store
 from kemi.b2bua.outgoing import Key, Shown
 from kemi.b2bua.store import Known
 from kemi.effects import Effect
 from kemi.event_package import Authorization, Decision, Document, EventPackage, View
 from kemi.moment import Moment
+from kemi.multipart import RELATED
 from kemi.settings import Settings
 from kemi.subscription import State, Subscription
 
@@ -123,7 +124,7 @@ def _active(known: Sequence[Known], most: int) -> Sequence[Known]:
 
 def _is_taken(view: View, media_type: str) -> bool:
     """A list is only asked for where it is taken."""
-    return media_type in (view.content_type, event_list.MULTIPART)
+    return media_type in (view.content_type, RELATED)
 
 
 def _document(package: EventPackage, view: View, active: Sequence[Known], most: int) -> Document:

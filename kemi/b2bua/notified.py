@@ -29,6 +29,7 @@ from kemi.b2bua.outgoing import INVARIANT, TAG, Notified, Outgoing
 from kemi.effects import Effect, Log, Reply
 from kemi.errors import BadEvent, BadExtension, BadRequest, SipError, SubscriptionDoesNotExist
 from kemi.event_package import LIST, Packages, allow_events
+from kemi.multipart import RELATED
 from kemi.settings import Settings
 
 KNOWN_OPTIONS = frozenset({"eventlist"})
@@ -145,7 +146,7 @@ def _body(request: sip.Request, settings: Settings, packages: Packages, outgoing
 def _taken(request: sip.Request, settings: Settings, packages: Packages, outgoing: Outgoing) -> Taken:
     package, content_type = packages[outgoing.package.removesuffix(LIST)], request.content_type or ""
     told.check_request(request, settings, package, outgoing.is_list)
-    if sip.media_type(content_type) == event_list.MULTIPART:
+    if sip.media_type(content_type) == RELATED:
         body = event_list.taken(outgoing, content_type, request.body, partial(told.users_of, package))
     else:
         told.check(package, "" if outgoing.source else outgoing.resource, content_type, request.body)

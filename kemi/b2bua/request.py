@@ -8,11 +8,12 @@ from kemi.b2bua.credentials import Secret
 from kemi.b2bua.outgoing import Outgoing
 from kemi.effects import SendRequest
 from kemi.event_package import LIST
+from kemi.multipart import RELATED
 
 PATH = "Presence-Path"
 """Header field with the opaque names of the servers that passed a subscription on: who finds its own refuses (`relay`)."""
 
-EVENT_LIST = ("multipart/related", "application/rlmi+xml")
+EVENT_LIST = (RELATED, "application/rlmi+xml")
 """Body types of lists (RFC 4662 section 4.3)."""
 
 MOST_NAMES = 100

@@ -26,6 +26,7 @@ from kemi.b2bua.numbered import read
 from kemi.b2bua.request import EVENT_LIST
 from kemi.errors import BadRequest, BodyTooLarge, SipError, UnsupportedMediaType
 from kemi.event_package import EventPackage
+from kemi.multipart import Part
 from kemi.settings import Settings
 
 NO_TEXT = re.compile(rb"[\x00]")
@@ -95,7 +96,7 @@ def check(package: EventPackage, resource: str, content_type: str, body: bytes) 
         raise BadRequest("the document is about another user")
 
 
-def users_of(package: EventPackage, part: event_list.Part) -> event_list.Users:
+def users_of(package: EventPackage, part: Part) -> event_list.Users:
     """Of whom a part of a list tells, None: it cannot be passed on."""
     try:
         return _users(package, part.content_type, part.content)

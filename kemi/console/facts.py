@@ -6,7 +6,6 @@ Times end in `_at` and are seconds since the epoch; what ends in `_in` is second
 from typing import Any
 
 from kemi import administration, client_profile, decision_store, sip, watcher
-from kemi.administration import Recorded
 from kemi.console.output import LONGER_THAN_ANY, plain
 from kemi.console.session import Session
 from kemi.event_package import WATCHER_INFORMATION, Authorization, Decision
@@ -91,19 +90,19 @@ def of_watcher(session: Session, subscription: Subscription) -> Facts:
     }
 
 
-def of_recorded(session: Session, recorded: Recorded) -> Facts:
+def of_recorded(session: Session, recorded: watcher.RememberedWatcher) -> Facts:
     """A watcher that has none any more: it waits, has just ended, or was stored while the presentity was away."""
     return {
         "package": recorded.package,
-        "watcher": recorded.watcher,
-        "status": recorded.status,
-        "event": recorded.event,
+        "watcher": recorded.uri,
+        "status": recorded.status.value,
+        "event": recorded.event.value,
         "expires_in": left(session, recorded.expires_at),
         "duration": round(session.now - recorded.subscribed_at),
         "display_name": recorded.display_name,
         "user_agent": "",
         "profile": "",
-        "remembered": "stored" if recorded.stored else recorded.status,
+        "remembered": "stored" if recorded.stored else recorded.status.value,
         "id": recorded.id,
     }
 

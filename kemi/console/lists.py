@@ -7,7 +7,6 @@ from typing import Any, Final
 import click
 
 from kemi import sip
-from kemi.b2bua import event_list
 from kemi.b2bua import store as outgoing_store
 from kemi.b2bua.outgoing import Key, Shown
 from kemi.b2bua.store import Standing
@@ -17,6 +16,7 @@ from kemi.console.output import clean, json_option, limit_option, moment, say_mo
 from kemi.console.session import Session, begin
 from kemi.console.trace import expiry, notify_words, of_watching
 from kemi.event_package import LIST
+from kemi.multipart import RELATED
 from kemi.presence.package import NAME
 from kemi.rls import members, store
 from kemi.subscription import Reason, State, Subscription
@@ -121,7 +121,7 @@ def told_lists(session: Session, found: Sequence[Subscription]) -> list[Subscrip
     """Those to lists. Whom a client that knows lists watches elsewhere may be a list or a user: its server tells which."""
     abroad = [each for each in found if is_elsewhere(session, each)]
     known = outgoing_store.shown(session.database, [_key(each) for each in abroad])
-    told = {key for key, (first, *_) in known.items() if sip.media_type(first.content_type) == event_list.MULTIPART}
+    told = {key for key, (first, *_) in known.items() if sip.media_type(first.content_type) == RELATED}
     return [each for each in found if each not in abroad or _key(each) in told]
 
 

@@ -26,7 +26,7 @@ from kemi.errors import SipError
 from kemi.event_package import Decision, Document, EventPackage, View
 from kemi.moment import Moment
 from kemi.packages import dialog_aggregation, dialog_info
-from kemi.packages.dialog_aggregation import Report
+from kemi.packages.dialog_aggregation import DialogReport
 from kemi.packages.dialog_info import DialogInfo
 from kemi.presence import policy, store
 from kemi.presence.parsed import LARGEST_KEPT
@@ -69,13 +69,13 @@ def render(at: Moment, views: Sequence[View]) -> dict[View, Document]:
     return {view: _document(view, known.get(view.resource, DialogInfo()), at.settings) for view in views}
 
 
-def _reports(at: Moment, resources: Sequence[str]) -> dict[str, list[Report]]:
+def _reports(at: Moment, resources: Sequence[str]) -> dict[str, list[DialogReport]]:
     """What each has published; a document that an earlier release took and this one cannot read is left out."""
-    reports: dict[str, list[Report]] = {each: [] for each in resources}
+    reports: dict[str, list[DialogReport]] = {each: [] for each in resources}
     for each in store.load_many(at.database, NAME, resources, at.now) if resources else ():
         document = _parse(each.body)
         if document is not None:
-            reports[each.presentity].append(Report(each.id, each.created_at, each.published_at, document))
+            reports[each.presentity].append(DialogReport(each.id, each.created_at, each.published_at, document))
     return reports
 
 
@@ -87,7 +87,7 @@ def merge(documents: Mapping[str, bytes], entity: str) -> str:
         entity: URI of who is watched, as it was asked for.
     """
     known = [(name, _parse(body)) for name, body in documents.items()]
-    reports = [Report(name, place, place, document) for place, (name, document) in enumerate(known) if document is not None]
+    reports = [DialogReport(name, place, place, document) for place, (name, document) in enumerate(known) if document is not None]
     return dialog_info.write(entity, dialog_aggregation.aggregate(reports))
 
 

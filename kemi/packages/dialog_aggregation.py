@@ -19,10 +19,10 @@ from hashlib import blake2b
 from itertools import product
 from typing import NamedTuple
 
-from kemi.packages.dialog_info import Dialog, DialogInfo, State
+from kemi.packages.dialog_info import Dialog, DialogInfo, DialogState
 
 
-class Report(NamedTuple):
+class DialogReport(NamedTuple):
     """One publication. Times: seconds since the epoch."""
 
     publication_id: str
@@ -37,7 +37,7 @@ class Report(NamedTuple):
 class _Claim(NamedTuple):
     """What one publication says of one dialog."""
 
-    report: Report
+    report: DialogReport
     dialog: Dialog
 
     @property
@@ -54,7 +54,7 @@ class _Claim(NamedTuple):
         return self.report.publication_id, dialog.id
 
 
-def aggregate(reports: Iterable[Report]) -> DialogInfo:
+def aggregate(reports: Iterable[DialogReport]) -> DialogInfo:
     """All dialogs of all publications, each once, those of the oldest publication first."""
     ordered = sorted(reports, key=lambda report: (report.created_at, report.publication_id))
     claims = [_Claim(report, dialog) for report in ordered for dialog in report.document.dialogs]
@@ -76,7 +76,7 @@ def _strongest(claims: Sequence[_Claim]) -> list[_Claim]:
         stays = all(strongest.get(place, strength) <= strength for place in _places(dialog, _equal_or_unknown))
         if stays:
             staying.add(index)
-        for place in _places(dialog, _itself_or_any) if stays or dialog.state is State.TERMINATED else ():
+        for place in _places(dialog, _itself_or_any) if stays or dialog.state is DialogState.TERMINATED else ():
             strongest.setdefault(place, strength)
     return [claim for index, claim in enumerate(claims) if index in staying]
 
@@ -136,15 +136,15 @@ def virtual(document: DialogInfo) -> DialogInfo:
 
 def single(document: DialogInfo) -> DialogInfo:
     """Only the most advanced dialog; one that goes on counts before all that are over."""
-    going_on = [dialog for dialog in document.dialogs if dialog.state is not State.TERMINATED]
+    going_on = [dialog for dialog in document.dialogs if dialog.state is not DialogState.TERMINATED]
     foremost = max(going_on or document.dialogs, key=lambda dialog: dialog.rank, default=None)
     return document._replace(dialogs=(foremost,) if foremost else ())
 
 
 def never_empty(document: DialogInfo) -> DialogInfo:
     """The document, with a dialog that is over where there is none."""
-    return document if document.dialogs else document._replace(dialogs=(_nameless("idle", State.TERMINATED),))
+    return document if document.dialogs else document._replace(dialogs=(_nameless("idle", DialogState.TERMINATED),))
 
 
-def _nameless(name: str, state: State) -> Dialog:
+def _nameless(name: str, state: DialogState) -> Dialog:
     return Dialog(name, "", "", "", "", state, f"<state>{state.value}</state>")

@@ -35,7 +35,7 @@ _START_TAG = re.compile(r'(<[^\s/>]+)(?: xmlns(?::[^\s=]+)?="[^"]*")*')
 # What the serialiser writes first in a start tag: all declarations, in double quotes.
 
 
-class State(Enum):
+class DialogState(Enum):
     """The states of a dialog, in the order in which it takes them (section 3.7.1)."""
 
     TRYING = "trying"
@@ -45,8 +45,8 @@ class State(Enum):
     TERMINATED = "terminated"
 
 
-_RANK = {state: rank for rank, state in enumerate(State)}
-_STATES = {state.value: state for state in State}
+_RANK = {state: rank for rank, state in enumerate(DialogState)}
+_STATES = {state.value: state for state in DialogState}
 
 
 class Dialog(NamedTuple):
@@ -61,7 +61,7 @@ class Dialog(NamedTuple):
     local_tag: str
     remote_tag: str
     direction: str
-    state: State
+    state: DialogState
     content: str
 
     @property
@@ -199,7 +199,7 @@ def _first(own: _Children, name: str, read: Callable[[str, etree._Element], str]
     return list(filter(None, (read(name, element) for element in own.get(name, ()))))[:1]
 
 
-def _state(element: etree._Element) -> State | None:
+def _state(element: etree._Element) -> DialogState | None:
     return _STATES.get(pidf.text(element).strip().lower())
 
 

@@ -14,7 +14,7 @@ from contextlib import suppress
 from kemi.errors import SipError
 from kemi.event_package import Authorization, Decision, Document, EventPackage, View
 from kemi.moment import Moment
-from kemi.packages.message_summary_body import MEDIA_TYPE, Report, combine, parse, write
+from kemi.packages.message_summary_body import MEDIA_TYPE, SummaryReport, combine, parse, write
 from kemi.presence import store
 from kemi.subscription import Subscription
 
@@ -46,16 +46,16 @@ def render(at: Moment, views: Sequence[View]) -> dict[View, Document]:
     return {view: _document(view, reports[view.resource] if view.decision is Decision.ALLOW else []) for view in views}
 
 
-def _reports(at: Moment, resources: Sequence[str]) -> dict[str, list[Report]]:
+def _reports(at: Moment, resources: Sequence[str]) -> dict[str, list[SummaryReport]]:
     """What each has published; a body that an earlier release took and this one cannot read is left out."""
-    reports: dict[str, list[Report]] = {each: [] for each in resources}
+    reports: dict[str, list[SummaryReport]] = {each: [] for each in resources}
     for each in store.load_many(at.database, NAME, resources, at.now) if resources else ():
         with suppress(SipError):
-            reports[each.presentity].append(Report(each.id, each.created_at, each.published_at, parse(each.body)))
+            reports[each.presentity].append(SummaryReport(each.id, each.created_at, each.published_at, parse(each.body)))
     return reports
 
 
-def _document(view: View, reports: Sequence[Report]) -> Document:
+def _document(view: View, reports: Sequence[SummaryReport]) -> Document:
     """An alias, which is a URI that is not the user's own, needs the account to be named (section 3.5)."""
     state, counted = combine(reports, view.resource)
     if view.entity != view.resource and not state.account:

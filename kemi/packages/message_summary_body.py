@@ -58,7 +58,7 @@ class Summary(NamedTuple):
     messages: tuple[str, ...] = ()
 
 
-class Report(NamedTuple):
+class SummaryReport(NamedTuple):
     """One publication. Times: seconds since the epoch."""
 
     publication_id: str
@@ -119,14 +119,14 @@ def _refusal(detail: str) -> UnsupportedMediaType:
 # Several mailboxes
 
 
-def combine(reports: Iterable[Report], owner: str) -> tuple[Summary, tuple[Report, ...]]:
+def combine(reports: Iterable[SummaryReport], owner: str) -> tuple[Summary, tuple[SummaryReport, ...]]:
     """One summary of all publications, and those that count, one for each mailbox.
 
     Args:
         owner: URI of whose mailboxes they are: the account of a mailbox that names none, and of several together.
     """
     ordered = sorted(reports, key=lambda report: (report.created_at, report.publication_id))
-    newest: dict[str, Report] = {}
+    newest: dict[str, SummaryReport] = {}
     for report in ordered:
         account = report.summary.account or owner
         if account not in newest or report.published_at >= newest[account].published_at:

@@ -49,8 +49,9 @@ from kemi.xcap.constraints import RESOURCE_LISTS
 from kemi.xcap.diff_store import Recorded
 from kemi.xcap.errors import XcapError
 from kemi.xcap.path import DocumentSelector, Tree
+from kemi.xcap.root_uri import Root
 from kemi.xcap.serve import Change
-from kemi.xcap.watched import Site, Watched
+from kemi.xcap.watched import Watched
 
 NAME: Final = "xcap-diff"
 PARAMETER: Final = "diff-processing"
@@ -140,9 +141,9 @@ def _mode(event_parameters: str) -> str:
     return word if word in (XCAP_PATCHING, AGGREGATE) else NO_PATCHING
 
 
-def _site(settings: Settings) -> Site:
+def _root(settings: Settings) -> Root:
     realm = identity.realm(settings)
-    return Site(settings.xcap.root, realm.is_host, partial(access.owner_of, settings, realm))
+    return Root(settings.xcap.root, realm.is_host, partial(access.owner_of, settings, realm))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -157,9 +158,9 @@ Known = Mapping[str, str]
 
 def render(at: Moment, views: Sequence[View]) -> dict[View, Document]:
     """The document of each view."""
-    site = _site(at.settings)
+    root = _root(at.settings)
     asked = {view: _Asked._make(json.loads(view.aspect)) for view in views}
-    lists = {view: watched.read(each.body, site) for view, each in asked.items()}
+    lists = {view: watched.read(each.body, root) for view, each in asked.items()}
     if any(may_be_for_everybody(one) for view, each in asked.items() if each.is_new for one in lists[view]):
         at.database.lock(_EVERYBODY)
     users = sorted({each.watcher for each in asked.values()})
@@ -168,7 +169,7 @@ def render(at: Moment, views: Sequence[View]) -> dict[View, Document]:
     known = {view: json.loads(each.known or "{}") for view, each in asked.items()}
     recorded = _recorded(at, [(states[view], known[view]) for view in views])
     return {
-        view: _document(_root(at.settings, site, each.body), each.mode, lists[view], states[view], known[view], recorded)
+        view: _document(_root_uri(at.settings, root, each.body), each.mode, lists[view], states[view], known[view], recorded)
         for view, each in asked.items()
     }
 
@@ -211,9 +212,9 @@ def _document(
     return Document(diff_format.write(root, parts), diff_format.MEDIA_TYPE, tag, known=marks)
 
 
-def _root(settings: Settings, site: Site, body: str) -> str:
+def _root_uri(settings: Settings, root: Root, body: str) -> str:
     """URI of the XCAP root, as the client writes it, if it does."""
-    return watched.root_of(body, site) or f"http://{sip.bracketed(settings.address)}:{settings.http_port}{site.root}/"
+    return watched.root_of(body, root) or f"http://{sip.bracketed(settings.address)}:{settings.http_port}{root.path}/"
 
 
 def _is_watched(sel: str, resources: Sequence[Watched]) -> bool:
@@ -258,10 +259,10 @@ def changed(at: Moment, change: Change) -> list[Effect]:
         return []
     if watchers is None or len(documents) > 1:
         at.database.lock(_EVERYBODY)
-    site = _site(at.settings)
+    root = _root(at.settings)
     ids, modes = [], set()
     for each in diff_store.watching(at.database, watchers):
-        covering = [one for one in watched.read(each.body, site) if any(one.covers(document) for document in documents)]
+        covering = [one for one in watched.read(each.body, root) if any(one.covers(document) for document in documents)]
         if covering:
             ids.append(each.id)
         if any(one.node is None for one in covering):

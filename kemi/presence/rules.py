@@ -25,14 +25,15 @@ from kemi import identity
 from kemi.database import Database
 from kemi.moment import Moment
 from kemi.settings import Settings
-from kemi.xcap import access, dialog_rules, external_list, fetched, pres_rules, store
+from kemi.xcap import access, dialog_rules, external_list, fetched, pres_rules, root_uri, store
 from kemi.xcap.conditions import ExternalList, Lookup, Sphere
 from kemi.xcap.errors import XcapError
-from kemi.xcap.external_list import NOBODY, UNKNOWN, Anchor, Members
+from kemi.xcap.external_list import NOBODY, UNKNOWN, Members
 from kemi.xcap.fetched import DIALOG, PRESENCE, Place
-from kemi.xcap.fetched_document import DEFAULT_NAME, Reading, State
+from kemi.xcap.fetched_document import DEFAULT_NAME, Availability, Reading
 from kemi.xcap.path import Tree
 from kemi.xcap.pres_rules import Permissions
+from kemi.xcap.root_uri import Named, Root
 from kemi.xcap.ruleset import Ruleset
 from kemi.xcap.usages import DIALOG_RULES, LISTS, OMA_RULES, PRES_RULES, RULES
 
@@ -163,15 +164,15 @@ def _own_document(settings: Settings, auid: str, name: str, body: bytes) -> Foun
 
 
 def _read_there(settings: Settings, wanted: Sequence[Place], readings: Sequence[Reading]) -> list[Found]:
-    there = [(place, each) for place, each in zip(wanted, readings, strict=True) if each.state is not State.MISSING]
+    there = [(place, each) for place, each in zip(wanted, readings, strict=True) if each.state is not Availability.MISSING]
     return [(place.auid, partial(_fetched, settings, place, each)) for place, each in there]
 
 
 def _fetched(settings: Settings, place: Place, reading: Reading) -> Rules:
-    if reading.state is State.UNKNOWN:
+    if reading.state is Availability.UNKNOWN:
         return _unreadable(place.path, "it is not known what the other server has")
     found = read(settings, place.auid, reading.body, place.path)
-    return found._replace(note=found.note or "old, to be fetched again") if reading.state is State.STALE else found
+    return found._replace(note=found.note or "old, to be fetched again") if reading.state is Availability.STALE else found
 
 
 Parse = Callable[[bytes, str, bool], Ruleset[Permissions]]
@@ -245,34 +246,34 @@ def lists(at: Moment, owner: str, rules: Sequence[Referring]) -> Lists:
         owner: canonical URI of the user whose rules these are.
     """
     anchors = frozenset[str]().union(*(each.anchors for each in rules))
-    documents = _lists_of(at, owner) if anchors else _no_document
+    documents, root = _lists_of(at, owner) if anchors else _no_document, _root(at.settings, owner)
 
     @cache
     def find(text: str) -> Members:
-        anchor = _own(at.settings, text, owner)
-        return UNKNOWN if anchor is None else _members(anchor, documents(anchor.document.name))
+        named = _own(root, text, owner)
+        return UNKNOWN if named is None else _members(named, documents(named.document.name))
 
     known = {text: external_list.union(text, find) for text in anchors}
     return Lists(lambda anchor, watcher: known[anchor].has(watcher), all(each.is_complete for each in known.values()))
 
 
-def _own(settings: Settings, text: str, owner: str) -> Anchor | None:
-    """A list of this user on the server whose documents count; of our own server the name does not matter, it may have several."""
-    root = settings.xcap.xcap_root or settings.xcap.root
-    is_relative = text.startswith(f"{LISTS}/")
-    anchor = external_list.read(f"{root.rstrip('/')}/{text}" if is_relative else text, root)
-    if anchor is None or (anchor.document.auid, anchor.document.tree) != (LISTS, Tree.USERS):
-        return None
-    return anchor if _is_home(settings, anchor.document.xui, owner) else None
+def _root(settings: Settings, owner: str) -> Root:
+    """The root of the server whose documents count; of our own the host does not matter, it may have names that we do not know."""
+    return Root(settings.xcap.xcap_root or settings.xcap.root, lambda _host: True, partial(_owner_of, settings, owner))
 
 
-def _is_home(settings: Settings, xui: str, owner: str) -> bool:
+def _owner_of(settings: Settings, owner: str, xui: str) -> str:
+    """Where folders are called by the user part of a URI alone only the user's own is known."""
     if settings.xcap.xcap_root and settings.xcap.fetch_folder == "user":
-        return xui == owner.partition(":")[2].rpartition("@")[0]
-    try:
-        return access.owner_of(settings, identity.realm(settings), xui) == owner
-    except XcapError:
-        return False
+        return owner if xui == owner.partition(":")[2].rpartition("@")[0] else ""
+    return access.owner_of(settings, identity.realm(settings), xui)
+
+
+def _own(root: Root, text: str, owner: str) -> Named | None:
+    """A list of this user."""
+    below = root_uri.resolved(text, root)
+    found = None if below is None else root_uri.named_or_none(below, root)
+    return found if found is not None and found.document[:3] == (LISTS, Tree.USERS, owner) else None
 
 
 def _lists_of(at: Moment, owner: str) -> Callable[[str], Reading]:
@@ -280,14 +281,14 @@ def _lists_of(at: Moment, owner: str) -> Callable[[str], Reading]:
     if at.settings.xcap.xcap_root:
         return cache(lambda name: fetched.document(at, LISTS, owner, name))
     ours = {each.selector.name: each.body for each in store.documents(at.database, LISTS, owner)}
-    return lambda name: Reading(State.FRESH, ours[name]) if name in ours else _no_document(name)
+    return lambda name: Reading(Availability.FRESH, ours[name]) if name in ours else _no_document(name)
 
 
 def _no_document(_name: str) -> Reading:
-    return Reading(State.MISSING)
+    return Reading(Availability.MISSING)
 
 
-def _members(anchor: Anchor, reading: Reading) -> Members:
-    if reading.state is State.UNKNOWN:
+def _members(named: Named, reading: Reading) -> Members:
+    if reading.state is Availability.UNKNOWN:
         return UNKNOWN
-    return NOBODY if reading.state is State.MISSING else external_list.members(reading.body, anchor.node, anchor.query)
+    return NOBODY if reading.state is Availability.MISSING else external_list.members(reading.body, named.node or "", named.query)

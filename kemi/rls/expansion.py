@@ -36,7 +36,7 @@ from kemi.rls.service import ServiceDefinition
 from kemi.xcap import selector, tree, uri
 from kemi.xcap.constraints import Place
 from kemi.xcap.errors import XcapError
-from kemi.xcap.fetched_document import Reading, State
+from kemi.xcap.fetched_document import Availability, Reading
 from kemi.xcap.path import Tree
 from kemi.xcap.selector import Target
 from kemi.xcap.tree import Document, Element
@@ -262,7 +262,7 @@ class _Traversal:
             raise self.refusal(ListTooLarge, f"the list is made of more than {self._limits.documents} documents")
         reading = self._read(source)
         self._documents[source] = None
-        if reading.state is State.UNKNOWN:
+        if reading.state is Availability.UNKNOWN:
             self.unknown.append(source)
         elif reading.is_there:
             self._documents[source] = self._parsed(reading.body)

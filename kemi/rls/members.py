@@ -271,7 +271,7 @@ def _write(at: Moment, subscription: Subscription, difference: Difference) -> li
     if difference.changed:
         store.change(at.database, difference.changed, at.now)
     if moved:
-        number(at.database, [(each.id,) for each in moved])
+        number(at.database, [each.id for each in moved])
     if kept:
         store.prolong(at.database, subscription)
     if at.settings.pa.use_offline_winfo and subscription.state is not State.TERMINATED:

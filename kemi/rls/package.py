@@ -51,8 +51,9 @@ from kemi.event_package import (
     View,
 )
 from kemi.moment import Moment
+from kemi.multipart import RELATED
 from kemi.news import News
-from kemi.rls import members, multipart, recipient_list, rlmi, source, standing, store
+from kemi.rls import aggregate_state, members, recipient_list, rlmi, source, standing, store
 from kemi.rls.resource_list import Names
 from kemi.rls.rlmi import Instance, ListState, Resource
 from kemi.settings import Settings
@@ -154,7 +155,7 @@ def list_of(base: EventPackage) -> EventPackage:
     return EventPackage(
         name=base.name + LIST,
         default_expires=base.default_expires,
-        produces=(multipart.MEDIA_TYPE, rlmi.MEDIA_TYPE, *base.produces),
+        produces=(RELATED, rlmi.MEDIA_TYPE, *base.produces),
         consumes=(),
         minimum_interval=STANDARD_INTERVAL,
         authorize=authorize,
@@ -174,9 +175,7 @@ def with_lists(packages: Mapping[str, EventPackage]) -> dict[str, EventPackage]:
 
 def _negotiate(base: EventPackage, accept: str | None) -> str | None:
     """The body type of members, if the subscriber takes lists at all (RFC 4662 section 4.3)."""
-    takes_lists = accept is not None and all(
-        sip.choose_media_type(accept, (each,)) for each in (multipart.MEDIA_TYPE, rlmi.MEDIA_TYPE)
-    )
+    takes_lists = accept is not None and all(sip.choose_media_type(accept, (each,)) for each in (RELATED, rlmi.MEDIA_TYPE))
     return (sip.choose_media_type(accept, base.produces) or base.produces[0]) if takes_lists else None
 
 
@@ -230,7 +229,7 @@ def _document(view: View, wanted: Wanted, names: Names, news: Sequence[News], se
         resources += [_silent(each.subscription, cut.has_names) for each in left]
     state = ListState(view.entity, tuple(resources), names, is_full)
     token = hashlib.blake2b(f"{view.aspect} {tag} {len(told)}".encode(), digest_size=10).hexdigest()
-    body = multipart.write(state, token, is_linphone)
+    body = aggregate_state.write(state, token, is_linphone)
     parts = (*told, *(each for each in ordered if not is_full and each not in changed))
     forgotten = tuple(each.subscription.id for each in left) if is_full else ()
     has_more = bool(left) or any(each.document is not None and each.document.has_more for each in told)

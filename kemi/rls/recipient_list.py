@@ -10,13 +10,13 @@ too many octets, also when unpacked, entries or parts                         41
 another type, disposition or encoding, unless handling=optional               415
 """
 
-import re
 import zlib
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from kemi import sip
+from kemi import multipart, sip
 from kemi.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
+from kemi.multipart import Part
 from kemi.rls import resource_list
 from kemi.rls.resource_list import Member
 from kemi.xcap import tree
@@ -25,18 +25,16 @@ from kemi.xcap.tree import Document
 
 OPTION_TAG: Final = "recipient-list-subscribe"
 MEDIA_TYPE: Final = "application/resource-lists+xml"
-ACCEPT: Final = (MEDIA_TYPE, "multipart/mixed")
+ACCEPT: Final = (MEDIA_TYPE, multipart.MIXED)
 ACCEPT_ENCODING: Final = "deflate, gzip, identity"
 
 MAX_PARTS: Final = 32
 """Parts of a multipart body, at most."""
 
-_MULTIPART: Final = "multipart/mixed"
 _DISPOSITION: Final = "recipient-list"
-_PARAMETER = re.compile(r';\s*([^\s;="]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;"]*)')
-_QUOTED_PAIR = re.compile(r"\\(.)")
-_END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
-_FOLD = re.compile(r"\r?\n[ \t]+")
+_TRANSFER_ENCODINGS: Final = ("", "7bit", "8bit", "binary")
+"""Those that are the octets themselves."""
+
 _RAW, _ZLIB, _GZIP = -zlib.MAX_WBITS, zlib.MAX_WBITS, zlib.MAX_WBITS | 16
 _FRAMES: Final = {"deflate": (_ZLIB, _RAW), "gzip": (_GZIP,), "x-gzip": (_GZIP,)}
 """What the octets may be, by coding: some clients leave zlib's frame away (RFC 9110 section 8.4.1.2)."""
@@ -47,15 +45,6 @@ class Limits(NamedTuple):
 
     octets: int = 262_144
     entries: int = 1000
-
-
-class _Entity(NamedTuple):
-    """A body, or a part of one, with the header fields that tell what it is; "" for a missing one."""
-
-    content_type: str
-    disposition: str
-    coding: str
-    body: bytes
 
 
 def is_asked(require: str | None) -> bool:
@@ -75,8 +64,13 @@ def read(request: sip.Request, limits: Limits) -> tuple[Member, ...]:
         BodyTooLarge: 413.
         UnsupportedMediaType: 415.
     """
-    body = _Entity(request.content_type or "", request.content_disposition or "", request.content_encoding or "", request.body)
-    documents = [_parsed(octets) for octets in _lists(body, limits.octets)]
+    whole = Part(
+        request.body,
+        request.content_type or "",
+        disposition=request.content_disposition or "",
+        encoding=request.content_encoding or "",
+    )
+    documents = [_parsed(octets) for octets in _lists(whole, limits.octets)]
     if not documents:
         raise BadRequest("the request brings no list")
     members: dict[str, Member] = {}
@@ -104,10 +98,10 @@ def _parsed(octets: bytes) -> Document:
     return document
 
 
-def _lists(body: _Entity, limit: int) -> Iterator[bytes]:
+def _lists(packed: Part, limit: int) -> Iterator[bytes]:
     """The documents that are lists, unpacked, with at most `limit` octets together."""
-    whole = body._replace(body=_unpacked(body, limit), coding="")
-    is_multipart = sip.media_type(body.content_type) == _MULTIPART
+    whole = packed._replace(content=_unpacked(packed, limit), encoding="")
+    is_multipart = sip.media_type(whole.content_type) == multipart.MIXED
     for part in _parts(whole) if is_multipart else [whole]:
         if _is_list(part):
             octets = _unpacked(part, limit)
@@ -115,28 +109,27 @@ def _lists(body: _Entity, limit: int) -> Iterator[bytes]:
             yield octets
 
 
-def _is_list(part: _Entity) -> bool:
+def _is_list(part: Part) -> bool:
     """A missing disposition says nothing else than the type (RFC 5363 section 4)."""
     if sip.media_type(part.content_type) == MEDIA_TYPE and sip.media_type(part.disposition) in (_DISPOSITION, ""):
         return True
-    if _parameters(part.disposition).get("handling", "").lower() != "optional":
+    if multipart.parameters(part.disposition).get("handling", "").lower() != "optional":
         raise UnsupportedMediaType("only lists of recipients are understood in this request", accept=ACCEPT)
     return False
 
 
-def _parameters(value: str) -> dict[str, str]:
-    return {name.lower(): _plain(text) for name, text in _PARAMETER.findall(value)}
-
-
-def _plain(text: str) -> str:
-    return _QUOTED_PAIR.sub(r"\1", text[1:-1]) if text.startswith('"') else text
+def _parts(whole: Part) -> Iterator[Part]:
+    for part in multipart.read(whole.content_type, whole.content, MAX_PARTS):
+        if part.transfer_encoding.lower() not in _TRANSFER_ENCODINGS:
+            raise UnsupportedMediaType("a part of the body has a transfer encoding that is not understood", ACCEPT)
+        yield part
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Compressed bodies
 
 
-def _unpacked(entity: _Entity, limit: int) -> bytes:
+def _unpacked(part: Part, limit: int) -> bytes:
     """The body without its coding; never more than `limit` octets are unpacked.
 
     Raises:
@@ -144,10 +137,10 @@ def _unpacked(entity: _Entity, limit: int) -> bytes:
         BodyTooLarge: 413.
         UnsupportedMediaType: 415, another coding.
     """
-    coding = entity.coding.strip().lower()
+    coding = part.encoding.strip().lower()
     if coding not in ("", "identity", *_FRAMES):
         raise UnsupportedMediaType("the body has an encoding that is not understood", ACCEPT, ACCEPT_ENCODING)
-    found = [entity.body] if coding in ("", "identity") else (_inflated(entity.body, frame, limit) for frame in _FRAMES[coding])
+    found = [part.content] if coding in ("", "identity") else (_inflated(part.content, frame, limit) for frame in _FRAMES[coding])
     octets = next((each for each in found if each is not None), None)
     if octets is None:
         raise BadRequest(f"the body is no {coding}")
@@ -164,41 +157,3 @@ def _inflated(octets: bytes, frame: int, limit: int) -> bytes | None:
     except zlib.error:
         return None
     return found if len(found) > limit or (inflater.eof and not inflater.unused_data) else None
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Bodies of several parts (RFC 2046 section 5.1.1)
-
-
-def _parts(entity: _Entity) -> Iterator[_Entity]:
-    """The parts; line ends may be LF alone."""
-    boundary = _parameters(entity.content_type).get("boundary", "").encode()
-    if not boundary:
-        raise BadRequest("the multipart body has no boundary")
-    delimiter = re.compile(rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(?P<last>--)?[ \t]*(?=\r?\n|\Z)")
-    start = None
-    for number, found in enumerate(delimiter.finditer(entity.body)):
-        if number > MAX_PARTS:
-            raise BodyTooLarge(f"the body has more than {MAX_PARTS} parts")
-        if start is not None:
-            yield _part(entity.body[start : found.start()])
-        if found["last"]:
-            return
-        start = found.end()
-    raise BadRequest("the multipart body does not end")
-
-
-def _part(octets: bytes) -> _Entity:
-    end = _END_OF_HEADERS.search(octets)
-    if end is None:
-        raise BadRequest("a part of the body has no end of its header fields")
-    lines = _FOLD.sub(" ", octets[: end.start()].decode("utf-8", "replace")).splitlines()
-    fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    if fields.get("content-transfer-encoding", "binary").lower() not in ("binary", "8bit", "7bit"):
-        raise UnsupportedMediaType("a part of the body has a transfer encoding that is not understood", ACCEPT)
-    return _Entity(
-        fields.get("content-type", ""),
-        fields.get("content-disposition", ""),
-        fields.get("content-encoding", ""),
-        octets[end.end() :],
-    )

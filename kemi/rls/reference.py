@@ -12,10 +12,11 @@ have equal references.
 import re
 from typing import NamedTuple
 
-from kemi.xcap import path
+from kemi.xcap import path, root_uri
 from kemi.xcap.constraints import Place
 from kemi.xcap.errors import XcapError
-from kemi.xcap.path import DocumentSelector, Tree
+from kemi.xcap.path import DocumentSelector
+from kemi.xcap.root_uri import Below
 
 Source = DocumentSelector | str
 """A document: one below our XCAP root, or the absolute URI of another."""
@@ -25,7 +26,6 @@ _HTTP = re.compile(
     rf"(?P<server>https?://{_HOST}(?::[0-9]*)?)(?P<path>(?:/[^?#]*)?)(?:\?(?P<query>[!-\"$-~]*))?(?:#.*)?",
     re.IGNORECASE | re.DOTALL,
 )
-_ROOT = re.compile(r"(?P<server>(?:https?://[^/]*)?)(?P<path>(?:/.*)?)", re.IGNORECASE)
 _NODE_SEPARATOR = re.compile(r"/(?:~|%7[Ee]){2}(?:/|\Z)")
 
 
@@ -45,26 +45,22 @@ class Reference(NamedTuple):
 def entry_reference(ref: str, place: Place) -> Reference | None:
     """What a relative reference names below our XCAP root; None: nothing that could be there."""
     where, _, query = ref.partition("?")
-    return _below_root(f"/{where}", query, place)
+    return _below_root(Below("", f"/{where}", query), place)
 
 
 def list_reference(anchor: str, place: Place) -> Reference | None:
     """What an absolute HTTP URI names; None: it is none, or below our XCAP root and of nothing that could be there."""
-    found, root = _HTTP.fullmatch(anchor), _ROOT.fullmatch(place.root.rstrip("/"))
-    if found is None or root is None:
-        return None
-    server, where, query = found["server"].lower(), found["path"], found["query"] or ""
-    is_ours = server == root["server"].lower() if root["server"] else place.is_our_host(found["host"].lower())
-    if is_ours and where.startswith(f"{root['path']}/"):
-        return _below_root(where.removeprefix(root["path"]), query, place)
-    return _elsewhere(server, where, query)
+    below = root_uri.below(anchor, place.root)
+    if below is not None:
+        return _below_root(below, place)
+    found = _HTTP.fullmatch(anchor)
+    return None if found is None else _elsewhere(found["server"].lower(), found["path"], found["query"] or "")
 
 
-def _below_root(where: str, query: str, place: Place) -> Reference | None:
+def _below_root(below: Below, place: Place) -> Reference | None:
     try:
-        wanted, node, _ = path.split(where)
-        xui = place.owner_of(wanted.xui) if wanted.tree is Tree.USERS else ""
-        return Reference(wanted._replace(xui=xui), _normal(node or ""), query)
+        found = root_uri.named(below, place.root)
+        return Reference(found.document, _normal(found.node or ""), found.query)
     except XcapError:
         return None
 

@@ -39,8 +39,9 @@ from kemi.subscription import Subscription
 from kemi.xcap import access, fetched, roots, tree, usages
 from kemi.xcap.constraints import Place
 from kemi.xcap.errors import XcapError
-from kemi.xcap.fetched_document import Reading, State
+from kemi.xcap.fetched_document import Availability, Reading
 from kemi.xcap.path import DocumentSelector, Tree
+from kemi.xcap.root_uri import Root
 from kemi.xcap.tree import Document, Element
 
 RETRY_AFTER: Final = 2
@@ -213,7 +214,7 @@ def find(at: Moment, watcher: str, uri: str, may_be_old: bool = True) -> Found |
         return _found(stored.owner, stored.body, uri) if stored else None
     readings = _services(at, watcher)
     for owner, reading in readings.items():
-        if reading.state is State.UNKNOWN:
+        if reading.state is Availability.UNKNOWN:
             raise NotFetchedYet("the services of the XCAP server are not known yet", services_for(watcher))
         found = _found(owner, reading.body, uri) if reading.is_there else None
         if found is not None:
@@ -326,7 +327,7 @@ def _own_list(settings: Settings, watcher: str, name: str, read: expansion.Read,
 def _list_of(read: expansion.Read, watcher: str, name: str) -> tuple[Document, Element] | None:
     wanted = DocumentSelector(usages.LISTS, Tree.USERS, watcher, "")
     reading = read(wanted)
-    if reading.state is State.UNKNOWN:
+    if reading.state is Availability.UNKNOWN:
         raise NotFetchedYet("the lists of the XCAP server are not known yet", [wanted])
     document = parsed(reading.body) if reading.is_there else None
     element = service.list_named(document, name) if document else None
@@ -351,7 +352,7 @@ def place_of(settings: Settings, owner: str) -> Place:
     def owner_named(xui: str) -> str:
         return access.owner_of(settings, realm, xui)
 
-    return Place(owner, settings.xcap.xcap_root or settings.xcap.root, realm.is_host, owner_named)
+    return Place(owner, Root(settings.xcap.xcap_root or settings.xcap.root, realm.is_host, owner_named))
 
 
 def _reader(at: Moment) -> Callable[[Source], Reading]:
@@ -359,7 +360,7 @@ def _reader(at: Moment) -> Callable[[Source], Reading]:
 
     def read(source: Source) -> Reading:
         if isinstance(source, str):
-            return Reading(State.MISSING)
+            return Reading(Availability.MISSING)
         return fetched.document(at, source.auid, source.xui, source.name)
 
     return read

@@ -17,9 +17,10 @@ from typing import NamedTuple
 from lxml import etree
 
 from kemi import sip
-from kemi.xcap import path, uri
-from kemi.xcap.errors import ConstraintFailure, Exists, UniquenessFailure, XcapError
+from kemi.xcap import root_uri, uri
+from kemi.xcap.errors import ConstraintFailure, Exists, UniquenessFailure
 from kemi.xcap.path import Tree
+from kemi.xcap.root_uri import Root
 
 RESOURCE_LISTS = "urn:ietf:params:xml:ns:resource-lists"
 RLS_SERVICES = "urn:ietf:params:xml:ns:rls-services"
@@ -39,9 +40,6 @@ _UNIQUE = {
 
 _NOT_ENTRIES = tuple(_UNIQUE.keys() - {_ENTRY})
 
-_HTTP = re.compile(
-    r"https?://(?:[^/?#@]*@)?(?P<host>\[[0-9a-f:.]+\]|[^/?#:@\[\]]+)(?::[0-9]*)?(?P<path>[^?#]*).*", re.DOTALL | re.IGNORECASE
-)
 _RELATIVE = re.compile(r"(?![A-Za-z][A-Za-z0-9+.-]*:)[^/].*", re.DOTALL)
 
 
@@ -50,15 +48,11 @@ class Place(NamedTuple):
 
     Args:
         owner: canonical URI of the user; "" below global.
-        root: path of the XCAP root.
-        is_our_host: whether a host name is one of this server.
-        owner_of: canonical URI of the user that an XUI names; raises XcapError for nobody here.
+        root: the XCAP root that it is below.
     """
 
     owner: str
-    root: str
-    is_our_host: Callable[[str], bool]
-    owner_of: Callable[[str], str]
+    root: Root
 
 
 Check = Callable[[etree._Element, Place], None]
@@ -139,7 +133,7 @@ def _check_list(one: etree._Element) -> None:
 def _check_reference(attribute: str, value: str) -> None:
     if attribute == "ref" and not _RELATIVE.fullmatch(uri.plain(value)):
         raise ConstraintFailure("the ref of an entry-ref is no relative path without leading slash")
-    if attribute == "anchor" and not _HTTP.fullmatch(uri.plain(value)):
+    if attribute == "anchor" and not root_uri.is_http(uri.plain(value)):
         raise ConstraintFailure("the anchor of an external is no absolute HTTP URI")
 
 
@@ -149,12 +143,5 @@ def _not_unique(element: etree._Element, attribute: str) -> UniquenessFailure:
 
 
 def _is_own_list(text: str, place: Place) -> bool:
-    found = _HTTP.fullmatch(text)
-    if found is None or not found["path"].startswith(f"{place.root}/") or not place.is_our_host(found["host"].lower()):
-        return False
-    try:
-        wanted = path.split(found["path"].removeprefix(place.root)).document
-        is_mine = wanted.tree is Tree.USERS and place.owner_of(wanted.xui) == place.owner
-    except XcapError:
-        return False
-    return is_mine and wanted.auid == "resource-lists"
+    found = root_uri.read(text, place.root)
+    return found is not None and found.document[:3] == ("resource-lists", Tree.USERS, place.owner)

@@ -5,39 +5,21 @@ resource-lists/list[@name="friends"]`, percent-encoded or not, or a whole docume
 lists in it. Lists and entries that it refers to (`external`, `entry-ref`) are members too; `union` follows them.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from kemi.xcap import path, selector, tree, uri
+from kemi.xcap import selector, tree, uri
 from kemi.xcap.constraints import RESOURCE_LISTS
 from kemi.xcap.errors import XcapError
-from kemi.xcap.path import DocumentSelector
 from kemi.xcap.selector import Target
 from kemi.xcap.tree import Element
 
 MAX_LISTS = 100
 """Lists that one may refer to, directly or not; what is beyond is not known."""
 
-_ANCHOR = re.compile(r"(?P<server>https?://[^/?#]*)?(?P<path>/[^?#]*)(?:\?(?P<query>[^#]*))?", re.IGNORECASE)
-
 _ROOT, _LIST, _ENTRY = (tree.expanded(RESOURCE_LISTS, name) for name in ("resource-lists", "list", "entry"))
 _REFERENCES = {tree.expanded(RESOURCE_LISTS, name): attribute for name, attribute in (("external", "anchor"), ("entry-ref", "ref"))}
-
-
-class Anchor(NamedTuple):
-    """A list.
-
-    Args:
-        document: that has it; its XUI as the client wrote it, percent-decoded.
-        node: which list of it, percent-encoded; "" for all.
-        query: namespace bindings for `node`.
-    """
-
-    document: DocumentSelector
-    node: str
-    query: str
 
 
 class Members(NamedTuple):
@@ -60,30 +42,6 @@ class Members(NamedTuple):
 
 NOBODY = Members(frozenset())
 UNKNOWN = Members(frozenset(), is_complete=False)
-
-
-def read(anchor: str, root: str) -> Anchor | None:
-    """Take an anchor apart.
-
-    Args:
-        anchor: as it stands in the rule; what is encoded as a whole was decoded.
-        root: the XCAP root that it has to be below: a URI, or the path of one if any server will do.
-
-    Returns:
-        None: it is no list below that root.
-    """
-    found = _ANCHOR.fullmatch(anchor)
-    if found is None:
-        return None
-    where = found["path"] if root.startswith("/") else (found["server"] or "") + found["path"]
-    home = f"{root.rstrip('/')}/"
-    if not where.startswith(home):
-        return None
-    try:
-        request = path.split(where[len(home) - 1 :])
-    except XcapError:
-        return None
-    return Anchor(request.document, request.node or "", found["query"] or "")
 
 
 @lru_cache(maxsize=256)

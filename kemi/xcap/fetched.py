@@ -25,7 +25,7 @@ from kemi.event_package import Packages
 from kemi.moment import Moment
 from kemi.settings import Settings
 from kemi.xcap import fetched_document, fetched_store, roots, store, usages
-from kemi.xcap.fetched_document import Answer, FetchedDocument, Outcome, Reading, State
+from kemi.xcap.fetched_document import Answer, Availability, FetchedDocument, Outcome, Reading
 from kemi.xcap.fetched_store import Deadlines
 from kemi.xcap.path import DocumentSelector, Tree
 
@@ -74,7 +74,7 @@ def document(at: Moment, auid: str, xui: str, name: str = "") -> Reading:
     if not at.settings.xcap.xcap_root:
         return _own(at, auid, xui, name or fetched_document.name_of(auid))
     uri = _uri(at.settings, auid, xui, name or _name(at.settings, auid, xui))
-    return _read(at, auid, xui, uri, fetched_store.load(at.database, xui, uri)) if uri else Reading(State.MISSING)
+    return _read(at, auid, xui, uri, fetched_store.load(at.database, xui, uri)) if uri else Reading(Availability.MISSING)
 
 
 def documents(at: Moment, places: Sequence[Place], xui: str) -> list[Reading]:
@@ -82,7 +82,7 @@ def documents(at: Moment, places: Sequence[Place], xui: str) -> list[Reading]:
     uris = [_uri(at.settings, each.auid, xui, each.name) for each in places]
     found = fetched_store.load_many(at.database, xui, list(filter(None, uris)))
     return [
-        _read(at, place.auid, xui, uri, found.get(uri)) if uri else Reading(State.MISSING)
+        _read(at, place.auid, xui, uri, found.get(uri)) if uri else Reading(Availability.MISSING)
         for place, uri in zip(places, uris, strict=True)
     ]
 
@@ -117,7 +117,7 @@ def _read(at: Moment, auid: str, xui: str, uri: str, found: FetchedDocument | No
 
 def _own(at: Moment, auid: str, xui: str, name: str) -> Reading:
     found = store.load(at.database, DocumentSelector(auid, Tree.USERS if xui else Tree.GLOBAL, xui, name))
-    return Reading(State.FRESH, found.body) if found else Reading(State.MISSING)
+    return Reading(Availability.FRESH, found.body) if found else Reading(Availability.MISSING)
 
 
 def _name(settings: Settings, auid: str, xui: str) -> str:

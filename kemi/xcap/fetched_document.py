@@ -46,7 +46,7 @@ class Known(Enum):
     MISSING = "missing"
 
 
-class State(Enum):
+class Availability(Enum):
     """What a reader makes of it."""
 
     UNKNOWN = "unknown"
@@ -75,14 +75,14 @@ class Reading(NamedTuple):
         is_outdated: it is old, missing ones too, and nothing says that a newer answer will not come.
     """
 
-    state: State
+    state: Availability
     body: bytes = b""
     is_outdated: bool = False
 
     @property
     def is_there(self) -> bool:
         """Whether there is a document to read, fresh or stale."""
-        return self.state in (State.FRESH, State.STALE)
+        return self.state in (Availability.FRESH, Availability.STALE)
 
 
 class Answer(NamedTuple):
@@ -146,12 +146,12 @@ def reading(document: FetchedDocument | None, freshness: float, limit: float, no
         limit: seconds that it counts at all.
     """
     if document is None or document.known is Known.UNKNOWN or now - document.since >= limit:
-        return Reading(State.UNKNOWN)
+        return Reading(Availability.UNKNOWN)
     is_old = now - document.since >= freshness
     is_outdated = is_old and not document.failures
     if document.known is Known.MISSING:
-        return Reading(State.MISSING, is_outdated=is_outdated)
-    return Reading(State.STALE if is_old else State.FRESH, document.body, is_outdated)
+        return Reading(Availability.MISSING, is_outdated=is_outdated)
+    return Reading(Availability.STALE if is_old else Availability.FRESH, document.body, is_outdated)
 
 
 def is_wanted(document: FetchedDocument, freshness: float, now: float) -> bool:

@@ -15,7 +15,7 @@ SQL: GET 1 statement, PUT and DELETE 2, with rls-services 3 more; what a change 
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from lxml import etree
@@ -42,6 +42,7 @@ from kemi.xcap.errors import (
     XcapError,
 )
 from kemi.xcap.path import DocumentSelector, Tree
+from kemi.xcap.root_uri import Root
 from kemi.xcap.selector import NodeSelector, Target, parse
 from kemi.xcap.store import Before, Followers, Stored
 from kemi.xcap.usages import Generated, Usage
@@ -204,7 +205,7 @@ def _place(settings: Settings, realm: Realm, request: HttpRequest, wanted: _Want
     def is_our_host(host: str) -> bool:
         return host == request.hostname or realm.is_host(host)
 
-    return Place(wanted.selector.xui, settings.xcap.root, is_our_host, lambda xui: access.owner_of(settings, realm, xui))
+    return Place(wanted.selector.xui, Root(settings.xcap.root, is_our_host, partial(access.owner_of, settings, realm)))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -9,33 +9,14 @@ URIs are relative to the XCAP root; some clients begin them with a slash, or enc
 cannot be read, is nothing that there could be news of.
 """
 
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from kemi.xcap import path, selector, uri, usages
+from kemi.xcap import path, root_uri, selector, uri, usages
 from kemi.xcap.errors import XcapError
 from kemi.xcap.path import DocumentSelector, Tree
+from kemi.xcap.root_uri import Below, Root
 from kemi.xcap.selector import NodeSelector
-
-_URI = re.compile(
-    r"(?P<server>https?://(?:[^/?#@]*@)?(?P<host>\[[0-9a-f:.]+\]|[^/?#:@]+)(?::[0-9]*)?)?(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?",
-    re.IGNORECASE,
-)
-
-
-class Site(NamedTuple):
-    """Where documents are.
-
-    Args:
-        root: path of the XCAP root.
-        is_our_host: whether a host name is one of this server.
-        owner_of: canonical URI of the user that an XUI names; raises XcapError for nobody here.
-    """
-
-    root: str
-    is_our_host: Callable[[str], bool]
-    owner_of: Callable[[str], str]
 
 
 class Watched(NamedTuple):
@@ -69,53 +50,39 @@ def names(document: DocumentSelector) -> tuple[str, ...]:
     return (document.auid, document.tree.value, *home, *document.name.split("/"))
 
 
-def read(text: str, site: Site) -> list[Watched]:
+def read(text: str, root: Root) -> list[Watched]:
     """What is wanted; `text` has a URI on each line."""
-    return [watched for line in text.split("\n") for watched in _watched(line, site)]
+    return [watched for line in text.split("\n") for watched in _watched(line, root)]
 
 
-def root_of(text: str, site: Site) -> str:
+def root_of(text: str, root: Root) -> str:
     """URI of the XCAP root, as the first URI that has one says; "" where none does."""
-    for line in text.split("\n"):
-        found = _URI.fullmatch(uri.plain(line))
-        if found is not None and found["server"] and _below(found, site) is not None:
-            return f"{found['server']}{site.root}/"
-    return ""
+    found = (root_uri.below(uri.plain(line), root) for line in text.split("\n"))
+    return next((f"{each.server}{root.path}/" for each in found if each is not None), "")
 
 
-def _watched(sel: str, site: Site) -> Iterator[Watched]:
-    found = _URI.fullmatch(uri.plain(sel))
-    below = None if found is None else _below(found, site)
-    if found is None or not below:
+def _watched(sel: str, root: Root) -> Iterator[Watched]:
+    text = uri.plain(sel)
+    below = root_uri.resolved(text, root)
+    if below is None or below.path == "/":
         return
     try:
-        is_collection = below.endswith("/") and "/~~/" not in below
-        yield _collection(sel, below, site) if is_collection else _one(sel, below, found["query"] or "", site)
+        is_collection = below.path.endswith("/") and "/~~/" not in below.path and text.endswith(below.path[1:])
+        yield _collection(sel, below, root) if is_collection else _one(sel, below, root)
     except XcapError:
         return
 
 
-def _below(found: re.Match[str], site: Site) -> str | None:
-    """The path below the XCAP root, None if it is not below ours."""
-    where = found["path"]
-    if where.startswith(f"{site.root}/"):
-        is_ours = found["server"] is None or site.is_our_host(found["host"].lower())
-        return where[len(site.root) + 1 :] if is_ours else None
-    return where.removeprefix("/") if found["server"] is None else None
+def _one(sel: str, below: Below, root: Root) -> Watched:
+    found = root_uri.named(below, root)
+    usage = usages.find(found.document.auid, found.document.tree)
+    node = None if found.node is None else selector.parse(found.node, usage.namespace, found.query)
+    return Watched(sel, names(found.document), found.document, node)
 
 
-def _one(sel: str, below: str, query: str, site: Site) -> Watched:
-    parts = path.split(below)
-    document = parts.document
-    usage = usages.find(document.auid, document.tree)
-    if document.tree is Tree.USERS:
-        document = document._replace(xui=site.owner_of(document.xui))
-    node = None if parts.node is None else selector.parse(parts.node, usage.namespace, query)
-    return Watched(sel, names(document), document, node)
-
-
-def _collection(sel: str, below: str, site: Site) -> Watched:
-    folder = [path.normalised(each) for each in below.removesuffix("/").split("/")]
+def _collection(sel: str, below: Below, root: Root) -> Watched:
+    segments = below.path[1:-1].split("/")
+    folder = [path.normalised(each) for each in segments]
     if len(folder) > 2 and folder[1] == Tree.USERS:
-        folder[2] = site.owner_of(path.decoded(below.split("/")[2]))
+        folder[2] = root.owner_of(path.decoded(segments[2]))
     return Watched(sel, tuple(folder))

@@ -60,7 +60,7 @@ SELECT COUNT(*) FROM (SELECT 1 FROM subscription WHERE resource = :resource AND 
                           AND (list_id = '' OR state <> 'terminated') LIMIT :most) AS counted;
 
 -- name: decision_waiting
-SELECT id, resource, package, watcher, display_name, status, event, subscribed_at, expires_at FROM watcher
+SELECT id, resource, package, watcher, display_name, status, event, subscribed_at, expires_at, stored FROM watcher
 WHERE resource = :resource AND package = :package AND (:watcher = '' OR watcher = :watcher) AND status = 'waiting'
 ORDER BY id FOR UPDATE;
 

@@ -100,7 +100,7 @@ WHERE resource IN (SELECT resource FROM answered)
             AND behind.told < watcher.sequence));
 
 -- name: watcher_over
-SELECT id, resource, package, watcher, display_name, status, event, subscribed_at, expires_at FROM watcher
+SELECT id, resource, package, watcher, display_name, status, event, subscribed_at, expires_at, stored FROM watcher
 WHERE expires_at <= :now AND (stored = 0 OR expires_at <= :cleaned) LIMIT :limit FOR UPDATE SKIP LOCKED;
 
 -- name: watcher_remove

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kemi.event_package import Document
-from kemi.rls import multipart
+from kemi.rls import aggregate_state
 from kemi.rls.rlmi import Instance, ListState, Resource
 from kemi.subscription import State
 from tests.unit.values import ALICE, pidf
@@ -39,7 +39,7 @@ def told(bench: Any, *members: tuple[str, str], is_full: bool, silent: tuple[str
         for name, note in members
     ]
     resources += [Resource(f"sip:{name}@example.org") for name in silent]
-    body = multipart.write(ListState("sip:bob-list@example.org", tuple(resources), is_full=is_full, version=0), f"t{at}")
+    body = aggregate_state.write(ListState("sip:bob-list@example.org", tuple(resources), is_full=is_full, version=0), f"t{at}")
     head = f"NOTIFY sip:bob@{ADDRESS} SIP/2.0\r\nCall-ID: bob\r\nContent-Type: {body.content_type}\r\n\r\n"
     return bench("messages").Message((head + body.content).encode(), at)
 

@@ -43,7 +43,7 @@ MAY_IMPORT_PACKAGES = {
 """Modules of the root that may: the shell, MESSAGE, which asks rules, and HTTP, whose documents change what others do."""
 
 PURE = {
-    "kemi.http", "kemi.http_digest", "kemi.account",
+    "kemi.http", "kemi.http_digest", "kemi.account", "kemi.multipart",
     "kemi.sip", "kemi.effects", "kemi.errors", "kemi.dialog", "kemi.subscription", "kemi.event_package", "kemi.digest",
     "kemi.rate_control", "kemi.watcher", "kemi.binding", "kemi.answer", "kemi.news", "kemi.client_profile",
     "kemi.presence.pidf", "kemi.presence.composition", "kemi.presence.publication", "kemi.presence.formats",
@@ -53,10 +53,10 @@ PURE = {
     "kemi.xcap.errors", "kemi.xcap.path", "kemi.xcap.tree", "kemi.xcap.selector", "kemi.xcap.edit", "kemi.xcap.common_policy",
     "kemi.xcap.ruleset", "kemi.xcap.conditions", "kemi.xcap.uri", "kemi.xcap.pres_rules", "kemi.xcap.im_rules",
     "kemi.xcap.dialog_rules", "kemi.xcap.fetched_document", "kemi.xcap.constraints", "kemi.xcap.external_list", "kemi.xcap.usages",
-    "kemi.xcap.diff_format", "kemi.xcap.patch", "kemi.xcap.watched",
+    "kemi.xcap.diff_format", "kemi.xcap.patch", "kemi.xcap.watched", "kemi.xcap.root_uri",
     "kemi.xcap.explanation", "kemi.xcap.origin", "kemi.xcap.own_rules",
     "kemi.rls.resource_list", "kemi.rls.reference", "kemi.rls.expansion", "kemi.rls.service", "kemi.rls.recipient_list",
-    "kemi.rls.rlmi", "kemi.rls.multipart",
+    "kemi.rls.rlmi", "kemi.rls.aggregate_state",
     "kemi.b2bua.outgoing", "kemi.b2bua.machine", "kemi.b2bua.moves", "kemi.b2bua.credentials", "kemi.b2bua.request",
     "kemi.b2bua.numbered", "kemi.b2bua.event_list", "kemi.b2bua.forks",
 }  # fmt: skip

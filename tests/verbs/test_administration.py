@@ -9,7 +9,8 @@ from kemi.effects import Effect, Wake
 from kemi.errors import SipError
 from kemi.event_package import Decision
 from kemi.presence import manage
-from kemi.subscription import State
+from kemi.subscription import State, WatcherEvent
+from kemi.watcher import Status
 from tests.unit.values import ALICE, BOB, CAROL, pidf
 from tests.verbs.world import World, state_of
 
@@ -188,6 +189,7 @@ def test_watchers_that_wait_are_remembered(world: World) -> None:
     world.set(auth="implicit")
     world.subscribe(BOB, expires="0", display_name='"Bob"')
     (found,) = administration.recorded(world.database, ALICE, "presence")
-    assert (found.watcher, found.status, found.event, found.display_name) == (BOB, "waiting", "timeout", "Bob")
+    assert (found.uri, found.status, found.event, found.display_name) == (BOB, Status.WAITING, WatcherEvent.TIMEOUT, "Bob")
+    assert not found.stored
     assert administration.recorded(world.database, ALICE) == [found]
     assert administration.recorded(world.database, ALICE, "dialog") == []

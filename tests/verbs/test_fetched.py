@@ -8,7 +8,7 @@ import pytest
 
 from kemi.parameters import XcapSettings
 from kemi.xcap import fetched, fetched_store, store
-from kemi.xcap.fetched_document import Outcome, Reading, State
+from kemi.xcap.fetched_document import Availability, Outcome, Reading
 from kemi.xcap.path import DocumentSelector, Tree
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.verbs.fetched import FRESHNESS, ROOT, RULES, SERVER, TIMEOUT, Cache
@@ -26,7 +26,7 @@ def cache(world: World) -> Cache:
 @pytest.mark.rfc("XCC-001", "XCC-002")
 def test_a_document_that_was_never_fetched_is_unknown_and_is_to_be_fetched(cache: Cache) -> None:
     assert cache.deadlines == (False, False)
-    assert cache.read() == Reading(State.UNKNOWN)
+    assert cache.read() == Reading(Availability.UNKNOWN)
     assert cache.deadlines == (True, False)
     (claimed,) = cache.claim()
     assert (claimed.owner, claimed.auid, claimed.uri) == (ALICE, "pres-rules", f"{ROOT}/pres-rules/users/{ALICE}/index")
@@ -60,7 +60,7 @@ def test_however_many_ask_it_is_fetched_once(cache: Cache, connect: Callable[...
 def test_a_fresh_document_is_read_with_one_statement(cache: Cache) -> None:
     cache.fetched()
     with cache.world.counted() as statements:
-        assert cache.read() == Reading(State.FRESH, RULES)
+        assert cache.read() == Reading(Availability.FRESH, RULES)
     assert statements == ["fetched_load"]
 
 
@@ -69,7 +69,7 @@ def test_a_stale_document_is_used_and_asked_for_once(cache: Cache) -> None:
     cache.fetched()
     cache.world.now += FRESHNESS
     with cache.world.counted() as statements:
-        assert [cache.read() for _ in range(3)] == [Reading(State.STALE, RULES, is_outdated=True)] * 3
+        assert [cache.read() for _ in range(3)] == [Reading(Availability.STALE, RULES, is_outdated=True)] * 3
     assert statements == ["fetched_load", "fetched_ask", "fetched_load", "fetched_load"]
 
 
@@ -81,7 +81,7 @@ def test_several_documents_are_read_with_one_statement(cache: Cache) -> None:
     with cache.world.counted() as statements:
         found = cache.read_all("work", "index", "home", "..")
     assert [(each.state, each.body) for each in found] == [
-        (State.FRESH, RULES), (State.STALE, RULES), (State.UNKNOWN, b""), (State.MISSING, b""),
+        (Availability.FRESH, RULES), (Availability.STALE, RULES), (Availability.UNKNOWN, b""), (Availability.MISSING, b""),
     ]  # fmt: skip
     assert statements == ["fetched_load_many", "fetched_ask", "fetched_ask_first"]
     assert {each.uri.rpartition("/")[2] for each in cache.claim()} == {"index", "home"}
@@ -92,7 +92,7 @@ def test_what_nobody_needs_now_is_not_asked_for(cache: Cache) -> None:
     cache.world.now += FRESHNESS
     with cache.world.counted() as statements:
         found = cache.read_all("index", "home", ask=False)
-    assert [each.state for each in found] == [State.STALE, State.UNKNOWN]
+    assert [each.state for each in found] == [Availability.STALE, Availability.UNKNOWN]
     assert statements == ["fetched_load_many"]
     assert cache.claim() == []
 
@@ -100,7 +100,7 @@ def test_what_nobody_needs_now_is_not_asked_for(cache: Cache) -> None:
 @pytest.mark.rfc("XCC-001")
 def test_a_document_that_the_server_does_not_have_is_missing(cache: Cache) -> None:
     cache.fetched(Outcome.MISSING, b"")
-    assert cache.read() == Reading(State.MISSING)
+    assert cache.read() == Reading(Availability.MISSING)
     assert cache.claim() == []
 
 
@@ -113,7 +113,7 @@ def test_where_nothing_is_due_nobody_has_to_wait_for_that(cache: Cache) -> None:
 
 
 def test_a_user_who_can_have_no_folder_has_no_document(cache: Cache) -> None:
-    assert cache.read("sip:x/../bob@example.org") == Reading(State.MISSING)
+    assert cache.read("sip:x/../bob@example.org") == Reading(Availability.MISSING)
     assert cache.claim() == []
 
 
@@ -136,7 +136,7 @@ def test_rules_and_other_documents_have_times_of_their_own(cache: Cache) -> None
     cache.fetched()
     cache.fetched(auid="resource-lists", body=b"<resource-lists/>")
     cache.world.now += 60
-    assert (cache.read().state, cache.read(auid="resource-lists").state) == (State.STALE, State.FRESH)
+    assert (cache.read().state, cache.read(auid="resource-lists").state) == (Availability.STALE, Availability.FRESH)
 
 
 def test_what_asks_is_undone_with_its_transaction_and_asks_again(cache: Cache) -> None:
@@ -164,20 +164,20 @@ def test_without_another_server_documents_are_our_own(cache: Cache) -> None:
     world.database.script("DELETE FROM xcap_document")
     world.settings = replace(world.settings, xcap=XcapSettings())
     first, second, shared = stored(world, "index"), stored(world, "work"), stored(world, "index", Tree.GLOBAL, "")
-    assert cache.read() == Reading(State.FRESH, first)
-    assert cache.read(name="work") == Reading(State.FRESH, second)
-    assert cache.read("") == Reading(State.FRESH, shared)
-    assert cache.read(BOB) == Reading(State.MISSING)
+    assert cache.read() == Reading(Availability.FRESH, first)
+    assert cache.read(name="work") == Reading(Availability.FRESH, second)
+    assert cache.read("") == Reading(Availability.FRESH, shared)
+    assert cache.read(BOB) == Reading(Availability.MISSING)
     assert cache.claim() == []
 
 
 def test_with_another_server_our_own_do_not_count(cache: Cache) -> None:
     cache.world.database.script("DELETE FROM xcap_document")
     stored(cache.world, "index")
-    assert cache.read() == Reading(State.UNKNOWN)
+    assert cache.read() == Reading(Availability.UNKNOWN)
     (claimed,) = cache.claim()
     cache.answer(claimed, Outcome.DOCUMENT, RULES)
-    assert cache.read() == Reading(State.FRESH, RULES)
+    assert cache.read() == Reading(Availability.FRESH, RULES)
 
 
 # Fetching
@@ -217,7 +217,7 @@ def test_rules_of_nobody_rest_until_they_are_needed(cache: Cache) -> None:
     assert cache.deadlines == (False, False)
     assert cache.row is not None
     assert cache.row.next_at is None
-    assert cache.read().state is State.STALE
+    assert cache.read().state is Availability.STALE
     assert len(cache.claim()) == 1
 
 
@@ -229,7 +229,7 @@ def test_an_unchanged_document_is_fresh_again(cache: Cache) -> None:
     (claimed,) = cache.claim()
     assert claimed.etag == '"1"'
     assert cache.answer(claimed, Outcome.UNCHANGED) == []
-    assert cache.read() == Reading(State.FRESH, RULES)
+    assert cache.read() == Reading(Availability.FRESH, RULES)
 
 
 @pytest.mark.rfc("XCC-001")
@@ -240,7 +240,7 @@ def test_a_failure_leaves_the_last_document_and_is_tried_again_later(cache: Cach
     cache.read()
     (claimed,) = cache.claim()
     assert cache.answer(claimed, outcome) == []
-    assert cache.read() == Reading(State.STALE, RULES)
+    assert cache.read() == Reading(Availability.STALE, RULES)
     assert cache.claim() == []
     cache.world.now += 2
     assert len(cache.claim()) == 1
@@ -256,7 +256,7 @@ def test_nobody_waits_for_who_is_about_to_save(cache: Cache, connect: Callable[.
     world.now += FRESHNESS
     with other.database.transaction():
         assert len(fetched_store.claim(other.database, SERVER, world.now, world.now + 10, 10)) == 1
-        assert cache.read() == Reading(State.STALE, RULES, is_outdated=True)
+        assert cache.read() == Reading(Availability.STALE, RULES, is_outdated=True)
 
 
 def test_an_answer_for_a_document_that_is_not_kept_any_more_is_dropped(cache: Cache) -> None:
@@ -264,7 +264,7 @@ def test_an_answer_for_a_document_that_is_not_kept_any_more_is_dropped(cache: Ca
     (claimed,) = cache.claim()
     cache.world.database.script("DELETE FROM fetched")
     assert cache.answer(claimed, Outcome.DOCUMENT, RULES) == []
-    assert cache.read() == Reading(State.UNKNOWN)
+    assert cache.read() == Reading(Availability.UNKNOWN)
 
 
 def test_any_octets_are_kept_as_they_came(cache: Cache) -> None:

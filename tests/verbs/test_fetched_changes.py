@@ -10,9 +10,9 @@ from kemi.event_package import Authorization, Decision
 from kemi.moment import Moment
 from kemi.parameters import XcapSettings
 from kemi.presence.package import PRESENCE
-from kemi.subscription import State as SubscriptionState
+from kemi.subscription import State
 from kemi.xcap import fetched
-from kemi.xcap.fetched_document import Known, Outcome, Reading, State
+from kemi.xcap.fetched_document import Availability, Known, Outcome, Reading
 from kemi.xcap.fetching import Fetching, document_changed
 from tests.unit.values import ALICE, BOB
 from tests.verbs.fetched import FRESHNESS, LIMIT, OTHER, RULES, TIMEOUT, Cache
@@ -64,7 +64,7 @@ def test_what_fails_in_the_consequences_is_not_saved_and_done_again(cache: Cache
     (claimed,) = cache.claim()
     with pytest.raises(ZeroDivisionError):
         cache.answer(claimed, Outcome.DOCUMENT, RULES, failing)
-    assert cache.read() == Reading(State.UNKNOWN)
+    assert cache.read() == Reading(Availability.UNKNOWN)
     cache.world.now += TIMEOUT + fetched.GRACE
     assert len(cache.claim()) == 1
 
@@ -93,7 +93,7 @@ def test_a_watcher_is_pending_until_rules_come_and_follows_them(cache: Cache) ->
         (sent,) = world.told()
         assert state_of(sent).startswith(states[-1].value)
         world.now += FRESHNESS + 31
-    active, pending, over = SubscriptionState.ACTIVE, SubscriptionState.PENDING, SubscriptionState.TERMINATED
+    active, pending, over = State.ACTIVE, State.PENDING, State.TERMINATED
     assert states == [pending, active, pending, over]
 
 
@@ -130,7 +130,7 @@ def test_what_nobody_confirmed_for_too_long_is_forgotten_and_has_consequences(ca
     assert not cache.deadlines[1]
     assert cache.row is not None
     assert cache.row.known is Known.UNKNOWN
-    assert cache.read() == Reading(State.UNKNOWN)
+    assert cache.read() == Reading(Availability.UNKNOWN)
     assert len(cache.claim()) == 1
 
 
@@ -140,13 +140,13 @@ def test_a_silent_server_makes_a_watcher_pending_in_the_end(cache: Cache) -> Non
     decide_by_document(world)
     cache.fetched()
     dialog = world.watch(BOB, expires="604800")
-    assert world.subscription(dialog).state is SubscriptionState.ACTIVE
+    assert world.subscription(dialog).state is State.ACTIVE
     world.now += LIMIT
     for claimed in cache.claim():
         cache.answer(claimed, Outcome.SILENT)
-    assert world.subscription(dialog).state is SubscriptionState.ACTIVE
+    assert world.subscription(dialog).state is State.ACTIVE
     cache.forget(document_changed)
-    assert world.subscription(dialog).state is SubscriptionState.PENDING
+    assert world.subscription(dialog).state is State.PENDING
 
 
 def test_what_nobody_needs_is_removed_in_the_end(cache: Cache) -> None:

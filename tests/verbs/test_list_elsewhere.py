@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from kemi import subscribe
+from kemi import multipart, subscribe
 from kemi.b2bua import relay
-from kemi.b2bua.event_list import MULTIPART, parts_of
 from kemi.b2bua.relay import Wish
 from kemi.effects import Log, SendRequest
 from kemi.event_package import LIST
+from kemi.multipart import RELATED
 from kemi.subscribe import tag_of
 from tests.unit.values import BOB, SUBSCRIBE, fields_of
 from tests.verbs.abroad import DOCUMENT, Abroad, answer
@@ -67,8 +67,8 @@ def tell(abroad: Abroad, asked: SendRequest, body: bytes) -> list[SendRequest]:
 
 def said(told: SendRequest) -> dict[str, bytes]:
     (content_type,) = fields_of(told.headers)["Content-Type"]
-    root, *parts = parts_of(content_type, told.body.encode())
-    return {"": root.content} | {each.cid: each.content for each in parts}
+    root, *parts = multipart.read(content_type, told.body.encode(), 100)
+    return {"": root.content} | {each.content_id: each.content for each in parts}
 
 
 @pytest.mark.rfc("B2B-020")
@@ -127,13 +127,22 @@ NO_RLMI = b"--cut\r\nContent-Type: text/plain\r\n\r\nx\r\n--cut--"
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"no boundary", b"--cut\r\nno end", NO_RLMI, b"--cut--", document(1, full=True).replace(b"1", b"x")]
+    "body",
+    [
+        b"",
+        b"no boundary",
+        b"--cut\r\nno end",
+        NO_RLMI,
+        b"--cut--",
+        document(1, full=True).replace(b"1", b"x"),
+        document(1, full=True).removesuffix(b"--cut--\r\n"),
+    ],
 )
 def test_what_is_no_list_is_refused(abroad: Abroad, body: bytes) -> None:
     watch(abroad)
     (asked,) = abroad.round()
     assert answer(abroad.far(asked, body=body or b" ", content_type=TYPE)) == 400
-    assert answer(abroad.far(asked, body=document(1, True), content_type=MULTIPART)) == 400
+    assert answer(abroad.far(asked, body=document(1, True), content_type=RELATED)) == 400
     assert abroad.known(BOB, TEAM, "presence" + LIST).body == b""
 
 
@@ -164,15 +173,16 @@ def test_one_part_that_cannot_be_passed_on_does_not_stop_the_others(abroad: Abro
     assert sorted(notes(said(told))) == ["good", "two"]
 
 
-def test_a_list_in_a_list_is_read_too(abroad: Abroad) -> None:
+@pytest.mark.parametrize("boundary", ["nip", "cut.2"])
+def test_a_list_in_a_list_is_read_too(abroad: Abroad, boundary: str) -> None:
     watch(abroad)
     abroad.told()
     (asked,) = abroad.round()
-    inner = document(1, True, ("ann", "active", "one")).replace(b"team@", b"work@").replace(b"cut", b"nip").decode()
+    inner = document(1, True, ("ann", "active", "one")).replace(b"team@", b"work@").decode().replace("cut", boundary)
     whole = document(1, True, ("work", "active", "here"))
     part = f"Content-Type: application/pidf+xml\r\n\r\n{state_of('work', 'here')}".encode()
     for told, is_kept in ((inner, True), (inner.replace('ann@far.example.net"><note', 'eve@far.example.net"><note'), False)):
-        nested = f"Content-Type: {TYPE.replace('cut', 'nip')}\r\n\r\n{told}".encode()
+        nested = f"Content-Type: {TYPE.replace('cut', boundary)}\r\n\r\n{told}".encode()
         effects = abroad.far(asked, body=whole.replace(part, nested), content_type=TYPE)
         assert answer(effects) == 200
         assert (b"<note>one</note>" in abroad.known(BOB, TEAM, "presence" + LIST).body) is is_kept

@@ -31,6 +31,9 @@ def lists(*members: str, name: str = "friends", more: str = "") -> bytes:
         HOME.replace(ALICE, "sip%3Aalice%40example.org") + ENCODED.replace("~~", "%7E%7E"),
         HOME.replace(ALICE, "alice@example.org"),
         HOME.replace(":", "%3A").replace("/", "%2F"),
+        HOME.replace("https://", "http://alice@") + f"{ENCODED}#x",
+        f"/xcap-root/resource-lists/users/{ALICE}/index{ENCODED}",
+        f"resource-lists/users/{ALICE}/index{ENCODED}",
     ],
 )
 def test_members_of_a_list_that_a_rule_refers_to(ruled: Ruled, anchor: str) -> None:

@@ -148,7 +148,7 @@ def test_marking_due_tells_which_wait_for_an_answer(world: World) -> None:
 def test_removing_tells_what_is_gone(world: World) -> None:
     create(world, SUBSCRIPTION)
     with world.database.transaction():
-        gone = store.remove(world.database, [("kp-1",), ("kp-unknown",)])
+        gone = store.remove(world.database, ["kp-1", "kp-unknown"])
     assert gone == [Removed("kp-1", "presence", ALICE, BOB, "", "", NOW, NOW + 600, State.ACTIVE)]
     assert not world.has_subscription("kp-1")
 

@@ -7,8 +7,8 @@ from lxml import etree
 
 from kemi.errors import BodyTooLarge, UnsupportedMediaType
 from kemi.event_package import VERSION
-from kemi.packages.dialog_aggregation import Report, aggregate, narrowed, virtual
-from kemi.packages.dialog_info import NAMESPACE, Dialog, DialogInfo, State, parse, write
+from kemi.packages.dialog_aggregation import DialogReport, aggregate, narrowed, virtual
+from kemi.packages.dialog_info import NAMESPACE, Dialog, DialogInfo, DialogState, parse, write
 from kemi.presence import pidf
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parent / "schemas" / "dialog-info.xsd"))
@@ -26,8 +26,8 @@ def dialog(state: str = "confirmed", content: str = "", **names: str) -> str:
     return f"<dialog{attributes}><state>{state}</state>{content}</dialog>"
 
 
-def report(*dialogs: str, by: str = "one", created: float = 0.0, published: float = 0.0) -> Report:
-    return Report(by, created, published, parse(body(*dialogs)))
+def report(*dialogs: str, by: str = "one", created: float = 0.0, published: float = 0.0) -> DialogReport:
+    return DialogReport(by, created, published, parse(body(*dialogs)))
 
 
 def valid(document: DialogInfo) -> etree._Element:
@@ -112,7 +112,7 @@ def test_attributes_that_the_schema_forbids_are_not_written() -> None:
 
 def test_a_state_is_read_however_it_is_spelt_and_a_dialog_without_one_is_left_out() -> None:
     read = parse(body(dialog(" Confirmed\n", id="1"), dialog("dnd", id="2"), '<dialog id="3"/>'))
-    assert [(each.id, each.state) for each in read.dialogs] == [("1", State.CONFIRMED)]
+    assert [(each.id, each.state) for each in read.dialogs] == [("1", DialogState.CONFIRMED)]
 
 
 def test_freeswitch_spells_pval_otherwise() -> None:

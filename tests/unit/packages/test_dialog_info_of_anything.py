@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from kemi.event_package import VERSION
-from kemi.packages.dialog_aggregation import Report, aggregate, narrowed, virtual
-from kemi.packages.dialog_info import NAMESPACE, Dialog, DialogInfo, State, parse, write
+from kemi.packages.dialog_aggregation import DialogReport, aggregate, narrowed, virtual
+from kemi.packages.dialog_info import NAMESPACE, Dialog, DialogInfo, DialogState, parse, write
 from tests.unit.anything import EXTENSION, TEXT, XML_TEXT, escaped, several, wrapped
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).parent / "schemas" / "dialog-info.xsd"))
 NAME = st.sampled_from(["1", "2", "a.1", "", "dialog1"]) | XML_TEXT
 TAG = st.sampled_from(["", "l", "r", "x"])
-STATE = st.sampled_from([*(state.value for state in State), "Early ", "dnd", ""])
+STATE = st.sampled_from([*(state.value for state in DialogState), "Early ", "dnd", ""])
 URI = st.sampled_from(["sip:a@x", "<sip:b@x>", "sip:100%@x", "//", ":", "a:b#c#d", "tel:+1", ""]) | XML_TEXT
 NUMBER = st.sampled_from(["0", "274", " 5 ", "-1", "1.5", "", "9" * 30])
 WORD = st.sampled_from(["rejected", "local-bye", "bored", "100", "699", "700", "initiator", "recipient", ""])
@@ -73,15 +73,15 @@ SIMPLE = st.builds(
     local_tag=TAG,
     remote_tag=TAG,
     direction=st.just(""),
-    state=st.sampled_from(State),
+    state=st.sampled_from(DialogState),
     content=st.just("<state>early</state>"),
 )
 DOCUMENT = st.lists(SIMPLE, max_size=4).map(lambda dialogs: DialogInfo(tuple(dialogs)))
 
 
-def reports(documents: st.SearchStrategy[DialogInfo]) -> st.SearchStrategy[list[Report]]:
+def reports(documents: st.SearchStrategy[DialogInfo]) -> st.SearchStrategy[list[DialogReport]]:
     one = st.tuples(TIME, TIME, documents)
-    return st.lists(one, max_size=4).map(lambda made: [Report(f"p{number}", *each) for number, each in enumerate(made)])
+    return st.lists(one, max_size=4).map(lambda made: [DialogReport(f"p{number}", *each) for number, each in enumerate(made)])
 
 
 def valid(document: DialogInfo) -> etree._Element:
@@ -104,7 +104,7 @@ def extensions(root: etree._Element) -> list[bytes]:
 
 @pytest.mark.rfc("PA-064")
 @given(reports(BODY.map(parse)))
-def test_every_document_is_valid_and_its_ids_are_unique(published: list[Report]) -> None:
+def test_every_document_is_valid_and_its_ids_are_unique(published: list[DialogReport]) -> None:
     document = aggregate(published)
     root = valid(document)
     ids = [element.get("id") for element in root.iterchildren(f"{{{NAMESPACE}}}dialog")]
@@ -115,38 +115,40 @@ def test_every_document_is_valid_and_its_ids_are_unique(published: list[Report])
 
 @given(st.lists(BODY, max_size=3))
 def test_extensions_beside_dialogs_come_out_unchanged(bodies: list[bytes]) -> None:
-    published = [Report(f"p{number}", 0.0, 0.0, parse(body)) for number, body in enumerate(bodies)]
+    published = [DialogReport(f"p{number}", 0.0, 0.0, parse(body)) for number, body in enumerate(bodies)]
     assert extensions(valid(aggregate(published))) == [one for body in bodies for one in extensions(etree.fromstring(body))]
 
 
 @given(reports(DOCUMENT), st.randoms(use_true_random=False))
-def test_the_order_in_which_publications_come_does_not_matter(published: list[Report], chance: object) -> None:
+def test_the_order_in_which_publications_come_does_not_matter(published: list[DialogReport], chance: object) -> None:
     shuffled = list(published)
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
     assert aggregate(shuffled) == aggregate(published)
 
 
 @given(reports(DOCUMENT))
-def test_nothing_is_shown_that_somebody_said_is_over(published: list[Report]) -> None:
+def test_nothing_is_shown_that_somebody_said_is_over(published: list[DialogReport]) -> None:
     claimed = [dialog for each in published for dialog in each.document.dialogs]
-    over = [dialog for dialog in claimed if dialog.state is State.TERMINATED]
+    over = [dialog for dialog in claimed if dialog.state is DialogState.TERMINATED]
     for shown, ended in product(aggregate(published).dialogs, over):
-        assert shown.state is State.TERMINATED or not may_be_one(shown, ended)
+        assert shown.state is DialogState.TERMINATED or not may_be_one(shown, ended)
 
 
 @given(reports(DOCUMENT), DOCUMENT, TIME)
-def test_another_source_never_sets_a_dialog_back(published: list[Report], late: DialogInfo, when: float) -> None:
-    order = list(State)
-    for before, after in product(aggregate(published).dialogs, aggregate([*published, Report("late", when, when, late)]).dialogs):
+def test_another_source_never_sets_a_dialog_back(published: list[DialogReport], late: DialogInfo, when: float) -> None:
+    order = list(DialogState)
+    for before, after in product(
+        aggregate(published).dialogs, aggregate([*published, DialogReport("late", when, when, late)]).dialogs
+    ):
         if before.call_id and (before[1:4]) == (after[1:4]):
             assert order.index(after.state) >= order.index(before.state)
 
 
 @given(reports(DOCUMENT))
-def test_every_dialog_is_shown_or_one_that_may_be_it_or_somebody_said_that_it_is_over(published: list[Report]) -> None:
+def test_every_dialog_is_shown_or_one_that_may_be_it_or_somebody_said_that_it_is_over(published: list[DialogReport]) -> None:
     shown = aggregate(published).dialogs
     claimed = [dialog for each in published for dialog in each.document.dialogs]
-    over = [dialog for dialog in claimed if dialog.state is State.TERMINATED]
+    over = [dialog for dialog in claimed if dialog.state is DialogState.TERMINATED]
     for dialog in claimed:
         if dialog.call_id:
             assert any(may_be_one(dialog, other) for other in (*shown, *over))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kemi.errors import UnsupportedMediaType
-from kemi.packages.message_summary_body import MAX_COUNT, Counts, Report, Summary, combine, parse, write
+from kemi.packages.message_summary_body import MAX_COUNT, Counts, Summary, SummaryReport, combine, parse, write
 
 ALICE = "sip:alice@example.org"
 MAILBOX = "sip:alice@vmail.example.com"
@@ -21,8 +21,8 @@ Message-ID: 27775334485@vmail.example.com\r
 """
 
 
-def report(text: str, by: str = "one", created: float = 0.0, published: float = 0.0) -> Report:
-    return Report(by, created, published, parse(text.encode()))
+def report(text: str, by: str = "one", created: float = 0.0, published: float = 0.0) -> SummaryReport:
+    return SummaryReport(by, created, published, parse(text.encode()))
 
 
 # Reading and writing
@@ -173,7 +173,8 @@ SUMMARY = st.builds(
 )
 REPORTS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), SUMMARY), max_size=5).map(
     lambda made: [
-        Report(f"p{number}", float(created), float(published), summary) for number, (created, published, summary) in enumerate(made)
+        SummaryReport(f"p{number}", float(created), float(published), summary)
+        for number, (created, published, summary) in enumerate(made)
     ]
 )
 
@@ -186,7 +187,7 @@ def test_what_is_written_is_read_as_the_same(summary: Summary) -> None:
 
 @pytest.mark.rfc("PA-065")
 @given(REPORTS, st.randoms(use_true_random=False))
-def test_any_order_of_publications_gives_one_summary_that_can_be_written(reports: list[Report], chance: object) -> None:
+def test_any_order_of_publications_gives_one_summary_that_can_be_written(reports: list[SummaryReport], chance: object) -> None:
     summary, counted = combine(reports, ALICE)
     shuffled = list(reports)
     chance.shuffle(shuffled)  # type: ignore[attr-defined]

@@ -8,8 +8,9 @@ from kemi.rls.reference import Source
 from kemi.xcap import tree, uri
 from kemi.xcap.constraints import Place
 from kemi.xcap.errors import NotFound
-from kemi.xcap.fetched_document import Reading, State
+from kemi.xcap.fetched_document import Availability, Reading
 from kemi.xcap.path import DocumentSelector, Tree
+from kemi.xcap.root_uri import Root
 from kemi.xcap.tree import Document, Element
 
 ALICE, BOB, CAROL, DAVE = (f"sip:{name}@example.org" for name in ("alice", "bob", "carol", "dave"))
@@ -69,7 +70,7 @@ def owner_of(xui: str) -> str:
 
 
 def place(owner: str = ALICE, root: str = ROOT) -> Place:
-    return Place(owner, root, lambda host: host in ("xcap.example.org", "example.org"), owner_of)
+    return Place(owner, Root(root, lambda host: host in ("xcap.example.org", "example.org"), owner_of))
 
 
 class Library:
@@ -82,9 +83,9 @@ class Library:
     def read(self, source: Source) -> Reading:
         self.asked.append(source)
         if source not in self.documents:
-            return Reading(State.MISSING)
+            return Reading(Availability.MISSING)
         body = self.documents[source]
-        return Reading(State.UNKNOWN) if body is None else Reading(State.STALE, body)
+        return Reading(Availability.UNKNOWN) if body is None else Reading(Availability.STALE, body)
 
 
 def flat(library: Library, *inside: str, owner: str = ALICE, limits: Limits = LIMITS, root: str = ROOT) -> Expanded:

@@ -21,6 +21,7 @@ NODE = "resource-lists/list%5B@name=%22list1%22%5D"
         (f'http://xcap.example.org/xcap-root/{INDEX}/~~/resource-lists/list[@name="list1"]#here', NODE),
         (f"http://xcap.example.org/xcap-root/resource-lists/users/bob%40example.org/index/~~/{NODE}", NODE),
         (f"http://example.org/xcap-root/resource-lists/users/sip%3Abob%40EXAMPLE.org/index/~~/{NODE}", NODE),
+        (f"http://alice@xcap.example.org/xcap-root/{INDEX}/~~/{NODE}", NODE),
     ],
 )
 def test_what_is_below_our_root_is_read_there(anchor: str, node: str) -> None:

@@ -6,6 +6,7 @@ from lxml import etree
 from kemi.xcap import constraints
 from kemi.xcap.constraints import RESOURCE_LISTS, RLS_SERVICES, Place
 from kemi.xcap.errors import ConstraintFailure, NotFound, UniquenessFailure
+from kemi.xcap.root_uri import Root
 
 ALICE = "sip:alice@example.org"
 XUIS = {ALICE: ALICE, "alice@example.org": ALICE, "sip:bob@example.org": "sip:bob@example.org"}
@@ -19,7 +20,7 @@ def owner_of(xui: str) -> str:
     return XUIS[xui]
 
 
-PLACE = Place(ALICE, "/xcap-root", lambda host: host in ("xcap.example.org", "[2001:db8::1]"), owner_of)
+PLACE = Place(ALICE, Root("/xcap-root", lambda host: host in ("xcap.example.org", "[2001:db8::1]"), owner_of))
 
 
 def lists(inside: str) -> None:

@@ -1,12 +1,11 @@
-"""Lists that rules refer to: where they are and who is in them: kemi/xcap/external_list.py."""
+"""Lists that rules refer to, and who is in them: kemi/xcap/external_list.py."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kemi.xcap import external_list
-from kemi.xcap.external_list import MAX_LISTS, NOBODY, UNKNOWN, Members, members, read
-from kemi.xcap.path import Tree
+from kemi.xcap.external_list import MAX_LISTS, NOBODY, UNKNOWN, Members, members
 
 BOB, CAROL, DAVE = "sip:bob@example.org", "sip:carol@example.org", "sip:dave@example.org"
 DOCUMENT = f"""<rl:resource-lists xmlns:rl="urn:ietf:params:xml:ns:resource-lists" xmlns:x="urn:x">
@@ -58,37 +57,6 @@ def test_the_references_of_a_list_are_told() -> None:
 def test_prefixes_are_those_of_the_query() -> None:
     query = "xmlns(l=urn:ietf:params:xml:ns:resource-lists)"
     assert members(DOCUMENT, "l:resource-lists/l:list[1]/l:list", query).has(CAROL) is True
-
-
-# Where
-
-
-@pytest.mark.parametrize(
-    ("anchor", "root"),
-    [
-        ("http://xcap.example.net/root/resource-lists/users/sip:alice@example.org/index/~~/a/b?xmlns(x=y)", "/root"),
-        ("https://[2001:db8::1]:8080/root/resource-lists/users/sip%3Aalice%40example.org/index/%7E~/a/b?xmlns(x=y)", "/root"),
-        ("/root/resource-lists/users/sip:alice@example.org/index/~~/a/b?xmlns(x=y)", "/root/"),
-        ("http://a/root/resource-lists/users/sip:alice@example.org/index/~~/a/b?xmlns(x=y)", "http://a/root/"),
-    ],
-)
-def test_an_anchor_comes_apart(anchor: str, root: str) -> None:
-    found = read(anchor, root)
-    assert found is not None
-    assert found.document == ("resource-lists", Tree.USERS, "sip:alice@example.org", "index")
-    assert (found.node, found.query) == ("a/b", "xmlns(x=y)")
-
-
-@pytest.mark.parametrize(
-    "anchor",
-    [
-        "", "http://a", "http://b/root/resource-lists/users/x/index", "http://a/root", "http://a/root2/resource-lists/users/x/index",
-        "http://a/root/resource-lists/users", "http://a/root/resource-lists/users/../x/index", "mailto:a@b", "http://a/root/%zz/users/x/i",
-        "/root/resource-lists/users/x/index",
-    ],
-)  # fmt: skip
-def test_what_is_no_place_below_the_root(anchor: str) -> None:
-    assert read(anchor, "http://a/root") is None
 
 
 # Together

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kemi.xcap import fetched_document
-from kemi.xcap.fetched_document import LONGEST_SILENCE, STEPS, Answer, FetchedDocument, Known, Outcome, Reading, State
+from kemi.xcap.fetched_document import LONGEST_SILENCE, STEPS, Answer, Availability, FetchedDocument, Known, Outcome, Reading
 from kemi.xcap.origin import Origin
 from tests.unit.values import ALICE, NOW
 
@@ -28,36 +28,36 @@ def after(before: FetchedDocument, outcome: Outcome, body: bytes = b"", chance: 
     return fetched_document.after(before, Answer(outcome, body, '"2"' if body else ""), FRESHNESS, NOW + 10, chance)
 
 
-def state(found: FetchedDocument | None, age: float) -> State:
+def state(found: FetchedDocument | None, age: float) -> Availability:
     return fetched_document.reading(found, FRESHNESS, LIMIT, NOW + age).state
 
 
 @pytest.mark.rfc("XCC-001")
 def test_what_was_never_fetched_is_unknown() -> None:
-    assert state(None, 0) is State.UNKNOWN
-    assert state(document(Known.UNKNOWN), 0) is State.UNKNOWN
+    assert state(None, 0) is Availability.UNKNOWN
+    assert state(document(Known.UNKNOWN), 0) is Availability.UNKNOWN
 
 
 @pytest.mark.rfc("XCC-007")
 @pytest.mark.parametrize(
     ("age", "expected"),
     [
-        (0, State.FRESH),
-        (FRESHNESS - 1, State.FRESH),
-        (FRESHNESS, State.STALE),
-        (LIMIT - 1, State.STALE),
-        (LIMIT, State.UNKNOWN),
+        (0, Availability.FRESH),
+        (FRESHNESS - 1, Availability.FRESH),
+        (FRESHNESS, Availability.STALE),
+        (LIMIT - 1, Availability.STALE),
+        (LIMIT, Availability.UNKNOWN),
     ],
 )
-def test_a_document_is_fresh_then_stale_then_unknown(age: float, expected: State) -> None:
-    body = b"" if expected is State.UNKNOWN else RULES
-    is_outdated = expected is State.STALE
+def test_a_document_is_fresh_then_stale_then_unknown(age: float, expected: Availability) -> None:
+    body = b"" if expected is Availability.UNKNOWN else RULES
+    is_outdated = expected is Availability.STALE
     assert fetched_document.reading(document(), FRESHNESS, LIMIT, NOW + age) == Reading(expected, body, is_outdated)
 
 
 def test_a_missing_document_is_missing_until_it_is_too_long_ago() -> None:
-    assert state(document(Known.MISSING), LIMIT - 1) is State.MISSING
-    assert state(document(Known.MISSING), LIMIT) is State.UNKNOWN
+    assert state(document(Known.MISSING), LIMIT - 1) is Availability.MISSING
+    assert state(document(Known.MISSING), LIMIT) is Availability.UNKNOWN
 
 
 @pytest.mark.rfc("XCC-001")

@@ -5,8 +5,9 @@ import pytest
 from kemi.xcap import watched
 from kemi.xcap.errors import NotFound
 from kemi.xcap.path import DocumentSelector, Tree
+from kemi.xcap.root_uri import Root
 from kemi.xcap.selector import Target
-from kemi.xcap.watched import Site, Watched
+from kemi.xcap.watched import Watched
 
 ALICE = "sip:alice@example.org"
 INDEX = DocumentSelector("resource-lists", Tree.USERS, ALICE, "index")
@@ -19,11 +20,11 @@ def owner_of(xui: str) -> str:
     return xui if xui.startswith("sip:") else f"sip:{xui}"
 
 
-SITE = Site("/xcap-root", "example.org".__eq__, owner_of)
+ROOT = Root("/xcap-root", "example.org".__eq__, owner_of)
 
 
 def one(uri: str) -> Watched:
-    (found,) = watched.read(uri, SITE)
+    (found,) = watched.read(uri, ROOT)
     assert found.sel == uri
     return found
 
@@ -38,6 +39,8 @@ def one(uri: str) -> Watched:
         "/xcap-root/resource-lists/users/alice@example.org/index",
         "HTTP://user@example.org:8080/xcap-root/resource-lists/users/alice@example.org/index",
         "https%3A//example.org/xcap-root/resource-lists/users/sip%3Aalice%40example.org/index",
+        "http://example.org/xcap-root/resource-lists/users/alice@example.org/index#a",
+        "resource-lists/users/alice@example.org/index#a/",
     ],
 )
 def test_ways_to_write_a_document(uri: str) -> None:
@@ -95,14 +98,15 @@ def test_a_collection_covers_the_documents_below_it(uri: str, index: str | None,
         "unknown/global/index",
         "resource-lists/global/index/~~/p:a",
         "resource-lists/global/index/~~/",
-        "resource-lists/global/index#a",
+        "resource-lists/#a",
+        "resource-lists/?a",
     ],
 )
 def test_a_uri_that_names_nothing_here_is_not_watched(uri: str) -> None:
-    assert watched.read(uri, SITE) == []
+    assert watched.read(uri, ROOT) == []
 
 
 def test_the_root_is_that_of_the_first_absolute_uri() -> None:
     text = "a/b\nhttp://example.com/xcap-root/a\nhttps://example.org:443/xcap-root/a\nhttp://example.org/xcap-root/b"
-    assert watched.root_of(text, SITE) == "https://example.org:443/xcap-root/"
-    assert watched.root_of("a/b", SITE) == ""
+    assert watched.root_of(text, ROOT) == "https://example.org:443/xcap-root/"
+    assert watched.root_of("a/b", ROOT) == ""

@@ -1,4 +1,4 @@
-"""Bodies of lists as a strict subscriber reads them: kemi/rls/multipart.py, and tests/multipart.py, which reads."""
+"""Bodies of lists as a strict subscriber reads them: kemi/rls/aggregate_state.py, and tests/multipart.py, which reads."""
 
 import re
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kemi.event_package import VERSION, Document
-from kemi.rls import multipart
+from kemi.rls import aggregate_state
 from kemi.rls.rlmi import Instance, ListState, Resource
 from kemi.subscription import State
 from tests.multipart import Instance as ToldInstance
@@ -41,7 +41,7 @@ Content-Type: application/pidf+xml
 
 
 def written(state: ListState, version: int = 0, *, token: str = TOKEN, is_linphone: bool = False) -> tuple[str, bytes]:
-    body = multipart.write(state, token, is_linphone)
+    body = aggregate_state.write(state, token, is_linphone)
     return body.content_type, body.content.replace(VERSION, str(version)).encode()
 
 
@@ -101,7 +101,7 @@ def test_a_boundary_is_in_no_part() -> None:
 @pytest.mark.parametrize("token", ["", "a-b", "a b", "a" * 33, 'a"', "a\r\n", "\xe9"])
 def test_a_token_is_letters_and_digits(token: str) -> None:
     with pytest.raises(ValueError, match="token"):
-        multipart.write(STATE, token)
+        aggregate_state.write(STATE, token)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_list_in_a_list_is_a_part_with_parts_of_its_own() -> None:
 
 @pytest.mark.rfc("RLS-020")
 def test_the_document_of_a_list_may_be_written_already() -> None:
-    inner = multipart.write(ListState(CAROL, (Resource(BOB, (), (active("inside"),)),)), TOKEN)
+    inner = aggregate_state.write(ListState(CAROL, (Resource(BOB, (), (active("inside"),)),)), TOKEN)
     state = ListState(LIST, (Resource(CAROL, (), (Instance("1", State.ACTIVE, body=Document(*inner, "t")),)),))
     body = read(*written(state, token="outer")).instance(CAROL).body
     assert isinstance(body, Told)

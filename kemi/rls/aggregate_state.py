@@ -1,4 +1,4 @@
-"""The body of a list's NOTIFY: RLMI and the bodies it refers to (pure; RFC 4662 section 5, RFC 2387, RFC 2046 section 5.1.1).
+"""The body of a list's NOTIFY: RLMI and the bodies it refers to (pure; RFC 4662 section 5, RFC 2387).
 
     --kp0xTOKEN                            0.TOKEN    RLMI
     Content-Transfer-Encoding: binary      1.TOKEN    body of the first instance that has one
@@ -14,16 +14,14 @@ All is made of what is given: the same state with the same token is the same bod
 """
 
 import re
-from collections.abc import Sequence
-from itertools import chain, count
 from typing import Final, NamedTuple
 
+from kemi import multipart
 from kemi.event_package import Document
 from kemi.rls import rlmi
 from kemi.rls.rlmi import ListState
 from kemi.xcap import uri
 
-MEDIA_TYPE: Final = "multipart/related"
 NOWHERE: Final = "anonymous.invalid"
 """Domain of Content-IDs where the list's URI has none."""
 
@@ -63,25 +61,17 @@ class _Writer(NamedTuple):
         """The body of a list, or of one that is the member `level` of another."""
         bodies = rlmi.bodies_of(state)
         ids = [f"{level}{number}.{self.token}@{self.domain}" for number in range(len(bodies) + 1)]
-        parts = [(rlmi.write(state, ids[1:]), rlmi.CONTENT_TYPE)]
+        parts = [Body(rlmi.write(state, ids[1:]), rlmi.CONTENT_TYPE)]
         parts += [self._content(each, f"{level}{number}-") for number, each in enumerate(bodies, 1)]
-        boundary = _boundary([content for content, _ in parts], f"kp{level.count('-')}x{self.token}")
-        start = "" if self.is_linphone else f'start="<{ids[0]}>";'
-        return Body(
-            "".join([self._part(boundary, *each) for each in zip(ids, parts, strict=True)]) + f"--{boundary}--\r\n",
-            f'{MEDIA_TYPE};type="{rlmi.MEDIA_TYPE}";{start}boundary={boundary}',
-        )
+        boundary = multipart.boundary_for([each.content for each in parts], f"kp{level.count('-')}x{self.token}")
+        written = [(self._head(each.content_type, name), each.content) for name, each in zip(ids, parts, strict=True)]
+        start = "" if self.is_linphone else ids[0]
+        return Body(multipart.write(written, boundary), multipart.related(rlmi.MEDIA_TYPE, boundary, start))
 
     def _content(self, body: Document | ListState, level: str) -> Body:
         return self.body(body, level) if isinstance(body, ListState) else Body(body.content, body.content_type)
 
-    def _part(self, boundary: str, content_id: str, part: tuple[str, str]) -> str:
-        content, content_type = part
-        field = f"Content-Id: {content_id}" if self.is_linphone else f"Content-ID: <{content_id}>"
-        return f"--{boundary}\r\nContent-Transfer-Encoding: binary\r\n{field}\r\nContent-Type: {content_type}\r\n\r\n{content}\r\n"
-
-
-def _boundary(contents: Sequence[str], wanted: str) -> str:
-    """A boundary that occurs in none of them, not even as a part of a line."""
-    candidates = chain([wanted], (f"{wanted}x{number}" for number in count()))
-    return next(each for each in candidates if not any(each in content for content in contents))
+    def _head(self, content_type: str, content_id: str) -> str:
+        if self.is_linphone:
+            return f"Content-Transfer-Encoding: binary\r\nContent-Id: {content_id}\r\nContent-Type: {content_type}\r\n"
+        return multipart.fields_of(content_type, content_id)
