@@ -23,6 +23,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
@@ -123,8 +124,11 @@ def environment(settings: Settings) -> dict[str, str]:
     return postgresql.environment(settings.db_url)
 
 
-def load_queries(folder: Path, engine: str) -> dict[str, str]:
+@cache
+def load_queries(folder: Path, engine: str) -> Mapping[str, str]:
     """Read every `-- name: ...` statement below a folder, with the `-- part: ...` texts written into it.
+
+    Once, before Kamailio forks: a process that connects later, when files may be a newer release's already, has the same ones.
 
     Returns:
         Statement text by its name; "" for `-- name: ... (postgresql)` where the engine is another one and needs no such thing.

@@ -6,10 +6,11 @@ import signal
 import time
 from functools import partial
 
-from kemi import gateway, notify, packages, settings, store, subscribe, sweep
+from kemi import gateway, listening, notify, packages, settings, sole_server, store, subscribe, sweep
 from kemi.answer import Answer
 from kemi.b2bua import outside
 from kemi.b2bua import store as outgoing_store
+from kemi.configuration_file import ConfigurationFile
 from kemi.database import Database, Unavailable, again
 from kemi.errors import TemporarilyUnavailable
 from kemi.gateway import answers, bindings, http, outgoing, proxy
@@ -43,7 +44,7 @@ class Handler(Requests):
         self._answers = answers.Passing()
         self._unsettled: list[Answer] = []
         self._unsent: set[float] = set()
-        self._web = Web(self.realm, self._is_trusted, secret, time.time())
+        self._web = Web(self.realm, self._is_trusted, secret, time.monotonic())
 
     def child_init(self, rank: int) -> int:
         """A process of Kamailio's starts. It ends when the main process does, so that a restart finds its ports free."""
@@ -99,6 +100,7 @@ class Handler(Requests):
         if problem and not self._problem:
             self._said.clear()
             gateway.warn("database: works again")
+        self._keep_lock()
         return CONTINUE
 
     def ksr_core_event(self, msg: object, data: str = "") -> int:
@@ -173,6 +175,15 @@ class Handler(Requests):
         self._fetching.tick(at)
         self._subscriber.tick(at, outgoing.has_answers())
 
+    def _keep_lock(self) -> None:
+        """Whatever becomes of the other work: without it another server may start, or has done so already."""
+        try:
+            problem = sole_server.problem(self.lock) if self.lock else ""
+        except Unavailable as error:
+            problem = str(error)
+        if problem:
+            self._complain(problem)
+
     def _fetch(self) -> None:
         self._take_changes()
         self._fetching.run(self._moment())
@@ -182,8 +193,11 @@ class Handler(Requests):
         self._subscriber.run(self._moment)
 
 
-def resume(connection: Database, configured: settings.Settings) -> None:
-    """What was in flight when the server ended is done again.
+def resume(connection: Database, configured: settings.Settings, file: ConfigurationFile) -> None:
+    """What was in flight when the server ended is done again; where our address is another one now, watchers are told of it.
+
+    Args:
+        file: the configuration that Kamailio was started with.
 
     Raises:
         ConfigurationError: the passwords for other servers cannot be read.
@@ -192,6 +206,10 @@ def resume(connection: Database, configured: settings.Settings) -> None:
     with connection.transaction():
         store.resume(connection, time.time())
         outgoing_store.resume(connection, time.time())
+        moved = listening.successors(file, store.sockets(connection))
+        for gone, ours in moved.items():
+            store.move(connection, gone, ours, time.time())
+            gateway.warn(f"subscriptions came in on {gone}, which is gone: their watchers are told from {ours}")
 
 
 def show_registrations(connection: Database, configured: settings.Settings, secret: bytes) -> None:

@@ -9,7 +9,7 @@ import errno
 import ipaddress
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from kemi import sip
@@ -84,6 +84,30 @@ def _listener(value: str, place: str, core: Mapping[str, str]) -> Listener | Non
         return Listener(transport, str(ipaddress.ip_address(match[2].strip("[]"))), int(port), place)
     except ValueError:
         return None
+
+
+def successors(file: ConfigurationFile, sockets: Iterable[str]) -> dict[str, str]:
+    """Which of these sockets, as udp:192.0.2.1:5060, Kamailio does not listen on any more, and what takes the place of each.
+
+    That is the first one of the same transport, of IPv4 or IPv6 as the other was.
+    None where the configuration names one otherwise than by an address, or none: which there are is not known before Kamailio runs.
+    """
+    if any(_listener(str(each.value), each.place, file.core) is None for each in file.listen):
+        return {}
+    ours = listeners(file)
+    first = {_kind(str(each)): str(each) for each in reversed(ours)}
+    gone = (each for each in sockets if not any(_is_same(each, one) for one in ours))
+    return {each: first[_kind(each)] for each in gone if _kind(each) in first}
+
+
+def _kind(name: str) -> tuple[str, bool]:
+    """Transport, and whether it is one of IPv6."""
+    return name.partition(":")[0], "[" in name
+
+
+def _is_same(name: str, listener: Listener) -> bool:
+    found = _listener(name, "", {})
+    return found is not None and found[:3] == listener[:3]
 
 
 def refuse_doubled(found: Settings, sockets: Sequence[Listener]) -> None:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
-from kemi import database, gateway, identity, packages, settings
+from kemi import database, gateway, identity, packages, settings, sole_server
 from kemi.b2bua.outgoing import TAG
 from kemi.database import Database, Unavailable, again
 from kemi.effects import Effect, Log
@@ -41,6 +41,7 @@ class Process:
         self._problem = ""  # with the database, when there was last work that nobody waits for
         self._said: dict[str, float] = {}  # of the database, and when
         self.main_process = os.getpid()
+        self.lock: sole_server.Lock | None = None  # of the server; the process of the tick alone uses it
 
     @property
     def database(self) -> Database:

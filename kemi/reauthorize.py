@@ -147,7 +147,8 @@ def _after(before: Subscription, authorization: Authorization, interval: float, 
 
 def _due_later(subscription: Subscription, interval: float, now: float) -> Subscription:
     """Due as `store.mark_due` makes all of a presentity: not before the interval since the last NOTIFY is over."""
-    due_at = max(now, subscription.notified_at + max(interval, subscription.least_gap))
+    notified_at = subscription.notified_at if subscription.notified_at <= now else 0.0  # else the clock was set back
+    due_at = max(now, notified_at + max(interval, subscription.least_gap))
     if subscription.due_at is not None and subscription.due_at <= now:
         due_at = subscription.due_at
     if subscription.in_flight_since is not None:

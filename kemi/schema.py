@@ -14,6 +14,8 @@ from kemi.errors import ConfigurationError
 
 MIGRATIONS = SQL / "migrations"
 VERSION_TABLE = "CREATE TABLE IF NOT EXISTS migration (name TEXT PRIMARY KEY)"
+LOCK = "schema"
+"""Held while something is applied: who comes at the same time waits, and finds it done."""
 
 
 @dataclass(frozen=True)
@@ -34,35 +36,50 @@ def migrations(engine: str) -> dict[str, Path]:
 def state(database: Database) -> SchemaState:
     """What is applied and what is not."""
     database.script(VERSION_TABLE)
-    applied = [name for (name,) in database.execute("schema_applied").rows()]
+    applied = _applied(database)
     known = migrations(database.engine)
     missing = tuple(name for name in known if name not in applied)
     unknown = tuple(name for name in applied if name not in known)
     return SchemaState(tuple(applied), missing, unknown)
 
 
+def _applied(database: Database) -> list[str]:
+    return [name for (name,) in database.execute("schema_applied").rows()]
+
+
 def migrate(database: Database) -> list[str]:
-    """Apply what is missing.
+    """Apply what is missing; several processes may do it at once.
 
     Returns:
-        Names of the migrations applied now.
+        Names of the migrations that this one has applied now.
 
     Raises:
         ConfigurationError: the schema is newer than this code.
     """
+    with database.transaction():
+        database.lock(LOCK)
+        database.script(VERSION_TABLE)
     found = state(database)
     if found.unknown:
         raise ConfigurationError(
             f"the database has the migration {found.unknown[-1]}, which this release does not know: install the newer release"
         )
     files = migrations(database.engine)
-    for name in found.missing:
-        with database.transaction():
-            database.script(files[name].read_text())
-            database.execute("schema_record", {"name": name})
+    applied = [name for name in found.missing if _apply(database, name, files[name])]
     with database.transaction():
         database.execute("server_initialise", {"name": "secret", "value": secrets.token_hex(32)})
-    return list(found.missing)
+    return applied
+
+
+def _apply(database: Database, name: str, file: Path) -> bool:
+    """Whether it was still missing."""
+    with database.transaction():
+        database.lock(LOCK)
+        if name in _applied(database):
+            return False
+        database.script(file.read_text())
+        database.execute("schema_record", {"name": name})
+    return True
 
 
 def secret(database: Database) -> bytes:

@@ -18,7 +18,7 @@ gc.disable()  # what is imported stays: to look for cycles in it takes a third o
 for folder in (ROOT / ".venv" / "lib").glob("python3*/site-packages"):
     site.addsitedir(str(folder))
 
-from kemi import database, gateway, schema, settings, startup  # noqa: E402
+from kemi import database, gateway, schema, settings, sole_server, startup  # noqa: E402
 from kemi.database import Unavailable  # noqa: E402
 from kemi.errors import ConfigurationError  # noqa: E402
 from kemi.handler import resume, show_registrations  # noqa: E402
@@ -42,9 +42,11 @@ def mod_init(kind: type[Script] = Script) -> Script:
         startup.refuse_incomplete(configuration_file(), os.environ)
         for line in configured.notices:
             gateway.warn(line)
+        lock = sole_server.lock_of(configured)
+        sole_server.wait(lock, configured, gateway.warn)
         connection = database.connect(configured)
         schema.migrate(connection)
-        resume(connection, configured)
+        resume(connection, configured, startup.read(configured, configuration_file(), os.environ))
         secret = schema.secret(connection)
         show_registrations(connection, configured, secret)
         connection.close()
@@ -56,7 +58,9 @@ def mod_init(kind: type[Script] = Script) -> Script:
     except (ConfigurationError, Unavailable) as problem:
         gateway.error(f"kemi-presence: {problem}")
         sys.exit(1)
-    return kind(configured, secret)
+    script = kind(configured, secret)
+    script.lock = lock
+    return script
 
 
 def configuration_file() -> Path:

@@ -16,6 +16,7 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -23,7 +24,7 @@ from urllib.parse import urlsplit
 
 from kemi import configuration_file, parameters, ser_parameters, sip
 from kemi.configuration_file import Assignment, ConfigurationFile
-from kemi.errors import ConfigurationError
+from kemi.errors import ConfigurationError, SipError
 from kemi.parameters import (
     GROUPS,
     AuthSettings,
@@ -42,6 +43,7 @@ VARIABLES: Final = (
     "KP_IP", "KP_PORT", "KP_HTTP_PORT", "KP_TLS_PORT", "KP_TLS_CERTIFICATE", "KP_TLS_KEY", "KP_DOMAINS", "KP_TRUSTED", "KP_DB_URL",
     "KP_VAR", "KP_WORKERS", "KP_SET", "KP_DEFINES", "KP_NONCE_SECRET", "KP_CONFIGURATION",
 )  # fmt: skip
+LISTEN: Final = re.compile(r"(?:\w+:)?(\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]+)")
 HOST: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\]")
 
 
@@ -69,6 +71,14 @@ class Settings:
 
     written: Mapping[str, int | str] = field(default_factory=dict, repr=False, compare=False)
     """Parameters as kamailio.cfg has them, by `group.name`: what Kamailio itself knows."""
+
+    listening: tuple[tuple[str, int], ...] = field(default=(), repr=False, compare=False)
+    """Addresses that `listen` names, and their ports."""
+
+    @property
+    def shown_db_url(self) -> str:
+        """The URL of the database without its password."""
+        return re.sub(r"(://[^/@:]*):[^@/]*@", r"\1@", self.db_url).partition("?")[0]
 
     def environment(self) -> dict[str, str]:
         """The variables that give these settings again in any working directory; parameters are not among them."""
@@ -115,10 +125,20 @@ def load(environment: Mapping[str, str], configuration: Path) -> Settings:
         workers=start.number("KP_WORKERS", 2, 1, 64),
         notices=(*filter(None, notices.values()), *_of_no_group(file), *_not_read(environment, file)),
         written={name: each.value for name, each in file.parameters.items() if name in ours},
+        listening=tuple(_listening(file)),
         **{group: GROUPS[group](**values) for group, values in parameters.values(ours).items()},
     )
     _check_together(settings)
     return settings
+
+
+def _listening(file: ConfigurationFile) -> Iterator[tuple[str, int]]:
+    """What `listen` names by an address and a port."""
+    for each in file.listen:
+        match = LISTEN.fullmatch(str(each.value))
+        with suppress(ValueError):
+            if match is not None:
+                yield str(ipaddress.ip_address(match[1].strip("[]"))), int(match[2])
 
 
 def changed(settings: Settings, changes: Mapping[str, int | str], place: str) -> Settings:
@@ -201,10 +221,7 @@ class _Variables:
         return str(found)
 
     def domains(self, name: str, default: str) -> tuple[str, ...]:
-        found = tuple(dict.fromkeys(item.lower() for item in self.items(name, default)))
-        for domain in found:
-            if not HOST.fullmatch(domain):
-                raise ConfigurationError(f"{name}: {domain!r} is not a domain; e.g. example.org,example.com is allowed")
+        found = tuple(dict.fromkeys(_domain(name, item.lower()) for item in self.items(name, default)))
         if not found:
             raise ConfigurationError(f"{name} names no domain; at least one is needed, e.g. example.org")
         return found
@@ -222,9 +239,22 @@ def _not_of_one_machine(address: ipaddress.IPv4Address | ipaddress.IPv6Address) 
     return "is link-local" if address.version == 6 and address.is_link_local else ""
 
 
-def _network(name: str, text: str) -> Network:
+def _domain(name: str, text: str) -> str:
+    """As the host of a URI is compared."""
     try:
-        return ipaddress.ip_network(text, strict=False)
+        if HOST.fullmatch(text):
+            return sip.parse_uri(f"sip:{text}").host
+    except SipError:
+        pass
+    raise ConfigurationError(f"{name}: {text!r} is not a domain; e.g. example.org,example.com is allowed")
+
+
+def _network(name: str, text: str) -> Network:
+    """One of IPv4 that is written as IPv6 (RFC 4291 section 2.5.5.2) is one of IPv4: so sources are told."""
+    try:
+        found = ipaddress.ip_network(text, strict=False)
+        mapped = found.network_address.ipv4_mapped if isinstance(found, ipaddress.IPv6Network) else None
+        return ipaddress.ip_network(f"{mapped}/{found.prefixlen - 96}") if mapped and found.prefixlen >= 96 else found
     except ValueError:
         allowed = "e.g. 192.0.2.7,10.0.0.0/8,2001:db8::/32 is allowed"
         raise ConfigurationError(f"{name}: {text!r} is neither an address nor a network; {allowed}") from None

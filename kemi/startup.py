@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from kemi import configuration_file, listening, options, settings
-from kemi.configuration_file import ConfigurationFile
+from kemi.configuration_file import Assignment, ConfigurationFile
 from kemi.errors import ConfigurationError
 from kemi.parameters import GROUPS
 from kemi.settings import Settings
@@ -53,6 +53,10 @@ PID_FILE: Final = "kamailio.pid"
 LONGEST_SOCKET: Final = 104
 """Octets of a Unix socket's path, as Kamailio takes it."""
 
+NEEDED: Final = {("usrloc", "use_domain"): "1", ("registrar", "received_avp"): "$avp(received)"}
+"""Parameters of modules that cannot be others: users of one name in two domains are two, and a connection that ends ends what was
+registered over it."""
+
 PLACE_IN_KAMAILIO: Final = re.compile(r"^.*?\]: \w+\(\): ")
 """What stands before the words of a line of its log: process, level, place in its sources."""
 
@@ -82,6 +86,45 @@ def refuse_incomplete(configuration: Path, outer: Mapping[str, str]) -> None:
 def read(found: Settings, configuration: Path, outer: Mapping[str, str]) -> ConfigurationFile:
     """The configuration as Kamailio will read it."""
     return configuration_file.read(configuration, environment(found, configuration, outer), settings.defines(outer))
+
+
+def refuse_other_values(found: Settings, file: ConfigurationFile) -> None:
+    """Make sure that Kamailio itself uses the folder and the database of the program, and its modules what the program relies on.
+
+    It takes a folder as it is written, with quotation marks, from its own working directory; no variable overrides a define.
+
+    Args:
+        file: the configuration as Kamailio will read it.
+
+    Raises:
+        ConfigurationError: it would use others.
+    """
+    folder = file.defines.get("KP_VAR", str(found.var))
+    if folder[:1] in "\"'" or (PROJECT / configuration_file.unquoted(folder)).resolve() != found.var:
+        needed = f"{found.var} without quotation marks, as the program uses it, is needed"
+        raise ConfigurationError(f"KP_VAR = {folder}: Kamailio takes it as the configuration defines it; {needed}")
+    url = configuration_file.unquoted(file.defines.get("KP_DB_URL", found.db_url))
+    if _database(url) != _database(found.db_url):
+        needed = f"{found.shown_db_url}, as the program uses it, is needed"
+        raise ConfigurationError(f"KP_DB_URL: Kamailio takes the one that the configuration defines; {needed}")
+    for (module, parameter), value in NEEDED.items():
+        given = _last_given(file, module, parameter)
+        if given is not None and str(given.value) != value:
+            told = f'modparam("{module}", "{parameter}", ...) is {given.value}'
+            raise ConfigurationError(f"{given.place}: {told}; the program needs {value}, as kemi-presence.cfg has it")
+
+
+def _last_given(file: ConfigurationFile, module: str, parameter: str) -> Assignment | None:
+    """What a parameter of a module is set to; one modparam may name several modules."""
+    names = (name.rpartition(".") for name in file.modules)
+    given = [f"{modules}.{last}" for modules, _, last in names if last == parameter and module in modules.split("|")]
+    return file.modules[given[-1]] if given else None
+
+
+def _database(url: str) -> Path | None:
+    """The file that it is for Kamailio; None: PostgreSQL, which the program finds for it."""
+    path = url.removeprefix("sqlite:///")
+    return (PROJECT / path).resolve() if path != url else None
 
 
 def refuse_unusable_folder(found: Settings) -> None:
@@ -256,8 +299,9 @@ def check_syntax(found: Settings, configuration: Path, outer: Mapping[str, str])
     """Let Kamailio check the syntax of its configuration.
 
     Raises:
-        ConfigurationError: it refuses.
+        ConfigurationError: it refuses, or would use another folder or database than the program.
     """
+    refuse_other_values(found, read(found, configuration, outer))
     command = ["kamailio", "-c", "-f", str(configuration), *memory(), "-w", str(PROJECT), *definitions(found, outer)]
     try:
         done = subprocess.run(

@@ -10,6 +10,9 @@ from kemi.subscription import Reason, Removed, State, Subscription
 NEVER: Final = 1e18
 """`next_at` of a list's member: it has no deadline, its list has."""
 
+GONE: Final = -1
+"""`connection` of a dialog whose connection has ended with the server: Kamailio counts anew, its number is somebody else's now."""
+
 BUSY: Final = 0.2
 """Seconds that news of a list's member waits when somebody else works on the list."""
 
@@ -209,8 +212,19 @@ def forget_lists(database: Database, ids: Iterable[str]) -> None:
 
 
 def resume(database: Database, now: float) -> Result:
-    """After a start: NOTIFYs whose answer nobody waits for any more are due again."""
+    """After a start: NOTIFYs whose answer nobody waits for any more are due again, and there are no connections."""
+    database.execute("subscription_disconnect", {"gone": GONE})
     return database.execute("subscription_resume", {"now": now})
+
+
+def sockets(database: Database) -> list[str]:
+    """The sockets of ours that subscriptions have come in on."""
+    return [socket for (socket,) in database.execute("subscription_sockets").rows()]
+
+
+def move(database: Database, gone: str, ours: str, now: float) -> Result:
+    """After a start: what came in on a socket that is gone is told from another one, at once."""
+    return database.execute("subscription_move", {"gone": gone, "ours": ours, "now": now})
 
 
 def deadlines(database: Database, now: float, cleaned: float) -> tuple[bool, bool, bool]:

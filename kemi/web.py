@@ -24,7 +24,7 @@ class Web:
     Args:
         is_trusted: whether a source address is one of KP_TRUSTED.
         secret: key of this installation.
-        started: when the server did, seconds since the epoch.
+        started: when the server did, by `time.monotonic`, in seconds.
     """
 
     def __init__(self, realm: Realm, is_trusted: Callable[[str], bool], secret: bytes, started: float) -> None:

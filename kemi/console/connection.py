@@ -1,7 +1,6 @@
 """The database of a server that may be running, opened; all that `presencectl run` needs of it."""
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -120,4 +119,4 @@ def owner_of(path: Path) -> str:
 
 def shown_url(found: Settings) -> str:
     """The URL of the database without its password."""
-    return re.sub(r"(://[^/@:]*):[^@/]*@", r"\1@", found.db_url).partition("?")[0]
+    return found.shown_db_url

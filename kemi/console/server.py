@@ -4,13 +4,15 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 from click.shell_completion import get_completion_class
 
-from kemi import certificate, database, parameters, schema, settings, sip, startup
+from kemi import certificate, database, parameters, schema, settings, sip, sole_server, startup
 from kemi.console import running
 from kemi.console.connection import connected, is_missing, opened, shown_url
 from kemi.console.output import json_option, one_line, say, show, table, warn
@@ -39,6 +41,7 @@ def run(configuration: Path) -> None:
     for line in found.notices:
         say("notice", line)
     file = startup.read(found, configuration, os.environ)
+    startup.refuse_other_values(found, file)
     if pair := certificate.pair(file, configuration.parent, startup.PROJECT):
         certificate.refuse_unusable(pair)
     orphans = startup.refuse_second_server(found.var / startup.PID_FILE)
@@ -46,6 +49,7 @@ def run(configuration: Path) -> None:
         say("cleaning up", f"{len(orphans)} workers of a server that was killed are ended")
     startup.refuse_taken_sockets(found, file)
     with opened(found) as connection:
+        sole_server.refuse_second(found, partial(say, "database"))
         applied = schema.migrate(connection)
         nonce_secret = schema.nonce_secret(connection)
     say_applied(found, applied)
@@ -236,6 +240,7 @@ def database_state(found: Settings) -> str:
     """Whether the database can be reached and its schema is this code's.
 
     Raises:
+        NotNow: another server works with it.
         ConfigurationError: the schema is newer.
     """
     if is_missing(found):
@@ -244,4 +249,15 @@ def database_state(found: Settings) -> str:
         state = schema.state(connection)
     if state.unknown:
         raise ConfigurationError(f"{shown_url(found)} has {state.unknown[-1]}: a newer release made it")
+    other = other_server(found)
+    if other:
+        raise startup.NotNow(f"a start now would fail: {shown_url(found)} is used by another server, {other}")
     return f"{shown_url(found)}, {', '.join(state.missing) + ' will be applied' if state.missing else 'up to date'}"
+
+
+def other_server(found: Settings) -> sole_server.Holder | None:
+    """Who works with the database; None: nobody, or the server of this KP_VAR."""
+    with closing(sole_server.lock_of(found)) as lock:
+        holder = lock.holder()
+    own = [sole_server.name_of(int(each)) for each in startup.processes_with(found.var / startup.PID_FILE)]
+    return holder if holder and holder.name not in own else None

@@ -220,7 +220,7 @@ def forget_record_route() -> None:
     """A PUBLISH makes no dialog: its answer has no Record-Route (RFC 3903 section 6)."""
     if KSR.hdr.is_present("Record-Route") > 0:
         KSR.hdr.remove("Record-Route")
-        KSR.textopsx.msg_apply_changes()
+        apply_changes()
 
 
 def _way_back(transport: str) -> dict[str, Any]:
@@ -320,7 +320,17 @@ def set_to_tag(tag: str) -> None:
     to_field = field("$hdr(To)")
     KSR.hdr.remove("To")
     KSR.hdr.append(f"To: {to_field};tag={tag}\r\n")
-    KSR.textopsx.msg_apply_changes()
+    apply_changes()
+
+
+def apply_changes() -> None:
+    """Have changes of the request's header fields count, here and for Kamailio's modules.
+
+    Raises:
+        SipError: 500, Kamailio does not do that behind record_route() of a script.
+    """
+    if KSR.textopsx.msg_apply_changes() < 0:
+        raise SipError("the script has to leave record_route() to requests that it relays")
 
 
 def begin_transaction() -> bool:

@@ -158,7 +158,7 @@ def forget(realm: Realm, is_trusted: bool) -> None:
         for each in kept.get(name, ()):
             KSR.hdr.append(f"{name}: {each}\r\n")
     if changed:
-        KSR.textopsx.msg_apply_changes()
+        gateway.apply_changes()
 
 
 def _is_for_us(realm: Realm, given: str) -> bool:
@@ -173,7 +173,7 @@ def check(realm: str, ha1: str, given: Credentials) -> Outcome:
     """
     name = "Authorization" if text("$rm") == "REGISTER" else "Proxy-Authorization"
     KSR.hdr.insert(f"{name}: {given.value}\r\n")
-    KSR.textopsx.msg_apply_changes()
+    gateway.apply_changes()
     result = KSR.auth.pv_auth_check(realm, ha1, HA1_AND_CHALLENGE, 0)
     if result in OLD_NONCE:
         KSR.pv.sets(CHALLENGE, f"{text(CHALLENGE).rstrip()}, stale=true\r\n")

@@ -104,12 +104,12 @@ class Doorkeeper:
 
     Args:
         secret: key of this installation.
-        started: when the server did, seconds since the epoch.
+        started: when the server did, by `time.monotonic`, in seconds: the clock may be set right afterwards, as at boot.
     """
 
     def __init__(self, secret: bytes, started: float) -> None:
         self._secret = secret
-        self._started = int(started)
+        self._started = started
 
     def admit(
         self, database: Database, settings: Settings, realm: Realm, request: HttpRequest, is_trusted: bool
@@ -146,7 +146,7 @@ class Doorkeeper:
         if given.is_digest:
             domain = given.realm if given.realm in realm.domains else domain
             made = http_digest.made_at(self._secret, given.nonce)
-            is_old = made is not None and made < max(self._started, time.time() - NONCE_LIFETIME)
+            is_old = made is not None and self._is_old(made)
             is_usable = made is not None and given.realm == domain and given.algorithm == settings.auth.algorithm.upper()
         if not is_usable:
             return self._challenge(settings, domain, request.is_secure, is_old)
@@ -158,6 +158,12 @@ class Doorkeeper:
         if is_old or (given.is_digest and _is_used(given)):
             return self._challenge(settings, domain, request.is_secure, is_stale=True)
         return (realm.address_of_record(f"sip:{user}@{domain}"),)
+
+    def _is_old(self, made: int) -> bool:
+        """Whether a nonce was made too long ago, before the start, or before the clock was set back: by the clock, in seconds."""
+        now = time.time()
+        age = min(NONCE_LIFETIME, time.monotonic() - self._started)
+        return not int(now - age) <= made <= now
 
     def _challenge(self, settings: Settings, domain: str, is_secure: bool, is_stale: bool = False) -> HttpReply:
         nonce = http_digest.nonce(self._secret, time.time(), secrets.token_hex(8))

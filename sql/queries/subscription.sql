@@ -6,9 +6,10 @@ remote_uri, remote_tag, remote_target, route_set, local_cseq, remote_cseq, branc
 due_at, in_flight_since, notified_at, notified_tag, next_at, watcher_id, display_name, watcher_event, sequence, event_parameters,
 version, changes, told, suppress, rates, recent, least_gap, repeat_at, permissions, judge_at, body, list_id, known
 
--- When a change of now is told: not before the interval since the last NOTIFY is over.
+-- When a change of now is told: not before the interval since the last NOTIFY is over. Where that one lies ahead, the clock was set back.
 -- part: subscription_due_at
 CASE WHEN due_at <= :now THEN due_at
+     WHEN notified_at > :now THEN :now
      WHEN least_gap > :interval AND notified_at + least_gap > :now THEN notified_at + least_gap
      WHEN notified_at + :interval > :now THEN notified_at + :interval ELSE :now END AS due_at
 
@@ -162,6 +163,16 @@ RETURNING id, package, resource, watcher, watcher_id, display_name, created_at, 
 -- name: subscription_resume
 UPDATE subscription SET in_flight_since = NULL, due_at = :now, next_at = :now, notified_tag = ''
 WHERE in_flight_since IS NOT NULL;
+
+-- name: subscription_disconnect
+UPDATE subscription SET connection = :gone WHERE connection > 0;
+
+-- name: subscription_sockets
+SELECT DISTINCT socket FROM subscription WHERE list_id = '';
+
+-- Its next NOTIFY says in Contact where its watcher finds us now.
+-- name: subscription_move
+UPDATE subscription SET socket = :ours, due_at = :now, next_at = :now, notified_tag = '' WHERE socket = :gone AND list_id = '';
 
 -- name: subscription_deadlines
 SELECT EXISTS (SELECT 1 FROM subscription WHERE next_at <= :now),

@@ -1,5 +1,6 @@
 """What a restart does, and what it does not do."""
 
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -7,13 +8,15 @@ from collections.abc import Callable
 import pytest
 
 from tests.server import ROOT, Server, free_port
-from tests.useragent import Agents, Message, UserAgent, pidf
+from tests.useragent import PATIENCE, Agents, Message, UserAgent, pidf
 from tests.wire.observe import change, rows, wait_until, wait_until_settled
 
 pytestmark = pytest.mark.crash
 ALICE = "sip:alice@example.org"
 LIFETIME = 3
 """Seconds: long enough to subscribe and be told, short enough to wait for."""
+MANY = 20
+"""Connections: more than a start is asked over whether it is ready."""
 
 
 @pytest.fixture
@@ -130,6 +133,46 @@ def test_what_expired_meanwhile_is_ended(start_server: Callable[..., Server]) ->
     assert bob.wait(lambda message: message.method == "NOTIFY").get("Subscription-State") == "terminated;reason=timeout"
     assert b"short" not in carl.notify().body
     assert _count(server, "publication") == 0
+
+
+def test_who_watches_is_told_from_the_address_that_the_server_has_now(server: Server, agents: Agents) -> None:
+    """Another KP_IP or KP_PORT, or a backup on another machine: Contact of the next NOTIFY is where a refresh goes."""
+    bob = agents("bob")
+    tag, before = bob.subscribe(ALICE).to_tag, bob.notify()
+    wait_until_settled(server)
+    server.stop()
+    server.port = free_port()
+    server.variables["KP_PORT"] = str(server.port)
+    server.start()
+    bob.server = server.address
+    told = bob.notify()
+    contact = told.get("Contact").strip("<>")
+    assert (told.cseq > before.cseq, contact.partition(";")[0]) == (True, f"sip:127.0.0.1:{server.port}")
+    dialog = {"to": f"<{ALICE}>", "call_id": bob.call_id, "from_tag": bob.from_tag, "to_tag": tag}
+    assert bob.subscribe(contact, cseq=2, **dialog).status == 200
+    assert bob.notify().cseq > told.cseq
+
+
+@pytest.mark.rfc("TRN-013")
+def test_a_connection_of_before_is_not_taken_for_one_of_now(server: Server, agents: Agents) -> None:
+    """Kamailio numbers connections anew: who comes first has the number of bob's, which is gone. He is told at his Contact."""
+    others = [agents(f"other{number}", "tcp") for number in range(MANY)]
+    assert {each.request("OPTIONS", "sip:example.org").status for each in others} == {200}
+    bob, alice = agents("bob", "tcp"), agents("alice")
+    with socket.create_server((server.address[0], 0)) as listening:
+        listening.settimeout(PATIENCE)
+        contact = "sip:bob@{}:{};transport=tcp".format(*listening.getsockname())
+        assert bob.request("SUBSCRIBE", ALICE, "Event: presence", f"Contact: <{contact}>", "Expires: 600").status == 200
+        bob.notify()
+        wait_until_settled(server)
+        ((number,),) = rows(server, "SELECT connection FROM subscription WHERE watcher = 'sip:bob@example.org'")
+        _crash(server)
+        for _ in range(2 * MANY):
+            assert agents("carl", "tcp").subscribe("sip:carl@example.org").status == 200
+        assert (number,) in rows(server, "SELECT connection FROM subscription WHERE watcher = 'sip:carl@example.org'")
+        alice.publish(pidf("open", note="after"))
+        with listening.accept()[0] as connection:
+            assert connection.recv(4096).startswith(f"NOTIFY {contact} SIP/2.0".encode())
 
 
 def test_idle_subscriptions_hear_nothing(server: Server, agents: Agents) -> None:

@@ -95,6 +95,14 @@ def test_a_part_is_written_into_statements_of_every_file(tmp_path: Path) -> None
     assert load_queries(tmp_path, "sqlite") == {"one": "SELECT a, b FROM t", "two": "SELECT a, b, c FROM t"}
 
 
+def test_who_connects_after_an_update_of_the_files_has_the_statements_of_the_start(tmp_path: Path) -> None:
+    """A worker connects with its first request; the program that it runs is that of the start."""
+    (tmp_path / "one.sql").write_text("-- name: one\nSELECT 1;\n")
+    load_queries(tmp_path, "sqlite")
+    (tmp_path / "one.sql").write_text("-- name: one\nSELECT 2;\n")
+    assert load_queries(tmp_path, "sqlite") == {"one": "SELECT 1"}
+
+
 def test_a_part_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.sql").write_text("-- name: one\nSELECT {columns} FROM t;\n")
     with pytest.raises(KeyError, match="columns"):

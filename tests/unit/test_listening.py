@@ -78,6 +78,27 @@ def test_addresses_of_this_project_are_those_of_its_settings() -> None:
     assert names(file) == ["udp:[::1]:5070", "tcp:[::1]:5070", "tcp:[::1]:8080", "tls:[::1]:5071"]
 
 
+LISTENED = "enable_tls = yes\nlisten = udp:[2001:db8::1]:5070\nlisten = udp:192.0.2.1:5060\nlisten = tls:192.0.2.1:5061\n"
+
+
+@pytest.mark.parametrize(
+    ("socket", "successor"),
+    [
+        ("udp:192.0.2.1:5060", None), ("udp:[2001:DB8:0:0:0:0:0:1]:5070", None), ("tls:192.0.2.1:5061", None),
+        ("udp:192.0.2.2:5060", "udp:192.0.2.1:5060"), ("udp:192.0.2.1:5062", "udp:192.0.2.1:5060"),
+        ("udp:[2001:db8::2]:5060", "udp:[2001:db8::1]:5070"), ("tls:[2001:db8::1]:5061", None),
+        ("tls:192.0.2.1:5060", "tls:192.0.2.1:5061"), ("tcp:192.0.2.1:5060", None), ("ws:192.0.2.2:8080", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_socket_that_is_gone_has_a_successor_of_its_transport(tmp_path: Path, socket: str, successor: str | None) -> None:
+    assert listening.successors(read(tmp_path, LISTENED), [socket]).get(socket) == successor
+
+
+@pytest.mark.parametrize("text", ["", "listen = udp:eth0:5060\nlisten = udp:192.0.2.1:5060\n"])
+def test_where_it_is_not_known_what_is_listened_on_no_socket_is_gone(tmp_path: Path, text: str) -> None:
+    assert listening.successors(read(tmp_path, text), ["udp:192.0.2.2:5060"]) == {}
+
+
 def test_a_port_that_somebody_has_is_refused(tmp_path: Path, found: Settings, taken: int) -> None:
     file = read(tmp_path, f"listen = udp:127.0.0.1:{taken}\nlisten = tcp:127.0.0.1:{taken}\nlisten = tcp:127.0.0.2:{taken}\n")
     refused = listening.tried(file, listening.listeners(file))

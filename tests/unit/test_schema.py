@@ -115,6 +115,26 @@ def test_a_migration_that_fails_is_not_applied_at_all(empty: Database, folder: P
     assert schema.migrate(empty) == ["0002_broken"]
 
 
+def test_what_another_process_applies_meanwhile_is_not_applied_again(
+    new_database: Callable[[Path], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings_of(new_database(tmp_path))
+    one, other = database.connect(settings), database.connect(settings)
+    look = schema.state
+
+    def looked(connection: Database) -> schema.SchemaState:
+        monkeypatch.setattr(schema, "state", look)
+        found = look(connection)
+        assert schema.migrate(other) == list(found.missing) != []
+        return found
+
+    monkeypatch.setattr(schema, "state", looked)
+    assert schema.migrate(one) == []
+    assert schema.state(one).missing == ()
+    for each in (one, other):
+        each.close()
+
+
 # What a table that is made anew keeps
 
 

@@ -83,6 +83,15 @@ def test_a_refusal_is_false(server: Server, method: str, header: tuple[str, str]
     assert (result, done.status) == (FALSE, 489)
 
 
+def test_a_subscription_is_refused_where_kamailio_keeps_our_tag_out_of_the_answer(server: Server, ksr: KSR) -> None:
+    """It applies no changes behind record_route(), which Kamailio's own configuration calls for each SUBSCRIBE."""
+    ksr.results["textopsx.msg_apply_changes"] = -1
+    server.receive("SUBSCRIBE")
+    assert call(server, "handle_subscription", "registrar") == FALSE
+    assert (ksr.responses[-1].status, ksr.sent) == (500, [])
+    assert "record_route()" in server.lines("warn")[0]
+
+
 def test_a_publish_for_somebody_else_is_false(server: Server) -> None:
     result, done = handled(server, "PUBLISH", uri=BOB)
     assert (result, done.status) == (FALSE, 403)

@@ -152,6 +152,19 @@ def test_a_nonce_that_is_too_old_is_stale(alice: Browser, monkeypatch: pytest.Mo
     assert alice.ask("GET", CAPS, alice.credentials("GET", CAPS)).status == 200
 
 
+def test_a_clock_that_was_set_back_makes_no_new_nonce_old(
+    alice: Browser, monkeypatch: pytest.MonkeyPatch, handler: ModuleType
+) -> None:
+    """As at boot, when the time comes over the network after the server has started. Nonces that seem to be of later are stale."""
+    now = handler.time.time()
+    alice.take(alice.ask("GET", CAPS))
+    monkeypatch.setattr(handler.time, "time", lambda: now - 3600)
+    answer = alice.ask("GET", CAPS, alice.credentials("GET", CAPS))
+    assert (answer.status, "stale=true" in answer.headers["www-authenticate"][0]) == (401, True)
+    alice.take(answer)
+    assert alice.ask("GET", CAPS, alice.credentials("GET", CAPS)).status == 200
+
+
 @pytest.mark.rfc("SEC-024")
 def test_credentials_are_for_one_uri(alice: Browser) -> None:
     alice.take(alice.ask("GET", CAPS))

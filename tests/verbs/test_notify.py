@@ -175,6 +175,15 @@ def test_a_change_after_the_interval_is_told_at_once(world: World) -> None:
     assert len(world.notifier()) == 1
 
 
+def test_a_clock_that_was_set_back_keeps_no_change_back(world: World) -> None:
+    """The last NOTIFY seems to go out an hour from now."""
+    world.set(notify_interval=5)
+    world.watch()
+    world.now -= 3600
+    world.publish()
+    assert len(world.notifier()) == 1
+
+
 @pytest.mark.rfc("PA-032")
 def test_a_package_without_interval_is_told_at_once(world: World) -> None:
     world.set(notify_interval=5)
@@ -346,6 +355,17 @@ def test_a_farewell_that_a_crash_left_in_flight_is_said_again(prompt: World) -> 
     assert (told.id, state_of(told)) == (dialog, "terminated;reason=timeout")
     prompt.answer(told)
     assert not prompt.has_subscription(dialog)
+
+
+@pytest.mark.rfc("TRN-013")
+def test_a_connection_ends_with_the_server(prompt: World) -> None:
+    """Its number is somebody else's after the start; a dialog without one has none then either."""
+    stream = prompt.subscribe(transport="tcp", socket="tcp:192.0.2.1:5060", connection=9).dialog
+    datagram = prompt.subscribe().dialog
+    with prompt.database.transaction():
+        store.resume(prompt.database, prompt.now)
+    told = {each.id: each.connection for each in prompt.notifier()}
+    assert told == {stream: store.GONE, datagram: 0}
 
 
 def test_a_change_that_a_crash_left_untold_is_told(prompt: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 from kemi import packages, reauthorize
 from kemi.answer import Answer
 from kemi.effects import Effect, Log, SendRequest, Wake
-from kemi.event_package import Decision
+from kemi.event_package import Authorization, Decision
 from kemi.subscription import Reason, State
 from tests.unit.values import ALICE, BOB, CAROL, pidf
 from tests.verbs.world import World, state_of
@@ -64,6 +64,7 @@ def test_who_is_allowed_becomes_active_and_gets_the_document_at_once(world: Worl
     world.publish(pidf("t1", note="here"))
     dialog = world.watch()
     assert "here" not in world.subscribe(CAROL).sent[0].body
+    world.set(notify_interval=5)
     world.decide(Decision.ALLOW)
     effects = ask_again(world)
     assert Wake() in effects or Wake(blocked=True) in effects
@@ -111,6 +112,57 @@ def test_another_document_waits_for_the_interval_like_any_change(world: World, f
     world.now = at + 5
     (notify,) = world.notifier()
     assert state_of(notify).startswith("active")
+
+
+@pytest.mark.rfc("PA-048")
+def test_another_document_waits_as_long_as_the_watcher_has_asked_for(world: World) -> None:
+    world.decide(Decision.ALLOW)
+    world.publish()
+    world.watch(event="presence;max-rate=0.1")
+    world.now += 1
+    world.decide(Decision.POLITE_BLOCK)
+    ask_again(world)
+    world.now += 8
+    assert world.notifier() == []
+    world.now += 1
+    assert len(world.notifier()) == 1
+
+
+@pytest.mark.rfc("PA-001")
+def test_what_a_refresh_is_to_be_told_does_not_wait_because_the_document_is_another_one(world: World) -> None:
+    world.set(notify_interval=5)
+    world.decide(Decision.ALLOW)
+    world.publish()
+    dialog = world.watch()
+    world.refresh(dialog)
+    world.decide(Decision.POLITE_BLOCK)
+    ask_again(world)
+    assert len(world.notifier()) == 1
+
+
+@pytest.mark.rfc("TRN-025")
+def test_another_document_waits_for_the_answer_to_the_notify_in_flight(world: World) -> None:
+    world.decide(Decision.ALLOW)
+    world.publish()
+    (first,) = world.subscribe().sent
+    world.decide(Decision.POLITE_BLOCK)
+    assert Wake(blocked=True) in ask_again(world)
+    world.now += 5
+    assert world.notifier() == []
+    (second,) = world.answer(first)
+    assert (second.cseq, state_of(second).partition(";")[0]) == (first.cseq + 1, "active")
+
+
+def test_another_document_does_not_wait_where_the_clock_was_set_back(world: World) -> None:
+    """As any change: the last NOTIFY seems to go out an hour from now."""
+    world.set(notify_interval=5)
+    world.decide(Decision.ALLOW)
+    world.publish()
+    world.watch()
+    world.now -= 3600
+    world.decide(Decision.POLITE_BLOCK)
+    ask_again(world)
+    assert len(world.notifier()) == 1
 
 
 def test_polite_block_is_told_as_going_away_is(world: World) -> None:
@@ -204,7 +256,7 @@ def test_who_waits_does_not_wait_any_more(world: World, decision: Decision, told
     world.subscribe(expires="0")
     dialog = watch_watchers(world)
     world.decide(decision)
-    ask_again(world)
+    assert Wake() in ask_again(world)
     assert f'status="terminated" event="{told}"' in run(world)[dialog].body
     assert ask_again(world) == []
 
@@ -213,6 +265,35 @@ def test_who_waits_and_is_not_decided_about_waits(world: World) -> None:
     world.subscribe(expires="0")
     assert ask_again(world) == []
     assert 'status="waiting"' in world.subscribe(ALICE, event=WINFO, from_uri=ALICE).sent[0].body
+
+
+def test_who_is_asked_about_is_the_only_one_whose_waiting_ends(world: World) -> None:
+    for each in (BOB, CAROL):
+        world.subscribe(each, expires="0")
+    world.decide(Decision.ALLOW)
+    assert [each.text for each in ask_about_bob(world) if isinstance(each, Log)] == [
+        f"watcher approved: resource={ALICE} watcher={BOB} event=presence"
+    ]
+
+
+def test_that_the_rules_are_to_be_asked_at_another_time_is_noted_and_told_nobody(world: World) -> None:
+    dialog = watch(world)
+    world.serve(
+        authorize=lambda _at, watchers, _resource: dict.fromkeys(watchers, Authorization(Decision.CONFIRM, "", world.now + 60))
+    )
+    assert ask_again(world) == []
+    assert world.subscription(dialog).judge_at == world.now + 60
+
+
+def test_a_package_that_is_not_served_has_no_rules(world: World) -> None:
+    assert ask_again(world, "other") == []
+
+
+def test_a_publish_comes_wholly_before_or_after(world: World) -> None:
+    watch(world)
+    with world.counted() as names:
+        ask_again(world)
+    assert names[0] == "lock"
 
 
 def test_the_statements_do_not_grow_with_the_watchers(world: World) -> None:
