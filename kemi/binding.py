@@ -9,7 +9,7 @@ class Binding(NamedTuple):
     Args:
         ruid: usrloc's name of the binding; a refresh keeps it.
         username, domain: the address of record as usrloc writes it.
-        received: URI of the connection that the REGISTER came over, "" over UDP.
+        received: URI of the connection that the REGISTER came over; over UDP of where a client behind a NAT sent it from, else "".
         expires: seconds since the epoch.
         q: 0 to 1, -1 where none was given.
         methods: bits of the methods in Allow, None: all.

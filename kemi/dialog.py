@@ -50,8 +50,11 @@ def contact(socket: str, resource: str, secure: bool) -> str:
 
 
 def contact_of(subscription: Subscription) -> str:
-    """Our Contact in this dialog."""
-    return contact(subscription.socket, subscription.resource, subscription.remote_target[:5].lower() == "sips:")
+    """Our Contact in this dialog, which is one over SIPS where the watcher, or the first proxy on the way to it, is reached so."""
+    route_set = subscription.route_set
+    first = sip.address_uri(sip.split_list(route_set)[0]) if "sips:" in route_set.lower() else ""
+    is_secure = "sips:" in (subscription.remote_target[:5].lower(), first[:5].lower())
+    return contact(subscription.socket, subscription.resource, is_secure)
 
 
 def resource_of_contact(uri: sip.Uri) -> str | None:
@@ -153,13 +156,30 @@ def route(remote_target: str, route_set: str, flow: str) -> tuple[str, str, str]
         Request-URI, next hop ("": follow the Request-URI), and the Route line with CRLF, or "".
     """
     if not route_set:
-        return remote_target, flow, ""
+        return remote_target, flow or maddr_of(remote_target), ""
     routes = sip.split_list(route_set)
     first = sip.address_uri(routes[0])
     if re.search(r";lr\b", first.partition("@")[2] or first, re.IGNORECASE):
-        return remote_target, first, f"Route: {route_set}\r\n"
+        return remote_target, maddr_of(first) or first, f"Route: {route_set}\r\n"
     strict = ", ".join([*routes[1:], f"<{remote_target}>"])
-    return sip.request_uri_of(first), "", f"Route: {strict}\r\n"
+    return sip.request_uri_of(first), maddr_of(first), f"Route: {strict}\r\n"
+
+
+def maddr_of(uri: str) -> str:
+    """The next hop that a URI names by its parameter maddr, "" where it names none: its host says who it is then, not where.
+
+    RFC 3263 section 4. Kamailio does not look at it.
+    """
+    if "maddr=" not in uri.lower():
+        return ""
+    try:
+        named = sip.parse_uri(uri)
+        place = f"{named.scheme}:{sip.bracketed(named.parameter('maddr') or '')}{f':{named.port}' if named.port else ''}"
+        sip.parse_uri(place)
+    except SipError:
+        return ""
+    transport = named.parameter("transport")
+    return f"{place};transport={transport}" if transport else place
 
 
 def too_large(subscription: Subscription, request: SendRequest, profile: Profile) -> list[Log]:

@@ -15,13 +15,13 @@ KEPT = 8192
 
 @dataclass(frozen=True)
 class Realm:
-    """The domains served here and our own address; the first domain stands for the address.
+    """The domains served here and our own addresses, KP_IP and what else is listened on; the first domain stands for these.
 
     What it says of a URI never changes, so it is kept for the users seen last.
     """
 
     domains: tuple[str, ...]
-    address: str
+    addresses: frozenset[str]
     ports: frozenset[int]
 
     @lru_cache(maxsize=KEPT)  # noqa: B019 one Realm lives as long as its process
@@ -62,8 +62,8 @@ class Realm:
         return uri if resource is None else sip.parse_uri(resource)
 
     def is_own(self, uri: sip.Uri) -> bool:
-        """Whether the URI is this server's address."""
-        return uri.host.strip("[]") == self.address and (uri.port is None or uri.port in self.ports)
+        """Whether the URI is an address of this server."""
+        return uri.host.strip("[]") in self.addresses and (uri.port is None or uri.port in self.ports)
 
     def is_served(self, uri: sip.Uri) -> bool:
         """Whether the URI is for us: one of our domains or our own address."""
@@ -71,7 +71,7 @@ class Realm:
 
     def is_host(self, host: str) -> bool:
         """Whether a URI of a document here may have this host: our address, one of our domains, or a name below one."""
-        return host.strip("[]") == self.address or any(host == each or host.endswith(f".{each}") for each in self.domains)
+        return host.strip("[]") in self.addresses or any(host == each or host.endswith(f".{each}") for each in self.domains)
 
     def is_registrar(self, uri: sip.Uri) -> bool:
         """Whether a REGISTER may be for it: who registers here may know us by another name, or by an address in front of us."""
@@ -84,7 +84,9 @@ class Realm:
 
 def realm(settings: Settings) -> Realm:
     """What the settings say about who we are."""
-    return Realm(settings.domains, settings.address, frozenset((settings.port, settings.http_port, settings.tls_port)))
+    addresses = frozenset((settings.address, *(address for address, _ in settings.listening)))
+    ports = frozenset((settings.port, settings.http_port, settings.tls_port, *(port for _, port in settings.listening)))
+    return Realm(settings.domains, addresses, ports)
 
 
 def reaches(settings: Settings, address: str) -> bool:

@@ -3,7 +3,7 @@
 import ipaddress
 from functools import lru_cache
 
-from kemi import sip
+from kemi import dialog, sip
 from kemi.errors import BadRequest, UnsupportedUriScheme
 from kemi.settings import Settings
 
@@ -29,12 +29,25 @@ def contact_of(request: sip.Request, settings: Settings) -> str:
         raise BadRequest("Contact is no sip or sips URI")
     if request.uri[:5].lower() == "sips:" and uri.scheme != "sips":
         raise BadRequest("a subscription to a sips URI needs a sips Contact")
+    _refuse_own(uri, request, settings)
+    if maddr := dialog.maddr_of(text):
+        _refuse_own(sip.parse_uri(maddr), request, settings)
+    return text
+
+
+def _refuse_own(uri: sip.Uri, request: sip.Request, settings: Settings) -> None:
+    """Make sure that what goes there goes to another machine.
+
+    Raises:
+        BadRequest: 400, it does not.
+    """
     own = request.socket.partition(":")[2]
-    if _place(uri) == own and uri.host not in settings.domains:
+    if (_place(uri) == own or _is_listened_on(uri, settings)) and not _is_found_here(uri, settings):
         raise BadRequest("Contact is this server")
+    if _is_no_machine(uri.host):
+        raise BadRequest("Contact is an address of no machine, or of many")
     if _is_loopback(uri.host) and not _is_loopback(own.rpartition(":")[0]) and not _is_loopback(request.source_address):
         raise BadRequest("Contact is a loopback address")
-    return text
 
 
 def of_answer(contact: str, settings: Settings) -> str:
@@ -45,14 +58,27 @@ def of_answer(contact: str, settings: Settings) -> str:
     """
     if not contact or not settings.pa.notify_is_refresh:
         return ""
-    uri = sip.parse_uri(contact)
-    is_here = uri.host in settings.domains or f"sip:{_place(uri)}" == ourselves(settings)
+    places = (sip.parse_uri(each) for each in (contact, dialog.maddr_of(contact)) if each)
+    return "" if any(_leads_nowhere(each, settings) for each in places) else contact
+
+
+def _leads_nowhere(uri: sip.Uri, settings: Settings) -> bool:
+    """Whether what goes there stays here, or gets lost."""
+    is_here = _is_found_here(uri, settings) or _is_listened_on(uri, settings) or f"sip:{_place(uri)}" == ourselves(settings)
     is_local = _is_loopback(uri.host) and not _is_loopback(settings.address)
-    return "" if is_here or is_local else contact
+    return is_here or is_local or _is_no_machine(uri.host)
 
 
 def _place(uri: sip.Uri) -> str:
-    return f"{uri.host}:{uri.port or (5061 if uri.scheme == 'sips' else 5060)}"
+    return f"{uri.host}:{_port(uri)}"
+
+
+def _port(uri: sip.Uri) -> int:
+    return uri.port or (5061 if uri.scheme == "sips" else 5060)
+
+
+def _is_listened_on(uri: sip.Uri, settings: Settings) -> bool:
+    return (uri.host.strip("[]"), _port(uri)) in settings.listening
 
 
 def ourselves(settings: Settings) -> str:
@@ -60,12 +86,34 @@ def ourselves(settings: Settings) -> str:
     return f"sip:{sip.bracketed(settings.address)}:{settings.port}"
 
 
+def _is_found_here(uri: sip.Uri, settings: Settings) -> bool:
+    """Whether our own location table knows the way: it is in a domain of ours. At another port is another server, or a client."""
+    return uri.host in settings.domains and uri.port in (None, settings.port, settings.http_port, settings.tls_port)
+
+
 @lru_cache(maxsize=KEPT)
 def _is_loopback(host: str) -> bool:
+    address = _address(host)
+    if address is None:
+        return f".{host.rstrip('.')}".endswith(".localhost")
+    return address.is_loopback
+
+
+@lru_cache(maxsize=KEPT)
+def _is_no_machine(host: str) -> bool:
+    """Linux sends to itself what goes to 0.0.0.0."""
+    address = _address(host)
+    return address is not None and (address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255")
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that the host of a URI is, None where it is a name."""
     try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
+        address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
-        return host == "localhost"
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 def flow_of(request: sip.Request, contact: str, settings: Settings) -> tuple[str, int]:
@@ -80,8 +128,9 @@ def flow_of(request: sip.Request, contact: str, settings: Settings) -> tuple[str
     """
     if request.record_route or request.via_count > 1:
         return "", 0
-    host = sip.parse_uri(contact).host
-    if host in settings.domains:
+    uri = sip.parse_uri(contact)
+    host = uri.host
+    if _is_found_here(uri, settings):
         return ourselves(settings), 0
     source = f"{sip.bracketed(request.source_address)}:{request.source_port}"
     if request.transport != "udp":

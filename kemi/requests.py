@@ -195,7 +195,7 @@ class Requests(Process):
 
     def _pass_on(self) -> bool:
         """Our own SUBSCRIBE to a user of ours goes to the contacts that the registrar has; False: it is another one."""
-        tag = gateway.text("$ft") if self.settings.pa.subscribe_to_users and proxy.is_from_ourselves() else ""
+        tag = gateway.text("$ft") if self.settings.pa.subscribe_to_users and self._is_from_ourselves() else ""
         if not tag.startswith(TAG) or not outgoing_store.is_source(self.database, tag):
             return False
         self._relay_to_registered()
@@ -313,6 +313,10 @@ class Requests(Process):
         proxy.answer_in_time()
         self._relay_to_registered()
 
+    def _is_from_ourselves(self) -> bool:
+        """Whether the request came from a socket of this server's own; what goes to ourselves may leave from another one."""
+        return proxy.is_from_ourselves() or self.realm.is_own(proxy.source())
+
     def _relay_to_registered(self) -> None:
         if not proxy.relay_to_registered():
             raise TemporarilyUnavailable("the user is not registered")
@@ -323,7 +327,7 @@ class Requests(Process):
             self._answer_options()
         elif method == "MESSAGE":
             self._forward_message()
-        elif method == "NOTIFY" and proxy.is_from_ourselves():
+        elif method == "NOTIFY" and self._is_from_ourselves():
             self._relay_to_registered()
         elif method == "NOTIFY" and not self._hear():
             raise SubscriptionDoesNotExist("no subscription of this server")

@@ -98,12 +98,15 @@ def parse_uri(text: str) -> Uri:
     port = int(match["port"]) if match["port"] else None
     if port is not None and port > MAX_PORT:
         raise BadRequest("a URI has no such port")
-    host = match["host"].lower() if match["host"][0] != "[" else _ipv6(match["host"])
-    return Uri(scheme_name, match["user"] or "", host, port, match["parameters"] or "")
+    return Uri(scheme_name, match["user"] or "", _host(match["host"]), port, match["parameters"] or "")
 
 
-def _ipv6(host: str) -> str:
-    """In the one form of it (RFC 5954 section 4.2)."""
+def _host(host: str) -> str:
+    """In the one form of it (RFC 3261 section 19.1.4, RFC 5954 section 4.2); an IPv4 address is decimal (section 25.1)."""
+    if _IPV4.fullmatch(host):
+        return ".".join(str(int(number)) for number in host.split("."))
+    if host[0] != "[":
+        return host.lower()
     try:
         return f"[{ipaddress.IPv6Address(host[1:-1])}]"
     except ValueError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.usrloc import REGISTRAR, Registrar
+from tests.usrloc import REGISTRAR, SENT_BY, Registrar
 from tests.xhttp import XHTTP, Xhttp
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -367,7 +367,7 @@ def request_uri(message: Message) -> str | None:
     return message.uri if message.uri.partition(":")[0] in ("sip", "sips", "tel", "urn") else None
 
 
-VARIABLES: dict[str, Callable[[Message, tuple[str, str]], Any]] = {
+VARIABLES: dict[str, Callable[[Message, tuple[str, str]], Any]] = SENT_BY | {
     "$rm": lambda message, _: message.method,
     "$ru": lambda message, _: request_uri(message),
     "$ou": lambda message, _: message.original_uri or message.uri,

@@ -1,6 +1,7 @@
 """A double of Kamailio's registrar and usrloc, for the double of KSR: bindings in memory, as `$ulc` shows them (5.6)."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 EXPIRES = 2_000_000_000
@@ -86,3 +87,16 @@ class Registrar:
 
     def _registrar_unregister_ruid(self, table: str, uri: str, ruid: str) -> int:
         return self.usrloc.remove(uri, ruid)
+
+
+def sent_by(vias: list[str], number: int) -> str | None:
+    """The host in a Via."""
+    hosts = re.findall(r"(?:^|,)\s*[^\s,]+ (\[[^]]*\]|[^:;,]+)", ",".join(vias))
+    return hosts[number] if len(hosts) > number else None
+
+
+SENT_BY: dict[str, Callable[[Any, tuple[str, str]], Any]] = {
+    "$via0(host)": lambda message, _: sent_by(message.all("Via"), 0),
+    "$via1(host)": lambda message, _: sent_by(message.all("Via"), 1),
+}
+"""Who registers says there where it believes to be."""

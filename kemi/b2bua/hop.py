@@ -17,7 +17,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from kemi import sip
+from kemi import dialog, sip
 from kemi.errors import SipError
 from kemi.identity import realm
 from kemi.settings import Settings
@@ -41,7 +41,8 @@ def after(target: str, route_set: str) -> str:
     Raises:
         BadRequest: 400, the first route cannot be read.
     """
-    return sip.address_uri(sip.split_list(route_set)[0]) if route_set else target
+    first = sip.address_uri(sip.split_list(route_set)[0]) if route_set else target
+    return dialog.maddr_of(first) or first
 
 
 def is_allowed(settings: Settings, uri: str, near: str = "", may_be_own: bool = False) -> bool:

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 
 import KSR
 
+from kemi import sip
 from kemi.binding import Binding
-from kemi.errors import ServiceUnavailable
+from kemi.errors import ServiceUnavailable, SipError
 from kemi.gateway import field, one_log_line, text, value, wake
 
 LOCATION = "location"
@@ -67,7 +68,7 @@ def registration(presentity: str) -> Iterator[Callable[[], list[Binding]]]:
     """Work on a REGISTER: gives what lets Kamailio's registrar change the bindings, and answers when all inside is done.
 
     What is sent to a binding made over a stream goes back there: over a WebSocket its Contact cannot be resolved
-    (RFC 7118 section 5.2).
+    (RFC 7118 section 5.2). So it does over UDP where a client is behind a NAT.
 
     Args:
         presentity: canonical URI of the address of record; To may name our address instead of its domain.
@@ -77,11 +78,13 @@ def registration(presentity: str) -> Iterator[Callable[[], list[Binding]]]:
         BadRequest: 400, Contact is too long, no UTF-8, or holds control characters.
     """
     require_loaded()
-    field("$(hdr(Contact)[*])")
+    contact = field("$(hdr(Contact)[*])") or ""
     connection = int(value("$conid") or 0) if text("$pr").lower() != "udp" else 0
     if connection:
         KSR.pv.sets(RECEIVED, text("$su"))
         KSR.tcpops.tcp_enable_closed_event_cid(connection)
+    elif _is_behind_nat(contact):
+        KSR.pv.sets(RECEIVED, text("$su"))
     saved: list[int] = []
 
     def save() -> list[Binding]:
@@ -98,6 +101,24 @@ def registration(presentity: str) -> Iterator[Callable[[], list[Binding]]]:
     KSR.registrar.reg_send_reply()
     if connection and not is_alive(connection):
         connection_closed()
+
+
+def _is_behind_nat(contact: str) -> bool:
+    """Whether who registers over UDP believes to be, by Via and Contact, at an address that its request has not come from.
+
+    Who registers for another device is in Via itself, and who comes through a proxy has a second one.
+    """
+    own = sip.bracketed(text("$via0(host)"))
+    if not own or own == sip.bracketed(text("$si")) or not sip.is_address(own) or text("$via1(host)"):
+        return False
+    return own in [_host_of(each) for each in sip.split_list(contact)]
+
+
+def _host_of(address: str) -> str:
+    try:
+        return sip.parse_uri(sip.address_uri(address)).host
+    except SipError:
+        return ""
 
 
 def _forget_answer() -> None:

@@ -142,5 +142,10 @@ def answer_cancel() -> None:
 
 
 def is_from_ourselves() -> bool:
-    """Whether the request came from this server's own socket."""
+    """Whether the request came from the socket that it came in on."""
     return bool(value("$si") == value("$Ri") and value("$sp") == value("$Rp"))
+
+
+def source() -> sip.Uri:
+    """The address that the request came from."""
+    return sip.Uri("sip", "", text("$si"), value("$sp"), "")

@@ -134,13 +134,49 @@ def test_loose_routes_are_followed_in_their_order(first: str) -> None:
 @pytest.mark.rfc("TRN-005")
 @pytest.mark.parametrize(
     "first",
-    ["sip:p.example.net;transport=tcp", "sip:p.example.net;lrx=1", "sip:p.example.net;maddr=192.0.2.9", "sip:x;lr@p.example.net"],
+    ["sip:p.example.net;transport=tcp", "sip:p.example.net;lrx=1", "sip:p.example.net;maddr=", "sip:x;lr@p.example.net"],
 )
 def test_a_strict_route_is_the_request_uri_and_the_target_goes_last(first: str) -> None:
     fields, request = notify(route_set=f"<{first}>, <sip:p2.example.net;lr>")
     assert request.uri == first
     assert request.next_hop == ""
     assert fields["Route"] == [f"<sip:p2.example.net;lr>, <{TARGET}>"]
+
+
+MADDR = "sip:p.example.net:5070;transport=tcp;maddr=192.0.2.9"
+
+
+@pytest.mark.rfc("TRN-023")
+@pytest.mark.parametrize(
+    ("fields", "uri"),
+    [
+        ({"remote_target": MADDR}, MADDR),
+        ({"route_set": f"<{MADDR};lr>, <sip:p2.example.net;lr>"}, TARGET),
+        ({"route_set": f"<{MADDR}>, <sip:p2.example.net;lr>"}, MADDR),
+    ],
+)
+def test_maddr_says_where_it_goes_and_the_host_who_it_is(fields: dict[str, str], uri: str) -> None:
+    """RFC 3263 section 4."""
+    _, request = notify(**fields)
+    assert (request.uri, request.next_hop) == (uri, "sip:192.0.2.9:5070;transport=tcp")
+
+
+@pytest.mark.rfc("TRN-023")
+@pytest.mark.parametrize(
+    ("uri", "next_hop"),
+    [
+        ("sips:p.example.net;MADDR=[2001:db8::9]", "sips:[2001:db8::9]"),
+        ("sip:p.example.net;maddr=other.example.net", "sip:other.example.net"),
+        ("sip:maddr=192.0.2.9@p.example.net", ""),
+        ("sip:p.example.net?maddr=192.0.2.9", ""),
+        ("sip:p.example.net;maddr=a b", ""),
+        ("sip:p.example.net;maddr=a%20b", ""),
+        ("sip:p.example.net;maddr", ""),
+        ("tel:+1;maddr=192.0.2.9", ""),
+    ],
+)
+def test_what_maddr_names(uri: str, next_hop: str) -> None:
+    assert dialog.maddr_of(uri) == next_hop
 
 
 @pytest.mark.rfc("TRN-005")
@@ -206,6 +242,21 @@ def test_our_contact_is_the_socket_and_a_gruu(socket: str, secure: bool, start: 
 def test_our_contact_is_sips_where_the_dialog_is() -> None:
     fields, _ = notify(socket="tls:192.0.2.1:5061", remote_target="sips:bob@198.51.100.7")
     assert fields["Contact"][0].startswith("<sips:192.0.2.1:5061;")
+
+
+@pytest.mark.rfc("TRN-020")
+@pytest.mark.parametrize(
+    ("route_set", "scheme"),
+    [
+        ("<sips:p1.example.net;lr>, <sip:p2.example.net;lr>", "sips"),
+        ('"P" <SIPS:p1.example.net;lr>', "sips"),
+        ("<sip:p1.example.net;lr>, <sips:p2.example.net;lr>", "sip"),
+    ],
+)
+def test_our_contact_is_sips_where_the_first_proxy_is(route_set: str, scheme: str) -> None:
+    """RFC 3261 section 12.1.1: the top Record-Route decides."""
+    fields, _ = notify(socket="tls:192.0.2.1:5061", route_set=route_set)
+    assert fields["Contact"][0].startswith(f"<{scheme}:192.0.2.1:5061;")
 
 
 @pytest.mark.rfc("TRN-010")

@@ -7,7 +7,6 @@ import pytest
 from kemi.effects import Log, Wake
 from kemi.errors import (
     BadEvent,
-    BadRequest,
     Forbidden,
     IntervalTooBrief,
     LoopDetected,
@@ -194,62 +193,12 @@ def test_a_fetch_is_one_notify_that_is_terminated_and_has_the_document(world: Wo
 # Contact, routes, flows
 
 
-@pytest.mark.rfc("TRN-017")
-@pytest.mark.parametrize("contact", [None, "", "*", "<sip:a@192.0.2.7>, <sip:b@192.0.2.7>", "<>", "sip:a b@c"])
-def test_exactly_one_contact_is_needed(world: World, contact: str | None) -> None:
-    refused(world, BadRequest, contact=contact)
-
-
-@pytest.mark.rfc("SEC-014")
-@pytest.mark.parametrize(
-    "contact",
-    [
-        "<pres:bob@example.org>",
-        "<sip:192.0.2.1:5060>",
-        "<sip:bob@192.0.2.1>",
-        "<sip:bob@127.0.0.1:5062>",
-        "<sip:bob@[::1]:5062>",
-        "<sip:bob@localhost>",
-    ],
-)
-def test_a_contact_that_no_notify_may_go_to(world: World, contact: str) -> None:
-    refused(world, BadRequest, contact=contact)
-
-
-@pytest.mark.rfc("SEC-014")
-def test_loopback_is_fine_where_the_server_itself_listens_on_it(world: World) -> None:
-    assert world.subscribe(contact="<sip:bob@127.0.0.1:5062>", socket="udp:127.0.0.1:5060").reply.status == 200
-
-
 @pytest.mark.rfc("TRN-001")
 def test_the_route_set_is_record_route_in_the_order_received(world: World) -> None:
     routes = "<sip:p1.example.net;lr;ftag=x>, <sip:p2.example.net;lr>"
     (first,) = world.subscribe(record_route=routes, via_count=3).sent
     assert fields_of(first.headers)["Route"] == [routes]
     assert (first.uri, first.next_hop) == ("sip:bob@198.51.100.7:5062", "sip:p1.example.net;lr;ftag=x")
-
-
-@pytest.mark.rfc("TRN-013")
-@pytest.mark.parametrize(
-    ("changes", "flow", "connection"),
-    [
-        ({}, "", 0),
-        ({"contact": "<sip:bob@10.0.0.7>"}, "sip:198.51.100.7:5062", 0),
-        ({"contact": "<sip:bob@[2001:db8::7]>", "source_address": "2001:db8::8"}, "sip:[2001:db8::8]:5062", 0),
-        ({"contact": "<sip:bob@[2001:DB8::7]>", "source_address": "2001:db8::7"}, "", 0),
-        ({"contact": "<sip:bob@phone.example.net>"}, "", 0),
-        ({"contact": "<sip:bob@example.org;gr=urn:uuid:1>"}, "sip:192.0.2.1:5060", 0),
-        ({"contact": "<sip:bob@10.0.0.7>", "via_count": 2}, "", 0),
-        ({"contact": "<sip:bob@10.0.0.7>", "record_route": "<sip:p.example.net;lr>"}, "", 0),
-        ({"transport": "tcp", "connection": 7}, "sip:198.51.100.7:5062;transport=tcp", 7),
-        ({"transport": "ws", "connection": 8, "contact": "<sip:x@y.invalid>"}, "sip:198.51.100.7:5062;transport=ws", 8),
-    ],
-)
-def test_notifies_go_to_the_contact_or_where_the_request_came_from(
-    world: World, changes: dict[str, Any], flow: str, connection: int
-) -> None:
-    found = world.subscription(world.subscribe(**changes).dialog)
-    assert (found.flow, found.connection) == (flow, connection)
 
 
 @pytest.mark.rfc("PA-040")

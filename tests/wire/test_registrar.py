@@ -308,6 +308,37 @@ def gruus_of(response: Message) -> list[str]:
     return found
 
 
+BEHIND_NAT = "192.0.2.77:5060"
+"""Where a client believes to be."""
+
+
+@pytest.mark.rfc("TRN-013")
+def test_who_registers_over_udp_from_behind_a_nat_is_reached_where_the_request_came_from(server: Server, agents: Agents) -> None:
+    """By a NOTIFY to its GRUU, and by MESSAGE."""
+    bob, alice = agents(server, "natted"), agents(server, "alice")
+    bob.address = BEHIND_NAT
+    contact = f'Contact: <{bob.contact}>;+sip.instance="<{INSTANCE}>"'
+    gruu, _ = gruus_of(bob.request("REGISTER", "sip:example.org", contact, "Supported: gruu", to=f"<{bob.aor}>"))
+    assert bob.request("SUBSCRIBE", alice.aor, "Event: presence", f"Contact: <{gruu}>", "Expires: 600").status == 200
+    assert bob.notify().start == f"NOTIFY sip:natted@{BEHIND_NAT} SIP/2.0"
+    alice.send_raw(alice.build("MESSAGE", bob.aor, "Content-Type: text/plain", body=b"hello"))
+    assert bob.wait(lambda message: message.method == "MESSAGE").body == b"hello"
+
+
+@pytest.mark.rfc("TRN-013")
+@pytest.mark.parametrize("via", [None, "SIP/2.0/UDP 192.0.2.99;branch=z9hG4bKbefore"], ids=["itself", "through a proxy"])
+def test_who_registers_another_device_says_where_that_is(server: Server, agents: Agents, via: str | None) -> None:
+    """No NAT is between: a request for it goes to its Contact."""
+    helper, alice = agents(server, f"helped{via is None}"), agents(server, "alice")
+    device = agents(server, "device")
+    if via is not None:
+        helper.address = "127.0.0.9:5060"
+    lines = [f"Contact: <sip:device@{device.address}>", "Expires: 600"] + ([f"Via: {via}"] if via else [])
+    assert helper.request("REGISTER", "sip:example.org", *lines, to=f"<{helper.aor}>").status == 200
+    alice.send_raw(alice.build("MESSAGE", helper.aor, "Content-Type: text/plain", body=b"hello"))
+    assert device.wait(lambda message: message.method == "MESSAGE").body == b"hello"
+
+
 def test_without_use_callbacks_nothing_of_registrations_is_told(start_server: Callable[..., Server], agents: Agents) -> None:
     """Nothing of registrations is told, not even of those that were told before; they survive all the same."""
     server = start_server()

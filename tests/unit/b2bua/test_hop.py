@@ -65,3 +65,10 @@ def test_what_cannot_be_read_is_not_asked(uri: str) -> None:
 def test_the_first_route_is_what_counts() -> None:
     assert after("sip:dan@10.0.0.1", "") == "sip:dan@10.0.0.1"
     assert after("sip:dan@10.0.0.1", "<sip:p1;lr>, <sip:p2;lr>") == "sip:p1;lr"
+
+
+@pytest.mark.rfc("SEC-014")
+def test_where_maddr_says_is_what_is_judged() -> None:
+    assert after("sip:dan@far.example.net:5070;maddr=127.0.0.1", "") == "sip:127.0.0.1:5070"
+    assert after("sip:dan@far.example.net", "<sip:p.example.net;maddr=127.0.0.1;lr>, <sip:q.example.net;lr>") == "sip:127.0.0.1"
+    assert not is_allowed(OPEN, after("sip:dan@far.example.net;maddr=127.0.0.1", ""))
