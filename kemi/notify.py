@@ -102,7 +102,7 @@ def _tell_apart(at: Moment, claimed: Sequence[Subscription], unsent: set[float])
     """A transaction of their own. Where it fails they are parted until it is known who cannot be told; the others are told."""
     try:
         with at.database.transaction():
-            telling = store.claim_again(at.database, [(each.id,) for each in claimed], at.now)
+            telling = store.claim_again(at.database, [each.id for each in claimed], at.now)
             return _tell(at, telling, unsent) if telling else []
     except Unavailable as problem:
         unsent.add(at.now)
@@ -136,10 +136,10 @@ def _tell(at: Moment, claimed: list[Subscription], unsent: set[float]) -> list[E
     made, telling = _make_anew(at, telling)
     effects += made
     news: list[News] = []
-    quiet: list[tuple[str]] = []
+    quiet: list[str] = []
     for each in gather(at, telling):
         if each.is_quiet(at.now):
-            quiet.append((each.subscription.id,))
+            quiet.append(each.subscription.id)
         else:
             news.append(each)
     if quiet:
@@ -190,7 +190,7 @@ def _expired(at: Moment, free: Sequence[Subscription]) -> list[Effect]:
     expired = [each for each in free if each.expires_at <= at.now and each.state is not State.TERMINATED]
     if not expired:
         return []
-    store.expired(at.database, [(each.id,) for each in expired])
+    store.expired(at.database, [each.id for each in expired])
     entries = [watcher.ended(each, Reason.TIMEOUT, at.now, at.settings.pa.waiting_expiration) for each in expired]
     marked = report_end(at, entries)
     lines = [Log(f"subscription expired: id={each.id} resource={each.resource} watcher={each.watcher}") for each in expired]
@@ -228,7 +228,7 @@ def _record_lists(at: Moment, lists: Sequence[News]) -> list[Effect]:
     if counted:
         store.told(at.database, counted)
     going_on = [each for each in telling if each.document is not None and each.document.has_more]
-    unfinished = [(each.subscription.id,) for each in going_on if each.subscription.state is not State.TERMINATED]
+    unfinished = [each.subscription.id for each in going_on if each.subscription.state is not State.TERMINATED]
     if unfinished:
         store.go_on(at.database, unfinished, at.now)
     gone = {each.subscription.id: "not in the list any more" for each in parts if not each.subscription.expires_at}

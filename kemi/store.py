@@ -104,9 +104,9 @@ def claim(database: Database, now: float, limit: int) -> list[Subscription]:
     return [subscription_of(row) for row in rows]
 
 
-def claim_again(database: Database, rows: Sequence[tuple[str]], now: float) -> list[Subscription]:
-    """Those of these, by id, whose deadline has come, locked as by `claim`."""
-    found = database.execute("subscription_claim_again", {"now": now}, rows).rows()
+def claim_again(database: Database, ids: Iterable[str], now: float) -> list[Subscription]:
+    """Those of these whose deadline has come, locked as by `claim`."""
+    found = database.execute("subscription_claim_again", {"now": now}, [(each,) for each in ids]).rows()
     return [subscription_of(row) for row in found]
 
 
@@ -126,14 +126,14 @@ def told(database: Database, after: Sequence[Subscription]) -> Result:
     return database.execute("subscription_told", {}, rows)
 
 
-def quiet(database: Database, rows: Sequence[tuple[str]]) -> Result:
-    """Clear the mark of subscriptions, by id, that have nothing new to tell."""
-    return database.execute("subscription_quiet", {}, rows)
+def quiet(database: Database, ids: Iterable[str]) -> Result:
+    """Clear the mark of subscriptions that have nothing new to tell."""
+    return database.execute("subscription_quiet", {}, [(each,) for each in ids])
 
 
-def expired(database: Database, rows: Sequence[tuple[str]]) -> Result:
-    """Note that the time of subscriptions, by id, is over; their last NOTIFY is recorded by `sent`."""
-    return database.execute("subscription_expired", {}, rows)
+def expired(database: Database, ids: Iterable[str]) -> Result:
+    """Note that the time of subscriptions is over; their last NOTIFY is recorded by `sent`."""
+    return database.execute("subscription_expired", {}, [(each,) for each in ids])
 
 
 def lock(database: Database, ids: Iterable[str]) -> None:
@@ -192,9 +192,9 @@ def told_parts(database: Database, rows: Sequence[tuple[str, str]], now: float) 
     database.execute("list_members_told", {"never": NEVER, "now": now}, rows)
 
 
-def go_on(database: Database, rows: Sequence[tuple[str]], now: float) -> None:
-    """Lists, by id, of which not everything could be told in one NOTIFY: the next one is due."""
-    database.execute("list_go_on", {"now": now}, rows)
+def go_on(database: Database, ids: Iterable[str], now: float) -> None:
+    """Lists of which not everything could be told in one NOTIFY: the next one is due."""
+    database.execute("list_go_on", {"now": now}, [(each,) for each in ids])
 
 
 def lists_changed(database: Database, document: str, now: float) -> list[bool]:
