@@ -22,7 +22,7 @@ class Realm:
 
     domains: tuple[str, ...]
     addresses: frozenset[str]
-    ports: frozenset[int]
+    places: frozenset[tuple[str, int | None]]
 
     @lru_cache(maxsize=KEPT)  # noqa: B019 one Realm lives as long as its process
     def address_of_record(self, text: str) -> str:
@@ -63,7 +63,7 @@ class Realm:
 
     def is_own(self, uri: sip.Uri) -> bool:
         """Whether the URI is an address of this server."""
-        return uri.host.strip("[]") in self.addresses and (uri.port is None or uri.port in self.ports)
+        return (uri.host.strip("[]"), uri.port) in self.places
 
     def is_served(self, uri: sip.Uri) -> bool:
         """Whether the URI is for us: one of our domains or our own address."""
@@ -84,9 +84,10 @@ class Realm:
 
 def realm(settings: Settings) -> Realm:
     """What the settings say about who we are."""
-    addresses = frozenset((settings.address, *(address for address, _ in settings.listening)))
-    ports = frozenset((settings.port, settings.http_port, settings.tls_port, *(port for _, port in settings.listening)))
-    return Realm(settings.domains, addresses, ports)
+    places = {(settings.address, port) for port in (settings.port, settings.http_port, settings.tls_port)}
+    places.update((address, port) for _, address, port in settings.listening)
+    addresses = frozenset(address for address, _ in places)
+    return Realm(settings.domains, addresses, frozenset((*places, *((address, None) for address in addresses))))
 
 
 def reaches(settings: Settings, address: str) -> bool:

@@ -89,25 +89,28 @@ def _listener(value: str, place: str, core: Mapping[str, str]) -> Listener | Non
 def successors(file: ConfigurationFile, sockets: Iterable[str]) -> dict[str, str]:
     """Which of these sockets, as udp:192.0.2.1:5060, Kamailio does not listen on any more, and what takes the place of each.
 
-    That is the first one of the same transport, of IPv4 or IPv6 as the other was.
+    That is the first one of the same transport, of IPv4 or IPv6 as the other was, and public or private if there is one. What
+    other machines have reached goes on at no loopback address.
     None where the configuration names one otherwise than by an address, or none: which there are is not known before Kamailio runs.
     """
     if any(_listener(str(each.value), each.place, file.core) is None for each in file.listen):
         return {}
     ours = listeners(file)
-    first = {_kind(str(each)): str(each) for each in reversed(ours)}
-    gone = (each for each in sockets if not any(_is_same(each, one) for one in ours))
-    return {each: first[_kind(each)] for each in gone if _kind(each) in first}
+    before = {name: found for name in sockets if (found := _listener(name, "", {}))}
+    gone = {name: each for name, each in before.items() if not any(each[:3] == one[:3] for one in ours)}
+    return {name: str(found) for name, each in gone.items() if (found := _successor(each, ours))}
 
 
-def _kind(name: str) -> tuple[str, bool]:
-    """Transport, and whether it is one of IPv6."""
-    return name.partition(":")[0], "[" in name
-
-
-def _is_same(name: str, listener: Listener) -> bool:
-    found = _listener(name, "", {})
-    return found is not None and found[:3] == listener[:3]
+def _successor(gone: Listener, ours: Sequence[Listener]) -> Listener | None:
+    there = ipaddress.ip_address(gone.address)
+    similar = {
+        each: here
+        for each in ours
+        if each.transport == gone.transport
+        and (here := ipaddress.ip_address(each.address)).version == there.version
+        and (there.is_loopback or not here.is_loopback)
+    }
+    return max(similar, key=lambda each: similar[each].is_private == there.is_private, default=None)
 
 
 def refuse_doubled(found: Settings, sockets: Sequence[Listener]) -> None:

@@ -8,7 +8,7 @@ from kemi.errors import BadRequest, UnsupportedUriScheme
 from kemi.settings import Settings
 
 KEPT = 1024
-"""Addresses remembered as loopback or not."""
+"""Addresses of which it is remembered what they are."""
 
 
 def contact_of(request: sip.Request, settings: Settings) -> str:
@@ -44,8 +44,8 @@ def _refuse_own(uri: sip.Uri, request: sip.Request, settings: Settings) -> None:
     own = request.socket.partition(":")[2]
     if (_place(uri) == own or _is_listened_on(uri, settings)) and not _is_found_here(uri, settings):
         raise BadRequest("Contact is this server")
-    if _is_no_machine(uri.host):
-        raise BadRequest("Contact is an address of no machine, or of many")
+    if _is_of_many(uri.host):
+        raise BadRequest("Contact is an address of many machines")
     if _is_loopback(uri.host) and not _is_loopback(own.rpartition(":")[0]) and not _is_loopback(request.source_address):
         raise BadRequest("Contact is a loopback address")
 
@@ -66,7 +66,7 @@ def _leads_nowhere(uri: sip.Uri, settings: Settings) -> bool:
     """Whether what goes there stays here, or gets lost."""
     is_here = _is_found_here(uri, settings) or _is_listened_on(uri, settings) or f"sip:{_place(uri)}" == ourselves(settings)
     is_local = _is_loopback(uri.host) and not _is_loopback(settings.address)
-    return is_here or is_local or _is_no_machine(uri.host)
+    return is_here or is_local or _is_of_many(uri.host) or is_unspecified(uri.host)
 
 
 def _place(uri: sip.Uri) -> str:
@@ -78,7 +78,10 @@ def _port(uri: sip.Uri) -> int:
 
 
 def _is_listened_on(uri: sip.Uri, settings: Settings) -> bool:
-    return (uri.host.strip("[]"), _port(uri)) in settings.listening
+    """At the same port UDP may be another program's than TCP, which TLS and WebSocket are carried by."""
+    is_udp = uri.scheme == "sip" and (uri.parameter("transport") or "udp").lower() == "udp"
+    place = uri.host.strip("[]"), _port(uri)
+    return any(place == (address, port) and is_udp == (transport == "udp") for transport, address, port in settings.listening)
 
 
 def ourselves(settings: Settings) -> str:
@@ -100,10 +103,15 @@ def _is_loopback(host: str) -> bool:
 
 
 @lru_cache(maxsize=KEPT)
-def _is_no_machine(host: str) -> bool:
-    """Linux sends to itself what goes to 0.0.0.0."""
+def _is_of_many(host: str) -> bool:
+    """Multicast or broadcast."""
     address = _address(host)
-    return address is not None and (address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255")
+    return address is not None and (address.is_multicast or str(address) == "255.255.255.255")
+
+
+def is_unspecified(host: str) -> bool:
+    """Whether the host of a URI is what a client writes that does not know its own address; Linux takes it for itself."""
+    return host in ("0.0.0.0", "[::]", "[::ffff:0:0]")  # noqa: S104 nothing is bound to it
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -120,17 +128,24 @@ def flow_of(request: sip.Request, contact: str, settings: Settings) -> tuple[str
     """Where NOTIFYs go when not to the Contact itself (RFC 5626 section 5.3, RFC 5923 section 8.2).
 
     A Contact in a domain of ours, such as a GRUU, is found by our own location table: the NOTIFY goes through ourselves. A watcher
-    that came directly over a stream is answered on its connection; over UDP its source address is used when the Contact names
-    another host, as behind a NAT. Through a proxy (more than one Via) the route set decides.
+    that came directly over a stream is answered on its connection; over UDP its source address is used when the Contact, or its
+    maddr, is another address, as behind a NAT or of a client that does not know its own. Through a proxy (more than one Via) the
+    route set decides.
 
     Returns:
         Next hop, "": follow the Contact; and Kamailio's id of the connection that it needs, 0: none.
+
+    Raises:
+        BadRequest: 400, the Contact is to be followed and is 0.0.0.0.
     """
-    if request.record_route or request.via_count > 1:
+    if request.record_route:
         return "", 0
-    uri = sip.parse_uri(contact)
-    host = uri.host
-    if _is_found_here(uri, settings):
+    host = sip.parse_uri(dialog.maddr_of(contact) or contact).host
+    if request.via_count > 1:
+        if is_unspecified(host):
+            raise BadRequest("Contact is an address of no machine")
+        return "", 0
+    if _is_found_here(sip.parse_uri(contact), settings):
         return ourselves(settings), 0
     source = f"{sip.bracketed(request.source_address)}:{request.source_port}"
     if request.transport != "udp":

@@ -314,8 +314,11 @@ class Requests(Process):
         self._relay_to_registered()
 
     def _is_from_ourselves(self) -> bool:
-        """Whether the request came from a socket of this server's own; what goes to ourselves may leave from another one."""
-        return proxy.is_from_ourselves() or self.realm.is_own(proxy.source())
+        """Whether the request came from a socket of this server's own; what goes to ourselves may leave from another one.
+
+        An address and a port are not enough: by another transport the port may be that of any program on this machine.
+        """
+        return proxy.is_from_ourselves() or proxy.source() in self.settings.listening
 
     def _relay_to_registered(self) -> None:
         if not proxy.relay_to_registered():

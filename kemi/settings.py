@@ -43,7 +43,7 @@ VARIABLES: Final = (
     "KP_IP", "KP_PORT", "KP_HTTP_PORT", "KP_TLS_PORT", "KP_TLS_CERTIFICATE", "KP_TLS_KEY", "KP_DOMAINS", "KP_TRUSTED", "KP_DB_URL",
     "KP_VAR", "KP_WORKERS", "KP_SET", "KP_DEFINES", "KP_NONCE_SECRET", "KP_CONFIGURATION",
 )  # fmt: skip
-LISTEN: Final = re.compile(r"(?:\w+:)?(\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]+)")
+LISTEN: Final = re.compile(r"(?:(\w+):)?(\[[0-9A-Fa-f:.]+\]|[0-9.]+):([0-9]+)")
 HOST: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:.]+\]")
 
 
@@ -72,8 +72,8 @@ class Settings:
     written: Mapping[str, int | str] = field(default_factory=dict, repr=False, compare=False)
     """Parameters as kamailio.cfg has them, by `group.name`: what Kamailio itself knows."""
 
-    listening: tuple[tuple[str, int], ...] = field(default=(), repr=False, compare=False)
-    """Addresses that `listen` names, and their ports."""
+    listening: tuple[tuple[str, str, int], ...] = field(default=(), repr=False, compare=False)
+    """Transports, addresses and ports that `listen` names."""
 
     @property
     def shown_db_url(self) -> str:
@@ -132,13 +132,14 @@ def load(environment: Mapping[str, str], configuration: Path) -> Settings:
     return settings
 
 
-def _listening(file: ConfigurationFile) -> Iterator[tuple[str, int]]:
-    """What `listen` names by an address and a port."""
+def _listening(file: ConfigurationFile) -> Iterator[tuple[str, str, int]]:
+    """What `listen` names by an address and a port; without a transport it is meant for UDP and TCP."""
     for each in file.listen:
         match = LISTEN.fullmatch(str(each.value))
         with suppress(ValueError):
             if match is not None:
-                yield str(ipaddress.ip_address(match[1].strip("[]"))), int(match[2])
+                address, port = str(ipaddress.ip_address(match[2].strip("[]"))), int(match[3])
+                yield from ((transport, address, port) for transport in ([match[1].lower()] if match[1] else ("udp", "tcp")))
 
 
 def changed(settings: Settings, changes: Mapping[str, int | str], place: str) -> Settings:
@@ -276,13 +277,14 @@ def _db_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         is_encoded = not re.search(r"%(?![0-9A-Fa-f]{2})", url)
-        usable = parts.scheme == "postgresql" and "://" in url and parts.port != 0 and is_encoded
+        is_clear = parts.netloc.count("@") < 2  # libpq takes what is behind the first one for a host
+        usable = parts.scheme == "postgresql" and "://" in url and parts.port != 0 and is_encoded and is_clear
     except ValueError:
         usable = False
     if usable:
         return url
     shown = url if url.startswith("sqlite:") or ":" not in url else url.partition(":")[0] + ":..."
-    percent = ", with %25 for a percent sign" if "%" in url else ""
+    percent = ", with %25 for a percent sign" if "%" in url else ", with %40 for an @ in PASSWORD" if url.count("@") > 1 else ""
     allowed = f"sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/NAME is allowed{percent}"
     raise ConfigurationError(f"KP_DB_URL = {shown!r}: not the URL of a database; {allowed}")
 

@@ -54,7 +54,8 @@ _CSEQ_NUMBER = re.compile("[0-9]{1,10}")
 _PARAMETER = re.compile(r'(?:[^;"]|"(?:\\.|[^"\\])*(?:"|\\?\Z))*(?:;|\Z)', re.DOTALL)
 _QUALITY = re.compile(r"q\s*=\s*([0-9]+\.?[0-9]*|\.[0-9]+)", re.IGNORECASE)
 _NOT_IN_REQUEST_URI = re.compile(r";method=[^;?]*|\?.*", re.IGNORECASE)
-_IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+_IPV4 = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
+"""What Kamailio takes for an IPv4 address: it drops leading zeros, and of each number what is more than an octet."""
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+\Z")
 
 
@@ -103,14 +104,14 @@ def parse_uri(text: str) -> Uri:
 
 def _host(host: str) -> str:
     """In the one form of it (RFC 3261 section 19.1.4, RFC 5954 section 4.2); an IPv4 address is decimal (section 25.1)."""
-    if _IPV4.fullmatch(host):
-        return ".".join(str(int(number)) for number in host.split("."))
-    if host[0] != "[":
-        return host.lower()
     try:
-        return f"[{ipaddress.IPv6Address(host[1:-1])}]"
+        if host[0] == "[":
+            return f"[{ipaddress.IPv6Address(host[1:-1])}]"
+        if _IPV4.fullmatch(host):
+            return str(ipaddress.IPv4Address(".".join(each if len(each) > 3 else str(int(each)) for each in host.split("."))))
     except ValueError:
-        raise BadRequest("a URI has no such IPv6 address") from None
+        raise BadRequest("a URI has no such address") from None
+    return host.lower()
 
 
 def has_scheme(text: str) -> bool:

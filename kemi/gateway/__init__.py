@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import KSR
 
-from kemi import sip
+from kemi import remote_target, sip
 from kemi.answer import Answer
 from kemi.effects import Effect, Log, Reply, SendRequest, Wake, WakeSubscriber
 from kemi.errors import BadRequest, SipError
@@ -358,7 +358,7 @@ def send(request: SendRequest) -> bool:
     """Send a request of ours; False where Kamailio cannot."""
     next_hop = request.next_hop
     if request.connection and next_hop and not KSR.tcpops.tcp_conid_alive(request.connection) > 0:
-        if "transport=ws" in next_hop:
+        if "transport=ws" in next_hop or remote_target.is_unspecified(sip.parse_uri(request.uri).host):
             return False
         next_hop = ""
     socket = _socket_for(next_hop or request.uri, request.socket)

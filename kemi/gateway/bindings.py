@@ -106,12 +106,13 @@ def registration(presentity: str) -> Iterator[Callable[[], list[Binding]]]:
 def _is_behind_nat(contact: str) -> bool:
     """Whether who registers over UDP believes to be, by Via and Contact, at an address that its request has not come from.
 
-    Who registers for another device is in Via itself, and who comes through a proxy has a second one.
+    Who registers for another device is in Via itself, and who comes through a proxy has a second one. One address is kept for all
+    contacts of a REGISTER: none of them may be another place.
     """
     own = sip.bracketed(text("$via0(host)"))
     if not own or own == sip.bracketed(text("$si")) or not sip.is_address(own) or text("$via1(host)"):
         return False
-    return own in [_host_of(each) for each in sip.split_list(contact)]
+    return {own} == {_host_of(each) for each in sip.split_list(contact)}
 
 
 def _host_of(address: str) -> str:

@@ -146,6 +146,6 @@ def is_from_ourselves() -> bool:
     return bool(value("$si") == value("$Ri") and value("$sp") == value("$Rp"))
 
 
-def source() -> sip.Uri:
-    """The address that the request came from."""
-    return sip.Uri("sip", "", text("$si"), value("$sp"), "")
+def source() -> tuple[str, str, int]:
+    """Transport, address and port that the request came from."""
+    return text("$pr").lower(), text("$si"), int(value("$sp") or 0)

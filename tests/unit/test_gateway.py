@@ -245,6 +245,15 @@ def test_over_a_connection_that_is_gone_the_target_is_tried_unless_it_is_a_webso
     assert len(ksr.sent) == 1
 
 
+@pytest.mark.rfc("SEC-014")
+@pytest.mark.parametrize("uri", ["sip:b@0.0.0.0:22;transport=tcp", "sip:b@[0::0]:22;transport=tcp"])
+def test_a_target_that_is_no_machine_is_never_tried(ksr: KSR, gateway: ModuleType, uri: str) -> None:
+    """Linux would take this one for it."""
+    ksr.results["tcpops.tcp_conid_alive"] = -1
+    assert gateway.send(SEND._replace(uri=uri, next_hop="sip:p;transport=tcp", connection=7)) is False
+    assert ksr.sent == []
+
+
 def failing(*_: Any) -> int:
     raise SystemError("no route to host")
 

@@ -94,6 +94,23 @@ def test_a_socket_that_is_gone_has_a_successor_of_its_transport(tmp_path: Path, 
     assert listening.successors(read(tmp_path, LISTENED), [socket]).get(socket) == successor
 
 
+SEVERAL = "".join(f"listen = udp:{each}:5060\n" for each in ("127.0.0.1", "10.0.0.1", "8.8.8.8", "10.0.0.2"))
+
+
+@pytest.mark.parametrize(
+    ("text", "socket", "successor"),
+    [
+        (SEVERAL, "udp:8.8.4.4:5060", "udp:8.8.8.8:5060"),
+        (SEVERAL, "udp:10.0.0.9:5060", "udp:10.0.0.1:5060"),
+        (SEVERAL, "udp:127.0.0.1:5070", "udp:127.0.0.1:5060"),
+        ("listen = udp:127.0.0.1:5060\nlisten = udp:10.0.0.1:5060\n", "udp:8.8.4.4:5060", "udp:10.0.0.1:5060"),
+        ("listen = udp:127.0.0.1:5060\n", "udp:8.8.4.4:5060", None),
+    ],
+)
+def test_a_successor_is_one_that_watchers_can_reach(tmp_path: Path, text: str, socket: str, successor: str | None) -> None:
+    assert listening.successors(read(tmp_path, text), [socket]).get(socket) == successor
+
+
 @pytest.mark.parametrize("text", ["", "listen = udp:eth0:5060\nlisten = udp:192.0.2.1:5060\n"])
 def test_where_it_is_not_known_what_is_listened_on_no_socket_is_gone(tmp_path: Path, text: str) -> None:
     assert listening.successors(read(tmp_path, text), ["udp:192.0.2.2:5060"]) == {}

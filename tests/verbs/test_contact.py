@@ -34,13 +34,13 @@ def test_exactly_one_contact_is_needed(world: World, contact: str | None) -> Non
         "<sip:bob@127.000.000.001:5062>",
         "<sip:bob@[::ffff:127.0.0.1]:5062>",
         "<sip:192.000.002.001:5060>",
-        "<sip:bob@0.0.0.0:5062>",
-        "<sip:bob@[::]:5062>",
+        "<sip:bob@0127.0.0.1:5062>",
+        "<sip:bob@383.0.0.1:5062>",
         "<sip:bob@224.0.0.1:5062>",
         "<sip:bob@255.255.255.255:5062>",
         "<sip:bob@198.51.100.7;maddr=127.0.0.1>",
         "<sip:bob@198.51.100.7;maddr=192.0.2.1>",
-        "<sip:bob@198.51.100.7;maddr=0.0.0.0>",
+        "<sip:bob@198.51.100.7;maddr=224.0.0.1>",
     ],
 )
 def test_a_contact_that_no_notify_may_go_to(world: World, contact: str) -> None:
@@ -54,11 +54,54 @@ def test_a_contact_that_no_notify_may_go_to(world: World, contact: str) -> None:
 @pytest.mark.parametrize("contact", ["sip:bob@192.0.2.9", "sip:bob@[2001:DB8::9]:5070", "sips:bob@192.0.2.9"])
 def test_a_contact_that_is_another_listener_of_ours(world: World, contact: str) -> None:
     """Neither in a SUBSCRIBE nor in the answer to a NOTIFY."""
-    world.settings = replace(world.settings, listening=(("192.0.2.9", 5060), ("192.0.2.9", 5061), ("2001:db8::9", 5070)))
+    listening = (("udp", "192.0.2.9", 5060), ("tls", "192.0.2.9", 5061), ("udp", "2001:db8::9", 5070))
+    world.settings = replace(world.settings, listening=listening)
     with pytest.raises(BadRequest, match="Contact is this server"):
         world.subscribe(contact=f"<{contact}>")
     assert remote_target.of_answer(contact, world.settings) == ""
     assert remote_target.of_answer("sip:bob@192.0.2.9:5080", world.settings) == "sip:bob@192.0.2.9:5080"
+
+
+@pytest.mark.parametrize(
+    ("transport", "contact", "is_ours"),
+    [
+        ("tcp", "sip:bob@192.0.2.9:8080", False),
+        ("tcp", "sip:bob@192.0.2.9:8080;transport=UDP", False),
+        ("tcp", "sip:bob@192.0.2.9:8080;transport=tcp", True),
+        ("tls", "sips:bob@192.0.2.9:8080", True),
+        ("tls", "sip:bob@192.0.2.9:8080;transport=ws", True),
+        ("udp", "sip:bob@192.0.2.9:8080;transport=tcp", False),
+    ],
+)
+def test_udp_at_the_number_of_our_tcp_port_is_a_client_on_this_machine(
+    world: World, transport: str, contact: str, is_ours: bool
+) -> None:
+    world.settings = replace(world.settings, listening=((transport, "192.0.2.9", 8080),))
+    assert (remote_target.of_answer(contact, world.settings) == "") == is_ours
+    if not is_ours:
+        assert world.subscribe(contact=f"<{contact}>").reply.status == 200
+
+
+@pytest.mark.rfc("SEC-014")
+@pytest.mark.parametrize("host", ["0.0.0.0:0", "[::]", "[::ffff:0.0.0.0]", "192.0.2.8;maddr=0.0.0.0"])
+@pytest.mark.parametrize(
+    ("changes", "flow"),
+    [
+        ({}, "sip:198.51.100.7:5062"),
+        ({"transport": "tcp", "connection": 7}, "sip:198.51.100.7:5062;transport=tcp"),
+        ({"via_count": 2, "record_route": "<sip:p.example.net;lr>"}, ""),
+        ({"via_count": 2}, None),
+    ],
+)
+def test_who_does_not_know_its_own_address_is_reached_otherwise_or_refused(
+    world: World, host: str, changes: dict[str, Any], flow: str | None
+) -> None:
+    """Nothing goes to 0.0.0.0, which is this machine."""
+    if flow is None:
+        with pytest.raises(BadRequest, match="no machine"):
+            world.subscribe(contact=f"<sip:bob@{host}>", **changes)
+    else:
+        assert world.subscription(world.subscribe(contact=f"<sip:bob@{host}>", **changes).dialog).flow == flow
 
 
 @pytest.mark.rfc("SEC-014")
@@ -83,6 +126,9 @@ def test_loopback_is_fine_where_the_server_itself_listens_on_it(world: World) ->
         ({"contact": "<sip:bob@[2001:db8::7]>", "source_address": "2001:db8::8"}, "sip:[2001:db8::8]:5062", 0),
         ({"contact": "<sip:bob@[2001:DB8::7]>", "source_address": "2001:db8::7"}, "", 0),
         ({"contact": "<sip:bob@phone.example.net>"}, "", 0),
+        ({"contact": "<sip:bob@phone.example.net;maddr=198.51.100.7>"}, "", 0),
+        ({"contact": "<sip:bob@phone.example.net;maddr=10.0.0.7>"}, "sip:198.51.100.7:5062", 0),
+        ({"contact": "<sip:bob@198.51.100.7;maddr=203.0.113.9>"}, "sip:198.51.100.7:5062", 0),
         ({"contact": "<sip:bob@example.org;gr=urn:uuid:1>"}, "sip:192.0.2.1:5060", 0),
         ({"contact": "<sip:bob@example.org:5060>"}, "sip:192.0.2.1:5060", 0),
         ({"contact": "<sip:pbx@example.org:5080>"}, "", 0),

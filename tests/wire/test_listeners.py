@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -23,7 +24,9 @@ def server(start_server: Callable[..., Server], tmp_path: Path) -> Server:
     more = "".join(f"listen = {each}:{FURTHER}:{port}\n" for each in ("udp", "tcp"))
     configuration.write_text(text.replace("listen = tcp:HTTP_ADDRESS\n", f"listen = tcp:HTTP_ADDRESS\n{more}"))
     assert configuration.read_text().count(FURTHER) == 2
-    running = start_server({"KP_CONFIGURATION": str(configuration), "KP_PORT": port, "KP_TRUSTED": ""})
+    running = start_server(
+        {"KP_CONFIGURATION": str(configuration), "KP_PORT": port, "KP_TLS_PORT": str(free_port()), "KP_TRUSTED": ""}
+    )
     running.control("user", "add", "bob@example.org", "--password", "secret")
     return running
 
@@ -88,6 +91,25 @@ def test_our_contact_names_the_presentity_at_each_address(agent: Callable[..., U
     bob.notify()
     assert _subscribe(bob, contact, bob.contact, 1).status == 200
     assert b"sip:alice@example.org" in bob.notify().body
+
+
+@pytest.mark.parametrize("number", ["http_port", "tls_port"])
+def test_a_program_beside_the_server_is_not_the_server(server: Server, agent: Callable[..., UserAgent], number: str) -> None:
+    """Over UDP anybody on this machine may have the number of our HTTP port: what comes from there is passed on to nobody."""
+    device = agent("127.0.0.1")
+    lines = (f"Contact: <{device.contact}>", "Expires: 600")
+    asked = device.request("REGISTER", "sip:example.org", *lines, to="<sip:bob@example.org>")
+    proof = _credentials(asked, "REGISTER", "sip:example.org")
+    assert device.request("REGISTER", "sip:example.org", *lines, proof, to="<sip:bob@example.org>", cseq=2).status == 200
+    port = server.http_port if number == "http_port" else int(server.variables["KP_TLS_PORT"])
+    for address in ("127.0.0.1", FURTHER):
+        beside = agent(address)
+        beside.socket.close()
+        beside.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        beside.socket.bind((address, port))
+        beside.address = f"{address}:{port}"
+        lines = ("Event: presence", "Subscription-State: active")
+        assert beside.request("NOTIFY", "sip:bob@example.org", *lines, to="<sip:bob@example.org>;tag=1").status == 481
 
 
 @pytest.mark.rfc("TRN-013")
