@@ -178,7 +178,9 @@ class _Reader:
         elif window and window[-1].text == "loadmodule" and token.kind == "string":
             self.defines["MOD_" + token.text.rpartition("/")[2].removesuffix(".so")] = ""
         elif [part.text for part in window if part.kind != "string"] == MODULE_PARAMETER:
-            self.modules[f"{window[2].text}.{window[4].text}"] = Assignment(self._replaced(token.text, {}), token.place)
+            name = f"{window[2].text}.{window[4].text}"
+            self.modules.pop(name, None)  # in the order in which the last of each name stands
+            self.modules[name] = Assignment(self._replaced(_as_string(token), {}), token.place)
         elif len(window) > 1 and window[-1].text == "=":
             self.core[window[-2].text] = token.text
 
@@ -328,6 +330,13 @@ class _Reader:
         if kind == "else":
             self._conditions.append(not current)
         return match.end()
+
+
+def _as_string(token: Token) -> str:
+    """Its text; a number, and a word that stands for one, as a decimal number."""
+    if token.kind == "number":
+        return str(number_value(token.text))
+    return token.text if token.kind == "string" else str(SWITCHES.get(token.text, token.text))
 
 
 def _token(kind: str, text: str, place: str) -> Token:

@@ -308,7 +308,7 @@ class PostgreSQLDatabase:
         patience, self._pipeline.patience = self._pipeline.patience, None  # what it changes may be large
         try:
             for statement in statements_of(text):
-                self._pipeline.run(statement, [])
+                self._pipeline.run(statement, []).rows()
         finally:
             self._pipeline.patience = patience
 

@@ -95,7 +95,8 @@ class FileLock:
     patience = 5.0
 
     def __init__(self, file: Path) -> None:
-        self._path = Path(f"{file.resolve()}.lock")
+        self._file = file.resolve()
+        self._path = Path(f"{self._file}.lock")
         self._name = name_of(os.getpid())
         self._descriptor = -1
 
@@ -112,6 +113,10 @@ class FileLock:
         except OSError as error:
             self.close()
             raise Unavailable(f"{self._path}: {error.strerror}") from error
+        with suppress(OSError):  # as SQLite's own files: root may start a server of another user's once
+            if os.geteuid() == 0:
+                owner = self._file.stat()
+                os.fchown(self._descriptor, owner.st_uid, owner.st_gid)
         with suppress(OSError):  # the disk may be full: it is held without a name
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, self._name.encode(), 0)

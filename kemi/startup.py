@@ -53,9 +53,9 @@ PID_FILE: Final = "kamailio.pid"
 LONGEST_SOCKET: Final = 104
 """Octets of a Unix socket's path, as Kamailio takes it."""
 
-NEEDED: Final = {("usrloc", "use_domain"): "1", ("registrar", "received_avp"): "$avp(received)"}
-"""Parameters of modules that cannot be others: users of one name in two domains are two, and a connection that ends ends what was
-registered over it."""
+NEEDED: Final = {("usrloc", "use_domain"): "1", ("usrloc", "db_mode"): "4", ("registrar", "received_avp"): "$avp(received)"}
+"""Parameters of modules that cannot be others: users of one name in two domains are two; the program writes who is registered; and
+a connection that ends ends what was registered over it."""
 
 PLACE_IN_KAMAILIO: Final = re.compile(r"^.*?\]: \w+\(\): ")
 """What stands before the words of a line of its log: process, level, place in its sources."""
@@ -91,7 +91,8 @@ def read(found: Settings, configuration: Path, outer: Mapping[str, str]) -> Conf
 def refuse_other_values(found: Settings, file: ConfigurationFile) -> None:
     """Make sure that Kamailio itself uses the folder and the database of the program, and its modules what the program relies on.
 
-    It takes a folder as it is written, with quotation marks, from its own working directory; no variable overrides a define.
+    It takes a folder as it is written, with quotation marks, from its own working directory; no variable overrides a define. A
+    configuration that does not include our file, as a proxy in front of the server, may use what it likes.
 
     Args:
         file: the configuration as Kamailio will read it.
@@ -99,6 +100,8 @@ def refuse_other_values(found: Settings, file: ConfigurationFile) -> None:
     Raises:
         ConfigurationError: it would use others.
     """
+    if INCLUDED_NAME not in file.defines:
+        return
     folder = file.defines.get("KP_VAR", str(found.var))
     if folder[:1] in "\"'" or (PROJECT / configuration_file.unquoted(folder)).resolve() != found.var:
         needed = f"{found.var} without quotation marks, as the program uses it, is needed"
@@ -107,9 +110,13 @@ def refuse_other_values(found: Settings, file: ConfigurationFile) -> None:
     if _database(url) != _database(found.db_url):
         needed = f"{found.shown_db_url}, as the program uses it, is needed"
         raise ConfigurationError(f"KP_DB_URL: Kamailio takes the one that the configuration defines; {needed}")
+    given = _last_given(file, "usrloc", "db_url")
+    if given is not None and _database(str(given.value)) != _database(found.db_url):
+        told = 'modparam("usrloc", "db_url", ...) is another database'
+        raise ConfigurationError(f"{given.place}: {told}; {found.shown_db_url} is needed, as kemi-presence.cfg has it")
     for (module, parameter), value in NEEDED.items():
         given = _last_given(file, module, parameter)
-        if given is not None and str(given.value) != value:
+        if given is not None and str(given.value).replace("$avp(s:", "$avp(") != value:  # both are one
             told = f'modparam("{module}", "{parameter}", ...) is {given.value}'
             raise ConfigurationError(f"{given.place}: {told}; the program needs {value}, as kemi-presence.cfg has it")
 
@@ -121,10 +128,12 @@ def _last_given(file: ConfigurationFile, module: str, parameter: str) -> Assignm
     return file.modules[given[-1]] if given else None
 
 
-def _database(url: str) -> Path | None:
-    """The file that it is for Kamailio; None: PostgreSQL, which the program finds for it."""
+def _database(url: str) -> Path | str:
+    """What it is for Kamailio: a file; or PostgreSQL, which the program finds for it, whatever stands behind."""
     path = url.removeprefix("sqlite:///")
-    return (PROJECT / path).resolve() if path != url else None
+    if path != url:
+        return (PROJECT / path).resolve()
+    return "postgresql" if url.startswith("postgresql:") else url
 
 
 def refuse_unusable_folder(found: Settings) -> None:

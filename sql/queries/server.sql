@@ -23,11 +23,11 @@ SELECT
     set_config('tcp_user_timeout', '15000', false);
 
 -- name: server_lock (postgresql)
-SELECT pg_try_advisory_lock(CAST(:lock AS integer), hashtext(current_schema()));
+SELECT pg_try_advisory_lock(CAST(:lock AS integer), hashtext(COALESCE(current_schema(), '')));
 
 -- name: server_lock_holder (postgresql)
 SELECT COALESCE(NULLIF(activity.application_name, ''), 'another server'), held.pid, COALESCE(host(activity.client_addr), '')
 FROM pg_locks AS held LEFT JOIN pg_stat_activity AS activity ON activity.pid = held.pid
 WHERE held.locktype = 'advisory' AND held.objsubid = 2 AND held.granted
     AND held.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND held.classid = CAST(:lock AS oid) AND held.objid = CAST(hashtext(current_schema()) AS oid);
+    AND held.classid = CAST(:lock AS oid) AND held.objid = CAST(hashtext(COALESCE(current_schema(), '')) AS oid);

@@ -43,17 +43,31 @@ def database(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_backup_ends_however_much_is_written_meanwhile(database: Path, tmp_path: Path) -> None:
-    (told,) = (text for text in blocks(DOCS / "installing.md", "bash") if "/var/backups" in text)
-    told = told.replace("/var/lib/kemi-presence", str(database.parent)).replace("/var/backups", str(tmp_path / "backups"))
-    (tmp_path / "backups").mkdir()
-    for _ in range(2):
-        subprocess.run(["bash", "-euc", told], stdin=subprocess.DEVNULL, timeout=PATIENCE, check=True)
     backup = tmp_path / "backups" / "presence.db"
+    backup.parent.mkdir()
+    for _ in range(2):
+        assert back_up(database, backup) == 0
     assert [path.name for path in backup.parent.iterdir()] == [backup.name]
     assert backup.stat().st_mode & 0o077 == 0
     with sqlite3.connect(backup) as copied:
         assert copied.execute("SELECT COUNT(*) FROM kept").fetchone() == (ROWS,)
     copied.close()
+
+
+def test_a_backup_that_fails_leaves_the_last_one(tmp_path: Path) -> None:
+    broken, backup = tmp_path / "presence.db", tmp_path / "backups" / "presence.db"
+    backup.parent.mkdir()
+    backup.write_text("the last one")
+    broken.write_text("no database " * 100)
+    assert back_up(broken, backup) != 0
+    assert backup.read_text() == "the last one"
+
+
+def back_up(database: Path, backup: Path) -> int:
+    """As an operator types it."""
+    (told,) = (text for text in blocks(DOCS / "installing.md", "bash") if "/var/backups" in text)
+    told = told.replace("/var/lib/kemi-presence", str(database.parent)).replace("/var/backups", str(backup.parent))
+    return subprocess.run(["bash", "-uc", told], stdin=subprocess.DEVNULL, timeout=PATIENCE, check=False).returncode
 
 
 def test_the_service_is_started_until_it_can() -> None:

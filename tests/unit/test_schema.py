@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,9 @@ from kemi.b2bua import store
 from kemi.b2bua.outgoing import Key, Outgoing, Phase
 from kemi.database import Database, Unavailable
 from kemi.errors import ConfigurationError
+from kemi.parameters import DatabaseSettings
+from kemi.postgresql import PATIENCE
+from tests.postgresql import Cluster
 from tests.unit.values import settings_of
 
 ENGINES = ("sqlite", "postgresql")
@@ -113,6 +118,15 @@ def test_a_migration_that_fails_is_not_applied_at_all(empty: Database, folder: P
     assert schema.state(empty).applied == ("0001_first",)
     broken.write_text("CREATE TABLE extra (a INTEGER);")
     assert schema.migrate(empty) == ["0002_broken"]
+
+
+def test_a_migration_may_take_longer_than_anything_else(cluster: Cluster, folder: Path) -> None:
+    """A table may be large: PostgreSQL says nothing until it has been made anew."""
+    found = settings_of(cluster.database())
+    with closing(database.connect(replace(found, db=DatabaseSettings(busy_timeout=1)))) as connection:
+        schema.migrate(connection)
+        (folder / "0002_long.sql").write_text(f"SELECT pg_sleep({PATIENCE + 0.3}); CREATE TABLE extra (a INTEGER);")
+        assert schema.migrate(connection) == ["0002_long"]
 
 
 def test_what_another_process_applies_meanwhile_is_not_applied_again(

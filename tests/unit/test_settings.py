@@ -373,6 +373,13 @@ def test_wrong_database_urls_are_told_without_their_password(configuration: Path
     assert "s3cret" not in complaint
 
 
+def test_a_password_with_an_at_sign_is_not_shown_as_a_host(configuration: Path) -> None:
+    complaint = refused(configuration, KP_DB_URL="postgresql://u:s3@cret@h/d")
+    assert complaint.endswith("PASSWORD@HOST:PORT/NAME is allowed, with %40 for an @ in PASSWORD")
+    assert "cret" not in complaint
+    assert settings.load({"KP_DB_URL": "postgresql://u:s3%40cret@h/d"}, configuration).shown_db_url == "postgresql://u@h/d"
+
+
 def test_a_file_in_the_place_of_a_database_url_is_told_as_it_is(configuration: Path) -> None:
     assert refused(configuration, KP_DB_URL="/srv/presence.db").startswith("KP_DB_URL = '/srv/presence.db': not the URL")
 

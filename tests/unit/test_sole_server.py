@@ -1,6 +1,7 @@
 """One server at a time works with a database: kemi/sole_server.py."""
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -29,7 +30,7 @@ def found(new_database: Callable[[Path], str], tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def lock_of(found: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Lock]]:
-    """Makes the lock of a server that is called so; a start waits for a moment only."""
+    """Makes the lock of a server that is called so."""
     made: list[Lock] = []
 
     def make(name: str = "test") -> Lock:
@@ -37,8 +38,6 @@ def lock_of(found: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
         made.append(sole_server.lock_of(found))
         return made[-1]
 
-    for kind in (FileLock, SessionLock):
-        monkeypatch.setattr(kind, "patience", 0.8)
     yield make
     for each in made:
         each.close()
@@ -66,16 +65,32 @@ def test_who_only_looks_takes_nothing(lock_of: Callable[[str], Lock]) -> None:
     wait_until(lambda: looking.holder() is None, "it is given back")
 
 
-def test_a_second_server_is_told_whose_the_database_is_and_gives_up(lock_of: Callable[[str], Lock], found: Settings) -> None:
+class Clock:
+    """It goes on when it is waited for."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_a_second_server_is_told_whose_the_database_is_and_gives_up(
+    lock_of: Callable[[str], Lock], found: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told: list[str] = []
     first = lock_of("process 1 on db.example.org")
     assert first.take() is None
-    with pytest.raises(ConfigurationError) as refusal:
-        sole_server.refuse_second(found, told.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(sole_server, "time", Clock())
+        with pytest.raises(ConfigurationError) as refusal:
+            sole_server.refuse_second(found, told.append)
     assert str(refusal.value).startswith(f"{found.shown_db_url} is used by {OTHER}")
-    (line,) = told
-    assert line.startswith(f"{found.shown_db_url} is used by {OTHER}")
-    assert "; waiting for its end, " in line
+    waiting = f"{found.shown_db_url} is used by {re.escape(OTHER)}.*; waiting for its end, [0-9]+ s at most"
+    assert len(told) == first.patience / sole_server.SAID_AGAIN
+    assert all(re.fullmatch(waiting, line) for line in told)
     first.close()
     sole_server.refuse_second(found, print)
 
@@ -135,6 +150,18 @@ def test_a_server_tells_that_another_one_has_taken_its_lock(file: Path) -> None:
     second.close()
     assert sole_server.problem(first) == ""
     first.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to somebody else")
+def test_a_lock_that_root_has_made_is_its_databases_owners(file: Path) -> None:
+    """As SQLite's own files are: else the server could not be started by its user any more."""
+    file.touch()
+    os.chown(file, 65534, 65533)
+    lock = FileLock(file)
+    assert lock.take() is None
+    made = Path(f"{file}.lock").stat()
+    assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (65534, 65533, 0o600)
+    lock.close()
 
 
 def test_a_lock_that_cannot_be_made_says_why(tmp_path: Path) -> None:
@@ -235,6 +262,17 @@ def test_other_databases_and_other_schemas_have_locks_of_their_own(settings: Set
     assert [each.take() for each in three] == [None, None, None]
     for each in three:
         each.close()
+
+
+def test_a_role_without_a_schema_hears_of_no_other_server(settings: Settings) -> None:
+    """What is wrong there is said when the tables are made."""
+    with psycopg.connect(settings.db_url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE nowhere LOGIN SUPERUSER")
+        connection.execute("ALTER ROLE nowhere SET search_path = missing")
+    lock = Session(replace(settings, db_url=settings.db_url.replace("postgres@", "nowhere@")))
+    assert lock.take() is None
+    assert session_of(lock) != 0
+    lock.close()
 
 
 def test_postgresql_misses_a_session_whose_machine_is_gone(settings: Settings) -> None:

@@ -30,6 +30,7 @@ def refuse(tmp_path: Path) -> Callable[[str, Mapping[str, str]], None]:
         (f"#!define KP_VAR {startup.PROJECT}/var", {"KP_VAR": "var"}), ("#!trydefenv KP_VAR", {"KP_VAR": "/tmp/a"}),
         ('#!define KP_DB_URL "postgresql://a@h/one"', {"KP_DB_URL": "postgresql://b@h/two"}),
         ('modparam("registrar", "max_contacts", 3)\nmodparam("auth_db|usrloc", "use_domain", 1)', {}),
+        ('modparam("usrloc", "use_domain", 1)\nmodparam("auth_db|usrloc", "use_domain", 0)', {}),  # that of the file stands behind
     ],
 )  # fmt: skip
 def test_a_configuration_may_define_what_the_program_uses(
@@ -40,11 +41,29 @@ def test_a_configuration_may_define_what_the_program_uses(
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        'modparam("usrloc", "use_domain", yes)', 'modparam("usrloc", "use_domain", 0x1)',
+        'modparam("nathelper|registrar", "received_avp", "$avp(s:received)")', 'modparam("auth_db|usrloc", "db_url", KP_DB_URL)',
+    ],
+)  # fmt: skip
+def test_what_the_program_relies_on_may_be_written_in_any_way(tmp_path: Path, line: str) -> None:
+    configuration = tmp_path / "own.cfg"
+    configuration.write_text(f'include_file "{startup.INCLUDED}"\n{line}\n')
+    found = settings.load({}, configuration)
+    startup.refuse_other_values(found, startup.read(found, configuration, {}))
+
+
+@pytest.mark.parametrize(
     ("line", "needed"),
     [
+        ('modparam("auth_db|usrloc", "use_domain", 1)\nmodparam("usrloc", "use_domain", no)', "is 0; the program needs 1,"),
         ('modparam("usrloc", "use_domain", 0)', "is 0; the program needs 1,"),
         ('#!define MULTIDOMAIN 0\nmodparam("auth_db|usrloc", "use_domain", MULTIDOMAIN)', "is 0; the program needs 1,"),
         ('modparam("nathelper|registrar", "received_avp", "$avp(RECEIVED)")', "the program needs $avp(received),"),
+        ('modparam("usrloc", "db_mode", 2)', "is 2; the program needs 4,"),
+        ('modparam("usrloc", "db_url", "sqlite:////tmp/else.db")', '"db_url", ...) is another database; sqlite:////'),
+        ('#!define DBURL "mysql://a:secret@h/x"\nmodparam("auth_db|usrloc", "db_url", DBURL)', "is another database; sqlite:////"),
     ],
 )
 def test_what_the_program_relies_on_cannot_be_set_otherwise(tmp_path: Path, line: str, needed: str) -> None:
@@ -56,7 +75,15 @@ def test_what_the_program_relies_on_cannot_be_set_otherwise(tmp_path: Path, line
             settings.load({}, configuration), startup.read(settings.load({}, configuration), configuration, {})
         )
     assert needed in str(refused.value)
+    assert "secret" not in str(refused.value)
     assert f"own.cfg line {2 + line.count(chr(10))}: " in str(refused.value)
+
+
+def test_a_proxy_of_its_own_has_what_it_likes(tmp_path: Path) -> None:
+    configuration = tmp_path / "proxy.cfg"
+    configuration.write_text('modparam("usrloc", "use_domain", 0)\nmodparam("usrloc", "db_url", "mysql://a@h/x")\n')
+    found = settings.load({}, configuration)
+    startup.refuse_other_values(found, startup.read(found, configuration, {}))
 
 
 @pytest.mark.parametrize(
