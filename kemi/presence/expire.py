@@ -22,7 +22,7 @@ def expire(at: Moment) -> list[Effect]:
     for presentity, package in store.expired(at.database, at.now, LIMIT) if any_expired else []:
         with at.database.transaction():
             at.database.lock(presentity)
-            gone = store.remove_expired(at.database, presentity, package, at.now)
+            gone = store.remove_expired(at.database, presentity, package, at.now, before)
             effects += consequences.of_change(at, package, presentity).judged
         effects.append(Log(f"publication expired: event={package} presentity={presentity} number={gone.count}"))
     return [*effects, Wake()] if effects else []

@@ -92,9 +92,16 @@ def expired(database: Database, now: float, limit: int) -> list[tuple[str, str]]
     return [(presentity, package) for presentity, package in rows]
 
 
-def remove_expired(database: Database, presentity: str, package: str, now: float) -> Result:
-    """Delete a presentity's publications whose time is over; its count tells how many."""
-    return database.execute("publication_remove_expired", {"presentity": presentity, "package": package, "now": now})
+def remove_expired(database: Database, presentity: str, package: str, now: float, since: float) -> Result:
+    """Delete a presentity's publications whose time is over; its count tells how many.
+
+    Args:
+        since: the entity-tags of those that PUBLISH has created since then are remembered as those of removals are.
+    """
+    parameters = {"presentity": presentity, "package": package, "now": now}
+    recorded = parameters | {"source": SourceKind.PUBLISH.value, "since": since}
+    database.execute("publication_record_expired", recorded)
+    return database.execute("publication_remove_expired", parameters)
 
 
 def deadlines(database: Database, now: float, before: float) -> tuple[bool, bool]:

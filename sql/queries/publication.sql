@@ -40,6 +40,13 @@ RETURNING id;
 INSERT INTO removal (presentity, package, etag, removed_at) VALUES (:presentity, :package, :etag, :now)
 ON CONFLICT (presentity, package, etag) DO NOTHING;
 
+-- What was published not long ago may come again until then, also when it has expired.
+-- name: publication_record_expired
+INSERT INTO removal (presentity, package, etag, removed_at)
+SELECT presentity, package, id, created_at FROM publication
+WHERE presentity = :presentity AND package = :package AND expires_at <= :now AND source = :source AND created_at >= :since
+ON CONFLICT (presentity, package, etag) DO NOTHING;
+
 -- name: publication_forget_removals
 DELETE FROM removal WHERE removed_at < :before;
 

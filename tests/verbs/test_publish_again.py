@@ -7,6 +7,7 @@ import pytest
 
 from kemi.database import NOTHING, Parameters, Result, Row, Unavailable
 from kemi.errors import ConditionalRequestFailed
+from kemi.presence.publication import RETRANSMITTED_FOR
 from tests.unit.values import PUBLISH, pidf
 from tests.verbs.test_publish import CREATE, MODIFY, REFRESH, REMOVE, change
 from tests.verbs.world import Counting, World
@@ -48,6 +49,24 @@ def test_a_retransmission_that_comes_late_makes_no_second_publication(world: Wor
     world.now += 0.1
     assert world.publish_request(PUBLISH).reply.status == 200
     assert world.publications() == before
+
+
+@pytest.mark.rfc("PUB-002", "PUB-011")
+def test_a_retransmission_that_comes_late_does_not_bring_back_what_has_expired(world: World) -> None:
+    """As long as it may come; then it is a client that counts from the same start again."""
+    world.set(min_expires=1)
+    request = PUBLISH._replace(expires="3")
+    first = world.publish_request(request)
+    change(world, MODIFY, first.tag, expires="3")
+    for pause in (4, RETRANSMITTED_FOR - 5):
+        world.now += pause
+        world.tick()
+        assert world.publish_request(request).reply == first.reply
+        assert world.publications() == []
+    world.now += 2
+    world.tick()
+    assert world.publish_request(request).reply.status == 200
+    assert len(world.publications()) == 1
 
 
 @pytest.mark.rfc("PUB-011")
