@@ -33,7 +33,7 @@ def refresh(at: Moment, asked: Asked, request: sip.Request, watcher_uri: str) ->
         SipError: 481 no such dialog, 403 another event or watcher, 500 out of order.
     """
     with at.database.transaction():
-        before = _find(at.database, request)
+        before = _find(at.database, request, asked)
         _check_dialog(before, asked, request, watcher_uri)
         if (request.cseq, request.branch) == (before.remote_cseq, before.branch):
             return [accepted(before, before.seconds_left(at.now), at.packages, _is_suppressed(before, asked))]
@@ -42,7 +42,7 @@ def refresh(at: Moment, asked: Asked, request: sip.Request, watcher_uri: str) ->
         after = _refreshed(before, asked, request, at.settings, authorization, at.now)
         populated = _populated(at, asked, after)
         marked = _report_refreshed(at, before, after)
-        suppressed = asked.condition != "" and _holds(at, before, after, asked)
+        suppressed = asked.condition != "" and _holds(at, before, after)
         after, removed = _save(at, after, suppressed)
     if authorization.decision is Decision.BLOCK:
         refusal = Reply(Forbidden.status, Forbidden.reason)
@@ -103,9 +103,9 @@ def _condition(before: Subscription, asked: Asked) -> str:
     return "" if outdated and asked.condition not in ("*", told) else asked.condition
 
 
-def _holds(at: Moment, before: Subscription, after: Subscription, asked: Asked) -> bool:
+def _holds(at: Moment, before: Subscription, after: Subscription) -> bool:
     """Whether nothing is to be told: the condition holds, and the state stays or the watcher leaves (RFC 5839 section 5.7)."""
-    if after.state is not before.state and (asked.lifetime > 0 or after.reason is not Reason.TIMEOUT):
+    if after.state is not before.state and after.reason is not Reason.TIMEOUT:
         return False
     (news,) = notify.gather(at, [after])
     return news.is_suppressed
@@ -155,11 +155,14 @@ def _moved(subscription: Subscription, request: sip.Request, contact: str, setti
     return due(moved._replace(in_flight_since=None), now) if has_left else moved
 
 
-def _find(database: Database, request: sip.Request) -> Subscription:
+def _find(database: Database, request: sip.Request, asked: Asked) -> Subscription:
+    """The dialog of the request; one that has ended is found by the SUBSCRIBE alone that has ended it, when it comes again."""
     subscription = store.load(database, request.to_tag or "")
-    known = subscription is not None and subscription.state is not State.TERMINATED
-    if not known or subscription is None or (subscription.call_id, subscription.remote_tag) != (request.call_id, request.from_tag):
+    if subscription is None or (subscription.call_id, subscription.remote_tag) != (request.call_id, request.from_tag):
         raise SubscriptionDoesNotExist("no subscription has this Call-ID and these tags")
+    has_ended_it = asked.lifetime == 0 and (subscription.remote_cseq, subscription.branch) == (request.cseq, request.branch)
+    if subscription.state is State.TERMINATED and not has_ended_it:
+        raise SubscriptionDoesNotExist("this subscription has ended")
     return subscription
 
 

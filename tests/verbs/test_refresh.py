@@ -73,6 +73,20 @@ def test_unsubscribe_keeps_the_dialog_until_its_last_notify_is_answered(world: W
     assert not world.has_subscription(dialog)
 
 
+@pytest.mark.rfc("PA-005", "TRN-009")
+def test_unsubscribe_that_comes_again_after_a_crash_is_answered_again(world: World) -> None:
+    """No transaction of Kamailio's knows it any more, the row does. Another SUBSCRIBE finds nothing."""
+    dialog = world.watch()
+    again = {"cseq": 5, "branch": "z9hG4bK-last", "expires": "0"}
+    first = world.refresh(dialog, **again)
+    world.now += 3
+    assert world.refresh(dialog, **again).reply == first.reply
+    for changes in ({"branch": "z9hG4bK-other"}, {"cseq": 6}, {"expires": "600"}):
+        with pytest.raises(SubscriptionDoesNotExist):
+            world.refresh(dialog, **again | changes)
+    assert len(world.notifier()) == 1
+
+
 @pytest.mark.rfc("PA-005")
 def test_unsubscribe_while_a_notify_is_in_flight(world: World) -> None:
     done = world.subscribe()
