@@ -167,7 +167,7 @@ class Subscription(NamedTuple):
 
     def suppresses(self, entity_tag: str) -> bool:
         """Whether the condition in force holds for this entity-tag (RFC 5839 section 5.2)."""
-        return self.suppress != "" and self.suppress in ("*", entity_tag)
+        return self.suppress in ("*", entity_tag)
 
     def rated(self, parameters: Mapping[str, str], interval: float, now: float, gap: float = 0.0) -> "Subscription":
         """The subscription with the rates that an Event header field asks for, and without others (RFC 6446 section 4.2).

@@ -37,6 +37,10 @@ def test_a_user_name_may_be_a_whole_address(username: str) -> None:
     assert (found.username, found.user) == (username, "alice")
 
 
+def test_what_is_not_given_is_nobody_and_nothing() -> None:
+    assert of_realm(["Digest realm=r"], "r") == Credentials("Digest realm=r", "", "")
+
+
 def test_the_first_of_a_realm_counts() -> None:
     others = [GIVEN.replace('"r"', '"R"'), GIVEN.replace("alice", "bob"), GIVEN]
     found = of_realm(others, "r")

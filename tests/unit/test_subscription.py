@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from kemi import subscription as machine
 from kemi.event_package import Authorization, Decision
-from kemi.subscription import GRACE, TIMER_F, Reason, State, Subscription
-from tests.unit.values import NOW, subscription
+from kemi.subscription import GRACE, TIMER_F, Reason, Removed, State, Subscription
+from tests.unit.values import ALICE, BOB, NOW, subscription
 
 PENDING, ACTIVE, TERMINATED = State.PENDING, State.ACTIVE, State.TERMINATED
 
@@ -34,6 +34,46 @@ def test_what_rules_make_of_a_subscription(state: State, decision: Decision, aft
     found = machine.decided(before, Authorization(decision), NOW)
     assert (found.state, found.reason) == (after, reason)
     assert state is TERMINATED or found.decision is decision
+
+
+@pytest.mark.rfc("WINFO-005")
+@pytest.mark.parametrize(
+    ("state", "decision", "event"),
+    [
+        (PENDING, Decision.CONFIRM, "deactivated"),
+        (ACTIVE, Decision.ALLOW, "deactivated"),
+        (PENDING, Decision.ALLOW, "approved"),
+        (ACTIVE, Decision.CONFIRM, "subscribe"),
+    ],
+)
+def test_what_led_to_a_state_is_the_same_while_the_state_is(state: State, decision: Decision, event: str) -> None:
+    before = subscription(state=state, watcher_event="deactivated")
+    assert machine.decided(before, Authorization(decision), NOW).watcher_event == event
+
+
+@pytest.mark.rfc("WINFO-015")
+@pytest.mark.parametrize(
+    ("state", "lifetime", "was_reported"),
+    [(ACTIVE, 600, True), (ACTIVE, 0, False), (PENDING, 600, True), (PENDING, 0, True), (TERMINATED, 600, False)],
+)
+def test_an_end_is_news_of_who_was_told_of_as_living_and_of_who_waits_after_a_fetch(
+    state: State, lifetime: float, was_reported: bool
+) -> None:
+    known = Removed("kp-1", "presence", ALICE, BOB, "a7", "", NOW, NOW + lifetime, state)
+    assert known.was_reported is was_reported
+
+
+@pytest.mark.rfc("PA-032", "PA-052")
+def test_nothing_is_repeated_faster_than_the_server_tells_changes() -> None:
+    rated = subscription(rates="adaptive-min-rate=0.2")
+    assert rated.repeated_after((NOW,), 0, NOW) == NOW + 1.25
+    assert rated.repeated_after((NOW,), 5, NOW) == NOW + 5
+
+
+@pytest.mark.rfc("PA-052", "PA-054")
+def test_a_rate_that_comes_with_an_answer_counts_the_notify_that_was_answered() -> None:
+    rated = subscription(rates="adaptive-min-rate=1", recent="", notified_at=NOW).repeating(0)
+    assert (rated.times, rated.repeat_at) == ((NOW,), NOW + 0.25)
 
 
 @pytest.mark.parametrize("state", [PENDING, ACTIVE])

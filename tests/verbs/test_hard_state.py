@@ -4,11 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
-from kemi.effects import Effect, Wake
+from kemi.effects import Effect, Log, Wake
 from kemi.errors import ConditionalRequestFailed
 from kemi.presence import hard_state
+from kemi.subscription import State
 from kemi.xcap.serve import Change
 from tests.unit.values import ALICE, pidf
+from tests.unit.xcap.rules import rule
+from tests.verbs.ruled import BOBS, WORK, Ruled, allow, sphere
 from tests.verbs.world import World
 from tests.verbs.xcap import ROOT, Client, condition_of
 
@@ -96,4 +99,13 @@ def test_an_equal_document_wakes_nobody(alice: Alice) -> None:
 def test_documents_below_global_are_nobodys_presence(alice: Alice) -> None:
     writer = Alice(alice.world, global_writers=(ALICE,))
     assert writer.put(f"{ROOT}/pidf-manipulation/global/index", AWAY).status == 201
-    assert alice.world.publications(at=alice.world.now) == []
+    assert [alice.world.publications(each) for each in (ALICE, "")] == [[], []]
+
+
+@pytest.mark.rfc("AUTH-025")
+def test_a_sphere_in_it_decides_who_may_watch(alice: Alice) -> None:
+    Ruled(alice.world).put(allow(WORK), rule(BOBS, "confirm"))
+    dialog = alice.world.watch()
+    alice.put(PATH, sphere("work"))
+    assert alice.world.subscription(dialog).state is State.ACTIVE
+    assert any(isinstance(each, Log) and each.text.startswith("subscription decided: ") for each in alice.effects)

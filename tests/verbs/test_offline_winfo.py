@@ -128,6 +128,7 @@ def test_the_answer_of_somebody_else_does_not_take_it_away(watched: Watched, sta
     store(watched)
     forget_waiting(watched)
     dave = watched.winfo(DAVE)
+    assert uris(watched, dave) == []
     (first,) = world.subscribe(ALICE, event=WINFO).sent
     watched.come(CAROL)
     assert CAROL in uris(watched, dave)

@@ -159,6 +159,14 @@ def test_identities_count_as_long_as_a_subscription_lasts(asserted: Asserted) ->
     assert asserted.decision() is Decision.BLOCK
 
 
+def test_identities_count_as_long_as_the_longest_subscription_of_any_kind(asserted: Asserted) -> None:
+    asserted.world.set(max_subscription_expiration=2 * int(LONGEST))
+    asserted.put(allow(TELS))
+    asserted.identify()
+    asserted.world.now += 4 * LONGEST - 1
+    assert asserted.decision() is Decision.ALLOW
+
+
 def test_what_was_said_last_counts(asserted: Asserted) -> None:
     asserted.put(allow(TELS))
     asserted.identify()

@@ -3,9 +3,11 @@
 import pytest
 
 from kemi import reauthorize
-from kemi.effects import Log
+from kemi.effects import Log, Wake
 from kemi.errors import ServiceUnavailable
 from kemi.event_package import Decision
+from kemi.subscription import GRACE, TIMER_F
+from kemi.watcher import TOLD_WITHIN
 from tests.unit.values import ALICE, BOB, CAROL
 from tests.verbs.watched import DAVE, ENDS, WINFO, Watched
 from tests.verbs.world import World, state_of
@@ -191,8 +193,8 @@ def test_who_waits_too_long_is_given_up_and_told_once(watched: Watched) -> None:
     watched.pause(3 * DAY - 1)
     assert watched.news(alice) == []
     watched.world.now += 1
-    lines = [effect.text for effect in watched.world.tick() if isinstance(effect, Log)]
-    assert lines == [f"watcher given up: resource={ALICE} watcher={BOB} event=presence"]
+    line = Log(f"watcher given up: resource={ALICE} watcher={BOB} event=presence")
+    assert watched.world.tick() == [line, Wake()]
     watched.flow()
     assert watched.told(alice).entries == [(BOB, "terminated", "giveup")]
     assert watched.pause(DAY) == []
@@ -255,6 +257,21 @@ def test_an_end_is_forgotten_when_all_who_watch_the_watchers_were_told(watched: 
     watched.flow([waiting[dave]])
     assert rows(watched.world) == 0
     assert watched.view(alice) == watched.view(dave) == {}
+
+
+@pytest.mark.rfc("WINFO-015")
+def test_an_end_that_nobody_could_be_told_of_is_forgotten_and_is_no_other_one(watched: Watched) -> None:
+    watched.world.decide(Decision.ALLOW)
+    bob = watched.come(BOB)
+    watched.winfo(ALICE)
+    watched.world.refresh(bob, expires="0")
+    assert len(watched.world.notifier()) == 2
+    watched.world.now += TIMER_F + GRACE
+    watched.world.notifier()
+    assert rows(watched.world) == 1
+    watched.world.now += TOLD_WITHIN
+    assert watched.world.tick() == []
+    assert rows(watched.world) == 0
 
 
 def rows(world: World) -> int:

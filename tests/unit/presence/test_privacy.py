@@ -212,6 +212,12 @@ def test_levels_of_user_input(level: UserInput, attributes: dict[str, str] | Non
 
 
 @pytest.mark.rfc("AUTH-030")
+def test_a_threshold_that_is_not_there_is_not_shown() -> None:
+    body = presence('<dm:person id="p1"><r:user-input last-input="2027-01-15T08:00:00Z">idle</r:user-input></dm:person>')
+    assert dict(seen(granting(user_input=UserInput.THRESHOLDS), body).find(".//r:user-input", NAMES).attrib) == {}
+
+
+@pytest.mark.rfc("AUTH-030")
 def test_full_user_input_keeps_all() -> None:
     root = seen(granting(user_input=UserInput.FULL))
     assert texts(root).count("M-since") == texts(root).count("M-in") == texts(root).count('last-input="') == 3
@@ -364,11 +370,13 @@ def published_sphere(*contents: str) -> str | None:
     [
         (["<r:sphere><r:work/></r:sphere>"], "work"), (["<r:sphere><r:note>n</r:note><r:home/></r:sphere>"], "home"),
         (["<r:sphere> Work </r:sphere>", "", "<r:sphere><r:work/></r:sphere>"], "work"),
-        (["<r:sphere><r:other>Club</r:other></r:sphere>"], "club"), (["<r:sphere><v:ship/></r:sphere>"], "ship"),
+        (["<r:sphere><r:other> Club </r:other></r:sphere>"], "club"), (["<r:sphere><v:Ship/></r:sphere>"], "ship"),
+        (["<r:sphere>home</r:sphere>"], "home"),
         (["<r:sphere><r:work/></r:sphere>", "<r:sphere><r:home/></r:sphere>"], None), ([], None), (["<r:mood/>"], None),
         (["<r:sphere><r:unknown/></r:sphere>"], None), (["<r:sphere/>"], None),
         (["<r:sphere><r:work/></r:sphere>", "<r:sphere><r:unknown/></r:sphere>"], None),
         (['<r:sphere until="2027-01-15T08:00:00Z"><r:work/></r:sphere>'], None),
+        (['<r:sphere from="2027-01-15T08:00:00Z"><r:work/></r:sphere>', "<r:sphere><r:work/></r:sphere>"], None),
     ],
 )  # fmt: skip
 def test_the_sphere_is_what_all_persons_say(contents: list[str], sphere: str | None) -> None:

@@ -11,7 +11,7 @@ from lxml import etree
 from kemi.presence import pidf
 from kemi.presence.composition import Offline, Source, compose
 from kemi.presence.outline import name_of
-from kemi.presence.privacy import filtered
+from kemi.presence.privacy import filtered, needed
 from kemi.presence.removed import ALL, Removed, removed
 from kemi.xcap.pres_rules import EVERYTHING, Permissions, UserInput
 from tests.unit.presence.test_composition_of_anything import CLIENTS, published
@@ -130,3 +130,16 @@ def check(body: bytes, permissions: Permissions) -> None:
 
 def local(element: str) -> str:
     return element.partition("(")[0].rpartition(":")[2]
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "permission"),
+    [
+        (pidf.CONTACT, pidf.TUPLE, ""), (f"{{{pidf.RPID}}}mood", pidf.TUPLE, "provide-mood"),
+        (f"{{{pidf.RPID}}}user-input", pidf.PERSON, "provide-user-input"), (pidf.NOTE, pidf.TUPLE, "provide-note"),
+        (f"{{{pidf.RPID}}}new", pidf.PERSON, "provide-all-attributes"), (pidf.CONTACT, pidf.PERSON, "provide-all-attributes"),
+        ("{urn:v}foo", pidf.DEVICE, 'provide-unknown-attribute ns="urn:v" name="foo"'),
+    ],
+)  # fmt: skip
+def test_the_permission_that_shows_an_attribute_is_told_as_rules_have_it(tag: str, kind: str, permission: str) -> None:
+    assert needed(tag, kind) == permission
