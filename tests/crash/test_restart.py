@@ -1,9 +1,12 @@
 """What a restart does, and what it does not do."""
 
+import os
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -227,3 +230,16 @@ def test_newer_schema_is_refused(server: Server, command: str) -> None:
     assert "9999_future" in done.stdout + done.stderr
     if command == "run":
         assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_process_that_does_not_end_is_not_waited_for_long(server: Server) -> None:
+    """As one that had only just begun, and has missed its signal."""
+    main = server.process
+    assert main is not None
+    hanging = int(Path(f"/proc/{main.pid}/task/{main.pid}/children").read_text().split()[0])
+    os.kill(hanging, signal.SIGSTOP)
+    wait_until(lambda: "no child has stopped" in server.log.read_text(), "Kamailio has looked, and waits for its next signal")
+    main.send_signal(signal.SIGTERM)
+    main.wait(PATIENCE + 10)
+    server.start()
