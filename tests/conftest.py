@@ -17,7 +17,7 @@ from tests.server import Server
 from tests.useragent import Agents, UserAgent
 
 ENGINES = ("sqlite", "postgresql")
-PROCESSES_FOR_A_CORE = 2
+PROCESSES_FOR_A_CORE = 3
 """Most tests wait for a server, a client or a clock."""
 
 repetitions.load_profile()
